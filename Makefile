@@ -1,0 +1,65 @@
+# What people type. `make help` prints itself.
+PYTHON  ?= python3
+PROJECT ?= demo
+PROFILE ?= hardened
+VENV    := .venv
+BIN     := $(VENV)/bin
+DEEMO   := $(BIN)/deemo
+# one cv2: four wheels unpack onto one path, this one needs no libGL
+CV2     := opencv-contrib-python-headless==4.12.0.88
+# what MediaPipe's landmarkers load
+GL      := libegl1 libgles2
+GL_HERE := [ "$$(PATH=$$PATH:/sbin ldconfig -p | grep -cE 'libEGL.so.1 |libGLESv2.so.2 ')" -ge 2 ]
+GL_GET  := apt-get install -y -qq $(GL) >/dev/null 2>&1
+
+.PHONY: help setup build-dataset test slow check fix bench docs clean
+.DEFAULT_GOAL := help
+
+help:            ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1	\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --force-reinstall $(CV2)
+	touch $@
+
+$(VENV)/.weights: $(VENV)/.ready deemo_data/models/weights.toml
+	@$(GL_HERE) || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { $(GL_GET) || { apt-get update -qq && $(GL_GET); }; }; } || \
+	  { echo "MediaPipe needs libEGL and libGLESv2. Type: sudo apt-get install $(GL), then make setup" >&2; exit 1; }
+	$(DEEMO) models pull
+	touch $@
+
+setup: $(VENV)/.weights ## .venv, pinned packages, weights by pinned digest
+
+build-dataset: setup ## SOURCES=dir-or-csv CONSENT="words" PROJECT=dir PROFILE=hardened|deemo-paper (the demo, without SOURCES)
+ifdef SOURCES
+	$(DEEMO) build "$(PROJECT)" "$(SOURCES)" --profile "$(PROFILE)" $(if $(CONSENT),--consent "$(CONSENT)")
+else
+	$(DEEMO) demo "$(PROJECT)" --profile "$(PROFILE)"
+endif
+
+test: setup      ## all tests that need no optional weights
+	$(BIN)/python -m pytest
+
+slow: setup      ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+check: setup     ## what CI runs: format, lint, types, tests, docs fresh
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+fix: setup       ## format and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup     ## deface, ffmpeg and ours, side by side in one run
+	$(BIN)/python bench/run.py
+
+docs: setup      ## write docs/cli.md anew
+	$(BIN)/python -m deemo_data.cli docs > docs/cli.md
+
+clean:           ## remove .venv and the demo
+	rm -rf $(VENV) demo

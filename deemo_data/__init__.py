@@ -1,0 +1,3 @@
+"""Interview footage in, de-identified emotion dataset out."""
+
+__version__ = "0.1.0"

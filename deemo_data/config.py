@@ -1,0 +1,173 @@
+"""A project folder, and deemo.toml: everything that was chosen for it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from deemo_data.clip import Clip, read_clips
+from deemo_data.errors import ConfigError, ProjectError
+from deemo_data.export import Export
+from deemo_data.pipeline import ORDER, Stage
+from deemo_data.segment import Segment
+
+PROFILES = ("hardened", "deemo-paper")
+
+
+@dataclass(frozen=True)
+class About:
+    """The [project] table."""
+
+    profile: str = "hardened"  # which profile this file began as; for people, nothing reads it
+    vfr_fps: Annotated[int, Field(ge=1, le=240)] = 30  # the grid's rate for footage of variable frame rate
+    nfbl: str = "nfbl"  # vocabulary of body language: a name of ours, or a file
+    emotions: str = "emotions"  # vocabulary of emotions: a name of ours, or a file
+
+
+@dataclass(frozen=True)
+class Config:
+    """deemo.toml, read. `attempts[0]` are the stages; later ones are for clips that the leak check refused."""
+
+    project: About
+    segment: Segment
+    export: Export
+    attempts: list[list[Stage]] = field(default_factory=list)
+
+
+def table_name(stage: type) -> str:
+    """MaskVideo -> mask_video."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", stage.__name__).lower()
+
+
+def read_config(path: Path) -> Config:
+    """Raises ConfigError for anything in the file that nothing reads, with the names that exist."""
+    try:
+        said = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as e:
+        raise ConfigError(f"{path}: {e}", "Mend that line and run again") from e
+    tables: dict[str, Any] = {"project": About, "segment": Segment, "export": Export}
+    stages: dict[str, Any] = {table_name(s): s for s in ORDER}
+    known = [*tables, *stages, "attempt"]
+    if strange := [t for t in said if t not in known]:
+        raise ConfigError(f"{path.name}: [{strange[0]}] is not known", f"Known tables: {', '.join(known)}")
+    read = {name: _read(path, f"[{name}]", kind, said.get(name, {})) for name, kind in tables.items()}
+    attempts = []
+    for number, changes in enumerate([{}, *said.get("attempt", [])]):
+        where = f"[[attempt]] {number}: " if number else ""
+        if strange := [t for t in changes if t not in stages]:
+            raise ConfigError(f"{path.name}: {where}{strange[0]} is not a stage", f"Known stages: {', '.join(stages)}")
+        attempts.append([_read(path, f"{where}[{n}]", kind, said.get(n, {}) | changes.get(n, {})) for n, kind in stages.items()])
+    return Config(**read, attempts=attempts)
+
+
+def _read(path: Path, where: str, kind: Any, table: Any) -> Any:
+    if not isinstance(table, dict) or not is_dataclass(kind):
+        raise ConfigError(f"{path.name}: {where} must be a table")
+    known = [f.name for f in fields(kind)]
+    if strange := [k for k in table if k not in known]:
+        raise ConfigError(
+            f"{path.name}: {where} has no key {strange[0]!r}",
+            f"Known keys: {', '.join(known) or 'none, it has nothing to choose'}",
+        )
+    try:
+        return TypeAdapter(kind).validate_python(table)
+    except ValidationError as e:
+        first = e.errors()[0]
+        key = ".".join(str(p) for p in first["loc"])
+        raise ConfigError(
+            f"{path.name}: {where} {key} = {first['input']!r}: {first['msg']}", "Mend that line and run again"
+        ) from e
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder. `private/` and the raw footage never leave the machine; `out/` may."""
+
+    root: Path
+
+    @classmethod
+    def open(cls, root: Path) -> Project:
+        if not (root / "deemo.toml").is_file():
+            raise ProjectError(f"{root} is not a project: it has no deemo.toml", f"Type: deemo init {root} --profile hardened")
+        return cls(root.resolve())
+
+    @classmethod
+    def make(cls, root: Path, profile: str) -> Project:
+        """A new project; a folder that is one already is left as it is."""
+        if profile not in PROFILES:
+            raise ConfigError(f"there is no profile {profile!r}", f"Profiles: {', '.join(PROFILES)}")
+        root.mkdir(parents=True, exist_ok=True)
+        project = cls(root.resolve())
+        project.private.mkdir(mode=0o700, exist_ok=True)
+        project.private.chmod(0o700)
+        for folder in (project.store, project.labels, root / "corrections", project.out):
+            folder.mkdir(exist_ok=True)
+        if not (project.private / "secret.key").exists():
+            handle = os.open(project.private / "secret.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as f:
+                f.write(secrets.token_hex(32))
+        (root / ".gitignore").write_text("*\n")
+        if not (root / "deemo.toml").exists():
+            (root / "deemo.toml").write_text(profile_text(profile))
+        return project
+
+    @cached_property
+    def config(self) -> Config:
+        return read_config(self.root / "deemo.toml")
+
+    @cached_property
+    def secret(self) -> bytes:
+        path = self.private / "secret.key"
+        try:
+            text = path.read_text().strip()
+        except FileNotFoundError as e:
+            raise ProjectError(f"{path} is gone: ids and voices cannot be made as before", "Put it back from your backup") from e
+        if len(text) < 32:
+            raise ProjectError(f"{path} is damaged: it holds {len(text)} characters", "Put it back from your backup")
+        return bytes.fromhex(text)
+
+    private = property(lambda self: self.root / "private")
+    store = property(lambda self: self.private / "store")
+    labels = property(lambda self: self.root / "labels")
+    out = property(lambda self: self.root / "out")
+    released = property(lambda self: self.out / "released")
+    dataset = property(lambda self: self.out / "dataset")
+
+    def sources(self) -> list[Clip]:
+        return read_clips(self.root / "sources.jsonl")
+
+    def clips(self) -> list[Clip]:
+        """All clips, each with what is known of its source; a source that is gone takes its clips along."""
+        sources = {s.source: s for s in self.sources()}
+        clips = read_clips(self.root / "clips.jsonl")
+        return [s.knowing(c.files, c.facts).at(c) for c in clips if (s := sources.get(c.source))]
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One writer of out/ and of the lists at a time; a second one waits."""
+        with open(self.private / "lock", "w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def write_report(self, name: str, content: Any) -> None:
+        from deemo_data.clip import write_if_changed
+
+        self.out.mkdir(exist_ok=True)
+        write_if_changed(self.out / name, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def profile_text(profile: str) -> str:
+    return resources.files("deemo_data").joinpath("profiles", f"{profile}.toml").read_text()

@@ -1,0 +1,395 @@
+"""Reading and writing pictures and sound: the only module that opens PyAV or starts ffmpeg.
+
+Every stage gets its frames from `frames`, so frame k is the same picture everywhere:
+
+    source   |f0    |f1   |f2      |f3  |f4        any time stamps, `zero` = the first
+    grid     |0    |1    |2    |3    |4    |       k / fps after zero; k shows the last source
+                                                   frame with pts <= (k + 1/2) / fps
+"""
+
+from __future__ import annotations
+
+import math
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from deemo_data.clip import Clip, Facts, Grid, round_half_up
+from deemo_data.errors import MediaError
+
+if TYPE_CHECKING:
+    import av
+    import numpy as np
+    from numpy.typing import NDArray
+
+NTSC = Fraction(1000, 1001)
+WHOLE_RATES = (5, 6, 8, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 90, 100, 120, 144, 240)
+RATES = sorted({Fraction(r) for r in WHOLE_RATES} | {r * NTSC for r in (15, 24, 30, 48, 60, 120)} | {Fraction(15, 2), Fraction(25, 2)})
+SOUND_RATE = 16_000
+MOST_PIXELS = 8192 * 8192
+INDEXED = ("mov,mp4", "matroska")  # containers in which a seek can be trusted
+MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}  # from RGB to YUV: as files say it (ITU-T H.273) -> as libswscale does
+ENCODER_THREADS = 2  # fixed: the bytes that x264 makes depend on it
+
+
+# ── looking at a file ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def probe(path: Path, vfr_fps: int = 30) -> Facts:
+    """What a source is, before any of it is used: {"grid", "has_sound", "duration_ms"}.
+
+    Raises MediaError with the true reason for a file that holds no video we can read.
+    """
+    with _opened(path) as container:
+        stream = _video(container, path)
+        context = stream.codec_context
+        if context.width * context.height > MOST_PIXELS or min(context.width, context.height) < 16:
+            raise MediaError(f"{path.name}: a picture of {context.width}x{context.height} cannot be used")
+        indexed = container.format.name.startswith(INDEXED)
+        has_sound = bool(container.streams.audio)
+        first = next((f for _, f in _decoded(container, stream)), None)
+        if first is None:
+            raise MediaError(f"{path.name}: not one frame of the video can be decoded")
+        width, height = _upright(first, stream.sample_aspect_ratio)
+        if indexed:
+            container.seek(0)
+            times = sorted(p.pts * stream.time_base for p in _packets(container, stream) if p.pts is not None)
+        else:
+            times = []
+    if not times:
+        with _opened(path) as container:
+            times = [t for t, _ in _decoded(container, _video(container, path))]
+    zero, fps, vfr = times[0], *frame_rate(times, vfr_fps)
+    frames = len(times) if not vfr else math.ceil((times[-1] - zero) * fps - Fraction(1, 2)) + 1
+    grid = Grid(fps, vfr, zero, frames, width, height)
+    return {"grid": grid.to_fact(), "has_sound": has_sound, "duration_ms": grid.ms_at(frames)}
+
+
+def frame_rate(times: list[Fraction], vfr_fps: int = 30) -> tuple[Fraction, bool]:
+    """(fps, vfr) of frames shown at `times`, in seconds, ascending.
+
+    The nearest standard rate within 0.1 % of the mean, when frame k lies within half an interval of k/fps for
+    every k; else the stream is of variable rate and will be put on a grid of `vfr_fps`.
+    """
+    if len(times) < 2 or times[-1] <= times[0]:
+        return Fraction(vfr_fps), len(times) > 1
+    mean = (len(times) - 1) / (times[-1] - times[0])
+    fps = min(RATES, key=lambda r: abs(r - mean))
+    even = abs(fps - mean) * 1000 <= mean and all(
+        abs((t - times[0]) * fps - k) < Fraction(1, 2) for k, t in enumerate(times)
+    )
+    return (fps, False) if even else (Fraction(vfr_fps), True)
+
+
+def _opened(path: Path) -> av.container.InputContainer:
+    import av
+
+    try:
+        if path.stat().st_size == 0:
+            raise MediaError(f"{path.name} is empty (0 bytes)")
+        return av.open(str(path))
+    except FileNotFoundError as e:
+        raise MediaError(f"{path} is not there") from e
+    except av.error.FFmpegError as e:
+        raise MediaError(f"{path.name} cannot be read as video or sound: {e.strerror}") from e
+
+
+def _video(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    pictures = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
+    if not pictures:
+        kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
+        raise MediaError(f"{path.name} has no video stream (it has {kinds})")
+    stream = pictures[0]
+    if stream.codec_context is None:
+        raise MediaError(f"{path.name}: its video codec is not known here")
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def _packets(container: av.container.InputContainer, stream: Any) -> Iterator[av.Packet]:
+    import av
+
+    try:
+        yield from (p for p in container.demux(stream) if p.size and not p.is_discard)
+    except av.error.FFmpegError as e:
+        raise MediaError(f"{Path(container.name).name} is damaged: {e.strerror}") from e
+
+
+def _decoded(container: av.container.InputContainer, stream: Any) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    """(time in seconds on the file's own clock, frame), ascending."""
+    last: Fraction | None = None
+    step = 1 / (stream.average_rate or Fraction(25))
+    for frame in _out_of(container, stream, most=25):
+        time = frame.pts * frame.time_base if frame.pts is not None else None
+        if time is None:
+            time = Fraction(0) if last is None else last + step
+        if last is None or time > last:
+            last = time
+            yield time, frame
+
+
+def _out_of(container: av.container.InputContainer, stream: Any, most: int) -> Iterator[Any]:
+    """What the decoder makes of the stream; `most` broken packets are stepped over."""
+    import av
+
+    bad = 0
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+            decoded = packet.decode()
+        except av.error.FFmpegError as e:
+            bad += 1
+            if bad > most:
+                raise MediaError(f"{Path(container.name).name}: its {stream.type} is damaged: {e.strerror}") from e
+            continue
+        yield from decoded
+
+
+def _upright(frame: av.VideoFrame, pixel: Fraction | None) -> tuple[int, int]:
+    """Width and height of the picture as it should be seen: pixels (`pixel` wide, 1 high) square, upright, even."""
+    width = round_half_up(frame.width * (pixel or Fraction(1)))
+    size = (width, frame.height) if frame.rotation % 180 == 0 else (frame.height, width)
+    return size[0] & ~1, size[1] & ~1
+
+
+# ── frames ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a clip, upright. `index` counts from 0 at the clip's start."""
+
+    index: int
+    picture: av.VideoFrame
+    grid: Grid
+    scalers: dict[tuple[int, int, str], Any]
+
+    def bgr(self, width: int = 0, height: int = 0) -> NDArray[np.uint8]:
+        """(height, width, 3) uint8, blue first; full size when no size is given."""
+        return self._as("bgr24", width or self.grid.width, height or self.grid.height)
+
+    def rgb(self, width: int = 0, height: int = 0) -> NDArray[np.uint8]:
+        """(height, width, 3) uint8, red first; full size when no size is given."""
+        return self._as("rgb24", width or self.grid.width, height or self.grid.height)
+
+    def yuv(self) -> NDArray[np.uint8]:
+        """(height * 3 / 2, width) uint8: planar 4:2:0, limited range, luma on top, BT.709 or BT.601 as is usual for the size."""
+        import numpy as np
+
+        flat = self._as("yuv420p", self.grid.width, self.grid.height, turn=False)
+        turns = (self.picture.rotation // 90) % 4
+        if not turns:
+            return flat
+        h, w = (self.grid.height, self.grid.width) if turns == 2 else (self.grid.width, self.grid.height)
+        planes = flat[:h], *flat[h:].reshape(2, h // 2, w // 2)
+        turned = [np.ascontiguousarray(np.rot90(p, turns)).ravel() for p in planes]
+        return np.concatenate(turned).reshape(self.grid.height * 3 // 2, self.grid.width)
+
+    def _as(self, layout: str, width: int, height: int, turn: bool = True) -> NDArray[np.uint8]:
+        import av
+        import numpy as np
+        from av.video.reformatter import ColorRange, Interpolation
+
+        turns = (self.picture.rotation // 90) % 4
+        if turns % 2:
+            width, height = height, width
+        scaler = self.scalers.setdefault((width, height, layout), av.video.reformatter.VideoReformatter())
+        usual, planar = _usual_matrix(self.grid.width, self.grid.height), layout == "yuv420p"
+        scaled = scaler.reformat(
+            self.picture, width, height, layout, interpolation=Interpolation.BILINEAR,
+            src_colorspace=MATRICES.get(int(self.picture.colorspace), usual), dst_colorspace=usual if planar else None,
+            dst_color_range=ColorRange.MPEG if planar else ColorRange.JPEG,
+        )  # fmt: skip
+        array: NDArray[np.uint8] = scaled.to_ndarray()
+        return np.ascontiguousarray(np.rot90(array, turns)) if turn and turns else array
+
+
+def _usual_matrix(width: int, height: int) -> int:
+    """What players take for granted: BT.709 (1) for what is larger than a television of old, else BT.601 (5)."""
+    return 1 if min(width, height) > 576 else 5
+
+
+def frames(clip: Clip, every: int = 1) -> Iterator[Frame]:
+    """The clip's frames on its source's grid: exactly `clip.num_frames` of them (each `every`-th, if asked).
+
+    Needs the file "source" and the fact "grid". A seek gives the same pictures as decoding from the start.
+    """
+    grid, path = clip.grid, clip.path("source")
+    begin, end = clip.first_frame, clip.first_frame + clip.num_frames
+    scalers: dict[tuple[int, int, str], Any] = {}
+    last = begin - 1
+    for shown_from, picture in _on_grid(path, grid, begin, end):
+        for index in range(last + 1, min(shown_from, end)):
+            if (index - begin) % every == 0:
+                yield Frame(index - begin, picture, grid, scalers)
+        last = max(last, min(shown_from, end) - 1)
+
+
+def _on_grid(path: Path, grid: Grid, begin: int, end: int) -> Iterator[tuple[int, av.VideoFrame]]:
+    """(first grid frame that no longer shows the picture, picture), from a seek where one can be trusted."""
+    for seek in (True, False):
+        with _opened(path) as container:
+            stream = _video(container, path)
+            target = grid.zero + begin / grid.fps - 3
+            seek = seek and target > grid.zero and container.format.name.startswith(INDEXED)
+            if seek and not _sought(container, stream, target):
+                continue
+            before: av.VideoFrame | None = None
+            since = begin
+            for time, picture in _decoded(container, stream):
+                since = math.ceil((time - grid.zero) * grid.fps - Fraction(1, 2))
+                if before is None and seek and since > begin:
+                    break  # the seek went too far
+                if since > begin:
+                    yield since, before or picture
+                before = picture
+                if since >= end:
+                    return
+            else:
+                if before is None or since < min(end, grid.frames) - 1 - math.ceil(grid.fps):
+                    raise MediaError(f"{path.name} ends at frame {since} of {end}: it is damaged or was cut off")
+                yield end, before
+                return
+
+
+def _sought(container: av.container.InputContainer, stream: Any, target: Fraction) -> bool:
+    """Go to the last key frame at or before `target`, in seconds on the file's clock; False when the file has no index."""
+    import av
+
+    try:
+        container.seek(math.floor(target / stream.time_base), stream=stream, backward=True)
+    except av.error.FFmpegError:
+        return False
+    return True
+
+
+# ── sound ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def sound(clip: Clip) -> NDArray[np.float32]:
+    """The clip's sound, mono, 16 kHz, float32 in [-1, 1], exactly as long as its picture; silence where there is none.
+
+    Needs the file "source" and the fact "grid". Its zero is the clip's first frame.
+    """
+    import av
+    import numpy as np
+
+    grid, path = clip.grid, clip.path("source")
+    start = grid.zero + Fraction(clip.first_frame) / grid.fps
+    wave = np.zeros(sound_length(clip.num_frames, grid.fps), np.float32)
+    with _opened(path) as container:
+        if not container.streams.audio:
+            return wave
+        stream = container.streams.audio[0]
+        if start > 3 and container.format.name.startswith(INDEXED):
+            _sought(container, stream, start - 2)
+        resampler = av.AudioResampler(format="fltp", rate=SOUND_RATE)
+        at: int | None = None
+        for frame in _out_of(container, stream, most=100):
+            time = frame.pts * frame.time_base if frame.pts is not None else None
+            chunks = [c.to_ndarray().mean(axis=0) for c in resampler.resample(frame)]
+            if time is not None:
+                meant = round_half_up((time - start) * SOUND_RATE)
+                if at is None or abs(meant - at) > SOUND_RATE // 20:  # a gap in the stream, or its beginning
+                    at = meant
+            for chunk in chunks:
+                at = at or 0
+                lo, hi = max(at, 0), min(at + len(chunk), len(wave))
+                if lo < hi:
+                    wave[lo:hi] = chunk[lo - at : hi - at]
+                at += len(chunk)
+            if at is not None and at > len(wave):
+                break
+    return wave
+
+
+def sound_length(num_frames: int, fps: Fraction) -> int:
+    """Samples at 16 kHz that last as long as `num_frames` pictures."""
+    return round_half_up(num_frames * SOUND_RATE / fps)
+
+
+def write_wav(path: Path, wave: NDArray[Any]) -> None:
+    """Mono, 16 kHz, 16-bit PCM; samples beyond [-1, 1] are cut."""
+    import wave as wav
+
+    import numpy as np
+
+    with wav.open(str(path), "wb") as f:
+        f.setnchannels(1)
+        f.setsampwidth(2)
+        f.setframerate(SOUND_RATE)
+        f.writeframes(np.rint(np.clip(wave, -1, 1) * 32767).astype("<i2").tobytes())
+
+
+def read_wav(path: Path) -> NDArray[np.float32]:
+    """What `write_wav` wrote: (n,) float32."""
+    import wave as wav
+
+    import numpy as np
+
+    with wav.open(str(path), "rb") as f:
+        return np.frombuffer(f.readframes(f.getnframes()), "<i2").astype(np.float32) / 32767
+
+
+# ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"]
+
+
+def write_video(path: Path, pictures: Iterable[NDArray[np.uint8]], grid: Grid, crf: int, preset: Preset) -> int:
+    """Encode planar 4:2:0 pictures (as `Frame.yuv` gives them) to H.264, no sound, no tags; how many there were."""
+    import av
+
+    count = 0
+    with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}) as container:
+        stream: Any = container.add_stream("libx264", rate=grid.fps)
+        stream.width, stream.height, stream.pix_fmt = grid.width, grid.height, "yuv420p"
+        stream.codec_context.time_base = 1 / grid.fps
+        stream.codec_context.colorspace, stream.codec_context.color_range = _usual_matrix(grid.width, grid.height), 1
+        stream.codec_context.thread_count = ENCODER_THREADS
+        stream.codec_context.gop_size = max(1, round_half_up(grid.fps))  # a key frame a second: people scrub
+        stream.codec_context.flags |= av.codec.context.Flags.bitexact
+        stream.options = {"crf": str(crf), "preset": preset}
+        for count, yuv in enumerate(pictures, 1):
+            frame = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
+            frame.pts, frame.time_base = count - 1, 1 / grid.fps
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return count
+
+
+@cache
+def ffmpeg_binary() -> str:
+    """The ffmpeg on the path, else the one that the imageio-ffmpeg package brings."""
+    import shutil
+
+    import imageio_ffmpeg
+
+    return shutil.which("ffmpeg") or imageio_ffmpeg.get_ffmpeg_exe()
+
+
+def join(video: Path, voice: Path, out: Path) -> None:
+    """Picture and sound into one mp4 whose streams are equally long: no tags, no chapters, no other streams."""
+    import ffmpeg
+
+    picture, heard = ffmpeg.input(str(video)), ffmpeg.input(str(voice))
+    clean = {"map_metadata": -1, "map_chapters": -1, "fflags": "+bitexact", "flags:v": "+bitexact", "flags:a": "+bitexact"}
+    command = ffmpeg.output(
+        picture.video, heard.audio, str(out), vcodec="copy", acodec="aac", audio_bitrate="64k", threads=1,
+        movflags="+faststart", **{"bsf:v": "filter_units=remove_types=6"}, **clean,  # type 6: where x264 signs its work
+    )  # fmt: skip
+    run_ffmpeg(command.compile(cmd=ffmpeg_binary(), overwrite_output=True))
+
+
+def run_ffmpeg(command: list[str]) -> None:
+    done = subprocess.run([command[0], "-v", "error", "-nostdin", *command[1:]], capture_output=True, text=True)
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        raise MediaError(f"ffmpeg could not make {Path(command[-2]).name}: {said[-1] if said else 'no reason given'}")

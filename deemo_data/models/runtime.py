@@ -1,0 +1,19 @@
+"""onnxruntime the way every model here runs it: on the CPU, two threads, none of them spinning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnxruntime
+
+THREADS = 2
+
+
+def session(model: bytes | str) -> Any:
+    """An InferenceSession over ONNX bytes or a path. Spinning off about halves a detector's CPU seconds."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

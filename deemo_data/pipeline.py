@@ -1,0 +1,137 @@
+"""The order of the stages, and the one loop that runs them."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, Protocol, TypeVar
+
+from deemo_data import executors, store
+from deemo_data.clip import Clip, Facts
+from deemo_data.errors import ConfigError, DeemoError
+from deemo_data.stages.anonymise_voice import AnonymiseVoice
+from deemo_data.stages.assemble import Assemble
+from deemo_data.stages.check_leaks import CheckLeaks
+from deemo_data.stages.find_faces import FindFaces
+from deemo_data.stages.mask_video import MaskVideo
+from deemo_data.stages.publish_body import PublishBody
+from deemo_data.stages.track_body import TrackBody
+
+ORDER = (TrackBody, FindFaces, AnonymiseVoice, MaskVideo, PublishBody, Assemble, CheckLeaks)
+GIVEN = ("source", "grid", "has_sound", "subject", "secret")  # what every clip has before its first stage
+
+
+T = TypeVar("T")
+
+
+class Stage(Protocol):
+    """Files in, files out. A frozen dataclass whose fields are its parameters."""
+
+    version: ClassVar[int]  # raise it when the same parameters would now make something else
+    needs: ClassVar[tuple[str, ...]]  # files and facts, by name; "secret" gives a key derived for this stage
+    makes: ClassVar[dict[str, str]]  # files: name -> file name
+    tells: ClassVar[tuple[str, ...]]  # facts
+
+    def __call__(self, clip: Clip, out: Path) -> Facts: ...
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A clip that did not make it through a stage this time. Never in the store: the next run tries again."""
+
+    clip: Clip
+    stage: str
+    reason: str
+    advice: str
+    bug: str = ""  # the traceback, when it was not one of our own errors
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """What a run tells the person watching: called in this process, never in a worker."""
+
+    stage: Callable[[str, int, int], None] = lambda stage, clips, done: None  # a stage begins: all clips, those in the store
+    clip: Callable[[str, Clip], None] = lambda stage, clip: None  # a clip is through a stage
+
+
+def run(
+    stages: Sequence[Stage],
+    clips: Iterable[Clip],
+    *,
+    store_dir: Path,
+    secret: bytes,
+    workers: int = 0,
+    make: Container[str] | None = None,
+    watcher: Watcher = Watcher(),
+) -> tuple[list[Clip], list[Failure]]:
+    """All clips through all stages, stage by stage. What is in the store is not done again.
+
+    With `make`, only the stages of those names do any work; of the others, what the store has is used.
+    A clip that lacks something before its stage of `make` is a failure; one that lacks something after it is done.
+    """
+    clips = list(clips)
+    failures: list[Failure] = []
+    finished: list[Clip] = []
+    names = [type(s).__name__ for s in stages]
+    last = max((i for i, n in enumerate(names) if make is None or n in make), default=-1)
+    for number, (name, stage) in enumerate(zip(names, stages, strict=True)):
+        passed: list[Clip] = []
+        todo: list[Clip] = []
+        for clip in clips:
+            got = attempt(name, clip, partial(store.find, stage, store=store_dir, secret=secret))
+            if isinstance(got, Failure):
+                failures.append(got)
+            elif got is not None:
+                passed.append(got)
+            elif make is None or name in make:
+                todo.append(clip)
+            elif number > last:
+                finished.append(clip)
+            else:
+                failures.append(Failure(clip, name, f"{name} has not been made for it", "Type: deemo run, without --only"))
+        if make is None or name in make:
+            watcher.stage(name, len(clips), len(clips) - len(todo))
+        work = partial(attempt, name, work=partial(store.apply, stage, store=store_dir, secret=secret))
+        for result in executors.local(work, todo, min(workers, len(todo)), partial(_died, name)):
+            if isinstance(result, Failure):
+                failures.append(result)
+                watcher.clip(name, result.clip)
+            elif result is not None:
+                passed.append(result)
+                watcher.clip(name, result)
+        clips = passed
+    return clips + finished, failures
+
+
+def attempt(stage: str, clip: Clip, work: Callable[[Clip], T]) -> T | Failure:
+    """`work(clip)`, or why it failed: the one place where a clip's failure is caught."""
+    try:
+        return work(clip)
+    except DeemoError as e:
+        return Failure(clip, stage, e.what, e.advice)
+    except OSError as e:
+        advice = "Free some space and run again" if e.errno == 28 else "Run again once that is mended"
+        return Failure(clip, stage, f"{e.strerror or e}: {e.filename or ''}".rstrip(": "), advice)
+    except Exception as e:
+        return Failure(clip, stage, f"{type(e).__name__}: {e}", "This is a fault of deemo: out/run.json has the traceback",
+                       traceback.format_exc())  # fmt: skip
+
+
+def _died(stage: str, clip: Clip) -> Failure:
+    return Failure(clip, stage, "the process working on it died (killed, out of memory, or a crash in a library)",
+                   "Run again, with --workers 1 if memory is short")  # fmt: skip
+
+
+def check_order(stages: Sequence[Stage], have: Iterable[str]) -> None:
+    """Every file and fact a stage needs is made before it, and nothing is made twice."""
+    have = set(have)
+    for stage in stages:
+        name = type(stage).__name__
+        if lacking := set(stage.needs) - have:
+            raise ConfigError(f"{name} needs {sorted(lacking)}, which nothing before it makes")
+        if twice := have & (set(stage.makes) | set(stage.tells)):
+            raise ConfigError(f"{name} makes {sorted(twice)}, which is there already")
+        have |= set(stage.makes) | set(stage.tells)

@@ -1,0 +1,1 @@
+"""Whole config files, by name."""

@@ -1,0 +1,94 @@
+"""The one door out. Push, export and evaluate take SafeClips, and only `release` makes one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NewType
+
+from deemo_data.clip import Clip, File
+from deemo_data.errors import NotReleasable
+from deemo_data.store import derive
+
+if TYPE_CHECKING:
+    from deemo_data.config import Project
+
+PUBLIC_FILES = {"safe": ("video", ".mp4"), "public_body": ("body", ".body.parquet")}  # name here -> name and ending outside
+PUBLIC_FACTS = ("grid", "subject", "subject_assumed", "consent", "licence", "leaks_summary")
+
+SafeClip = NewType("SafeClip", Clip)
+
+
+def public_id(secret: bytes, kind: str, private_id: str) -> str:
+    """What a clip ("c") or a source ("v") is called outside: an HMAC, since a plain hash of footage can be looked up."""
+    return f"{kind}-{derive(secret, f'{kind}:{private_id}')[:16]}"
+
+
+def may_go(clip: Clip, project: Project) -> None:
+    """Raises NotReleasable, saying why and what to do, unless the leak check has passed and consent is on record."""
+    if lacking := [n for n in PUBLIC_FILES if n not in clip.files]:
+        raise NotReleasable(f"clip {clip.id} has no {' and no '.join(lacking)} yet", f"Type: deemo run {project.root}")
+    if clip.facts.get("leaks_passed") is not True:
+        raise NotReleasable(f"clip {clip.id}: {leaks_of(clip)}", "It stays here: see docs/privacy.md")
+    if not clip.facts.get("consent"):
+        advice = f'Add a consent column to the CSV, or type: deemo ingest {project.root} SOURCES --consent "WORDS"'
+        raise NotReleasable(f"clip {clip.id}: no consent is on record for its source", advice)
+
+
+def release(clip: Clip, project: Project) -> SafeClip:
+    """The clip as strangers may see it: other names, the public files as links below out/released, nothing else.
+
+    Raises NotReleasable (see `may_go`).
+    """
+    may_go(clip, project)
+    outside = public_id(project.secret, "c", clip.id)
+    project.released.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for inside, (name, ending) in PUBLIC_FILES.items():
+        there = project.released / f"{outside}{ending}"
+        _link(clip.path(inside), there, clip.files[inside].sha256)
+        files[name] = File(str(there), clip.files[inside].sha256)
+    facts = {n: clip.facts.get(n) for n in PUBLIC_FACTS}
+    facts["leaks"] = facts.pop("leaks_summary")
+    return SafeClip(Clip(outside, public_id(project.secret, "v", clip.source), clip.start_ms, clip.end_ms, files, facts))
+
+
+def release_all(clips: Iterable[Clip], project: Project) -> tuple[list[SafeClip], list[tuple[Clip, NotReleasable]]]:
+    """Every clip that may go, and the others with their reason. What may no longer go is taken back from out/released."""
+    safe: list[SafeClip] = []
+    kept: list[tuple[Clip, NotReleasable]] = []
+    for clip in clips:
+        try:
+            safe.append(release(clip, project))
+        except NotReleasable as e:
+            kept.append((clip, e))
+    wanted = {Path(f.path).name for s in safe for f in s.files.values()}
+    for path in project.released.glob("*") if project.released.is_dir() else ():
+        if path.name not in wanted:
+            path.unlink()
+    return safe, kept
+
+
+def leaks_of(clip: Clip) -> str:
+    if "leaks" not in clip.files:
+        return "the leak check has not looked at it"
+    found = json.loads(clip.path("leaks").read_text())
+    return (
+        f"the leak check saw a face in {len(found['frames'])} of {found['looked_at']} frames, first in frame {found['frames'][0]}"
+    )
+
+
+def _link(path: Path, there: Path, sha256: str) -> None:
+    """A hard link where the disk allows one, else a copy; left alone when it is there already."""
+    if there.exists() and (there.samefile(path) or File.of(there).sha256 == sha256):
+        return
+    aside = there.with_name(f".{there.name}.{os.getpid()}")
+    aside.unlink(missing_ok=True)
+    try:
+        os.link(path, aside)
+    except OSError:
+        shutil.copyfile(path, aside)
+    aside.replace(there)

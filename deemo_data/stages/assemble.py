@@ -1,0 +1,30 @@
+"""Masked picture and changed voice into the one file that may be shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from deemo_data.clip import Clip, Facts
+from deemo_data.errors import StageError
+
+
+@dataclass(frozen=True)
+class Assemble:
+    """Makes `safe`: H.264 and AAC of equal length, no tags. It always has a sound track: a page without one complains."""
+
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ("masked", "voice", "grid")
+    makes: ClassVar[dict[str, str]] = {"safe": "safe.mp4"}
+    tells: ClassVar[tuple[str, ...]] = ()
+
+    def __call__(self, clip: Clip, out: Path) -> Facts:
+        from deemo_data import media
+
+        safe = out / self.makes["safe"]
+        media.join(clip.path("masked"), clip.path("voice"), safe)
+        made = media.probe(safe)["grid"]
+        if (made["frames"], made["fps"], made["vfr"]) != (clip.num_frames, clip.facts["grid"]["fps"], False):
+            raise StageError(f"clip {clip.id}: {clip.num_frames} frames went in and {made['frames']} came out")
+        return {}

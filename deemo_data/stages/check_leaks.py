@@ -1,0 +1,121 @@
+"""Look for faces in what would be shown, with networks that did not make the mask."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from deemo_data.clip import Clip, Facts, File, Grid
+from deemo_data.errors import StageError
+from deemo_data.stages import find_faces
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from deemo_data.tracks import Body
+
+Hit = dict[str, Any]  # box, score, place (face, hand or elsewhere), presence (asked for elsewhere only), leaks
+
+
+@dataclass(frozen=True)
+class CheckLeaks:
+    """Makes `leaks`: every hit in every frame; tells whether the clip passed, and a summary without places.
+
+    Two looks a frame, at two scales: full-range BlazeFace in windows as high as the picture, short-range BlazeFace in
+    windows a third of that. A strong hit where the original had a face counts as it is: a face that shows half is
+    still seen by the detectors. Elsewhere a detector alone is not enough (it takes hands for faces), so a hit counts
+    when the face mesh network is sure of it and it is not on a hand that was tracked.
+    """
+
+    full: Literal["blazeface-full-2c3728"] = "blazeface-full-2c3728"
+    short: Literal["blazeface-short-bbff11"] = "blazeface-short-bbff11"
+    confirm: Literal["facemesh-1055cb"] = "facemesh-1055cb"
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5  # a detector's score from which on a hit is written down
+    strong: Annotated[float, Field(gt=0, le=1)] = 0.7  # and from which on it counts where the original had a face
+    sure: Annotated[float, Field(gt=0, le=1)] = 0.5  # the mesh network's presence from which on a hit counts elsewhere
+
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ("safe", "faces", "body", "grid")
+    makes: ClassVar[dict[str, str]] = {"leaks": "leaks.json"}
+    tells: ClassVar[tuple[str, ...]] = ("leaks_passed", "leaks_summary")
+
+    def __call__(self, clip: Clip, out: Path) -> Facts:
+        from deemo_data import tracks
+
+        boxes = tracks.boxes_by_frame(tracks.read_faces(clip.path("faces")))
+        body = tracks.read_body(clip.path("body"))
+        grid = clip.grid
+        looked_at = 0
+        hits: list[dict[str, Any]] = []
+        for index, found in self._look(clip, boxes, body):
+            looked_at += 1
+            hits += [{"frame": index, **hit} for hit in found]
+        if looked_at != clip.num_frames:
+            raise StageError(f"clip {clip.id}: the leak check saw {looked_at} of {clip.num_frames} frames")
+        frames = sorted({h["frame"] for h in hits if h["leaks"]})
+        said = {"looked_at": looked_at, "frames": frames, "hits": hits}
+        (out / self.makes["leaks"]).write_text(json.dumps(said, sort_keys=True))
+        summary = {"passed": not frames, "frames_looked_at": looked_at, "frames_with_a_face": len(frames),
+                   "hits_not_confirmed": sum(not h["leaks"] for h in hits), "by": [self.full, self.short, self.confirm]}  # fmt: skip
+        return {"leaks_passed": not frames, "leaks_summary": summary}
+
+    def _look(self, clip: Clip, boxes: dict[int, NDArray[np.float32]], body: Body) -> Iterator[tuple[int, list[Hit]]]:
+        """(frame, hits) for every frame, two at work at a time."""
+        import numpy as np
+
+        from deemo_data import tracks
+        from deemo_data.models import blazeface, facemesh
+
+        full, short, mesh = blazeface.load(self.full), blazeface.load(self.short), facemesh.load(self.confirm)
+
+        def look(index: int, rgb: NDArray[np.uint8]) -> list[Hit]:
+            side = min(rgb.shape[:2])
+            looks = blazeface.look(full, rgb, self.threshold, [side]), blazeface.look(short, rgb, self.threshold, [side // 3])
+            hands = tracks.hand_boxes(body, index, clip.grid.width, clip.grid.height)
+            hits: list[Hit] = []
+            for box in np.concatenate(looks):
+                place = "face" if any(inside(box, b) for b in boxes.get(index, ())) else "elsewhere"
+                if place == "elsewhere" and any(find_faces.on_hand(box, h) for h in hands):
+                    place = "hand"
+                presence = float(facemesh.presence(mesh, rgb, box[None])[0]) if place == "elsewhere" else None
+                leaks = bool(box[4] >= self.strong) if place == "face" else presence is not None and presence >= self.sure
+                hits.append({"box": [round(float(v), 1) for v in box[:4]], "score": round(float(box[4]), 3), "place": place,
+                             "presence": presence and round(presence, 3), "leaks": leaks})  # fmt: skip
+            return hits
+
+        waiting: deque[tuple[int, Future[list[Hit]]]] = deque()
+        with ThreadPoolExecutor(2) as threads:
+            for index, rgb in pictures(clip):
+                waiting.append((index, threads.submit(look, index, rgb)))
+                if len(waiting) > 4:
+                    first, result = waiting.popleft()
+                    yield first, result.result()
+            for first, result in waiting:
+                yield first, result.result()
+
+
+def pictures(clip: Clip) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """(frame, rgb) of what would be shown: `safe`, read like any other footage."""
+    from deemo_data import media
+
+    grid = clip.grid
+    shown = Grid(grid.fps, False, Fraction(0), clip.num_frames, grid.width, grid.height)
+    safe = clip.files["safe"]
+    as_source = Clip(clip.id, clip.source, 0, shown.ms_at(clip.num_frames), {"source": File(safe.path, safe.sha256)}, {})
+    for frame in media.frames(as_source.knowing({}, {"grid": shown.to_fact()})):
+        yield frame.index, frame.rgb()
+
+
+def inside(box: NDArray[np.float32], track: NDArray[np.float32]) -> bool:
+    """Whether the middle of a hit lies in a box of the original's face track."""
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return bool(track[0] <= x <= track[2] and track[1] <= y <= track[3])

@@ -1,0 +1,185 @@
+"""Finished work, filed under what it was made from: the only resume mechanism.
+
+    store/<Stage>/<key>/      the files a stage made, and entry.json that says how
+
+An entry exists or it does not: it is built aside, fsynced and renamed into place, so a killed run leaves
+nothing half done, a failed clip is simply not there, and "resume" is running the same command again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import hmac
+import importlib.metadata
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deemo_data.clip import Clip, Facts, File
+from deemo_data.errors import SourceError, StageError
+
+if TYPE_CHECKING:
+    from deemo_data.pipeline import Stage
+
+RECORDED = ("av", "onnxruntime", "mediapipe", "imageio-ffmpeg", "numpy")  # versions kept beside each entry, not in its key
+
+
+def key(stage: Stage, clip: Clip) -> str:
+    """sha256 over the stage, its version and parameters, the clip's span, and all it declared that it needs."""
+    files = {n: clip.files[n].sha256 for n in stage.needs if n in clip.files}
+    facts = {n: clip.facts[n] for n in stage.needs if n not in clip.files}
+    if "secret" in facts:
+        facts["secret"] = _key_id(facts["secret"])
+    said = {
+        "stage": type(stage).__name__,
+        "version": stage.version,
+        "parameters": asdict(stage),  # type: ignore[call-overload]
+        "span": [clip.start_ms, clip.end_ms],
+        "files": files,
+        "facts": facts,
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def seen_by(stage: Stage, clip: Clip, secret: bytes) -> Clip:
+    """The clip as `stage` may see it: what it declared, and of the secret only a key derived for the stage's name."""
+    if "secret" in stage.needs:
+        clip = clip.knowing({}, {"secret": derive(secret, type(stage).__name__)})
+    return clip.only(stage.needs)
+
+
+def derive(secret: bytes, purpose: str) -> str:
+    """A key for one purpose, from which the project's secret cannot be had: HMAC-SHA256, in hex."""
+    return hmac.new(secret, purpose.encode(), hashlib.sha256).hexdigest()
+
+
+def _key_id(derived: str) -> str:
+    return hashlib.sha256(f"key id of {derived}".encode()).hexdigest()[:16]
+
+
+def home_of(stage: Stage, clip: Clip, store: Path) -> Path:
+    return store / type(stage).__name__ / key(stage, clip)
+
+
+def entry_of(home: Path) -> dict[str, Any] | None:
+    """What entry.json says, if the entry is whole: every file there with the size that was written."""
+    try:
+        entry: dict[str, Any] = json.loads((home / "entry.json").read_text())
+        whole = all((home / f["name"]).stat().st_size == f["bytes"] for f in entry["files"].values())
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
+    return entry if whole else None
+
+
+def find(stage: Stage, clip: Clip, store: Path, secret: bytes) -> Clip | None:
+    """The clip plus what `stage` made of it, if that is in the store."""
+    home = home_of(stage, seen_by(stage, clip, secret), store)
+    entry = entry_of(home)
+    if entry is None:
+        return None
+    files = {n: File(str(home / f["name"]), f["sha256"]) for n, f in entry["files"].items()}
+    return clip.knowing(files, entry["facts"])
+
+
+def apply(stage: Stage, clip: Clip, store: Path, secret: bytes) -> Clip:
+    """The clip plus what `stage` makes of it: from the store if it is there, else made now."""
+    done = find(stage, clip, store, secret)
+    if done is None:
+        seen = seen_by(stage, clip, secret)
+        _make(stage, seen, home_of(stage, seen, store), partial(check_source, clip))
+        done = find(stage, clip, store, secret)
+    if done is None:
+        raise StageError(f"{type(stage).__name__}: what it made for clip {clip.id} is not in the store", "Is the disk failing?")
+    return done
+
+
+def _make(stage: Stage, seen: Clip, home: Path, check: Callable[[], None]) -> None:
+    aside = home.parent / f".{home.name}.{uuid.uuid4().hex[:8]}"
+    aside.mkdir(parents=True)
+    name = type(stage).__name__
+    try:
+        began = time.monotonic()
+        facts: Facts = stage(seen, aside)
+        check()
+        if missing := [f for f in stage.makes.values() if not (aside / f).is_file()]:
+            raise StageError(f"{name} promised {', '.join(missing)} for clip {seen.id} and did not write it")
+        if set(facts) != set(stage.tells):
+            raise StageError(f"{name} promised the facts {sorted(stage.tells)} and gave {sorted(facts)}")
+        made = {n: {"name": f, "bytes": (aside / f).stat().st_size, "sha256": File.of(aside / f).sha256}
+                for n, f in stage.makes.items()}  # fmt: skip
+        entry = {
+            "clip": seen.id,
+            "source": seen.source,
+            "stage": name,
+            "version": stage.version,
+            "parameters": asdict(stage),  # type: ignore[call-overload]
+            "needs": {n: f.sha256 for n, f in seen.files.items()},
+            "files": made,
+            "facts": facts,
+            "seconds": round(time.monotonic() - began, 3),
+            "versions": versions(),
+        }
+        (aside / "entry.json").write_text(json.dumps(entry, indent=1, sort_keys=True))
+        for path in [*aside.iterdir(), aside]:
+            _fsync(path)
+        _put(aside, home)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _put(aside: Path, home: Path) -> None:
+    """Give an entry its name, in one step. One process at a time, so that none takes away what another just put there."""
+    with open(home.parent / ".lock", "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if entry_of(home) is not None:  # another worker got there first: its work is as good as ours
+            return
+        if home.exists():  # somebody truncated it: out of the way
+            os.rename(home, home.parent / f".broken.{uuid.uuid4().hex[:8]}")
+        os.rename(aside, home)
+        _fsync(home.parent)
+
+
+def check_source(clip: Clip) -> None:
+    """Footage may not change under us: size and time are compared, and on a difference the digest."""
+    source = clip.files.get("source")
+    if source is None or "stamp" not in clip.facts:
+        return
+    stat = Path(source.path).stat()
+    if [stat.st_size, stat.st_mtime_ns] != clip.facts["stamp"] and File.of(Path(source.path)).sha256 != source.sha256:
+        raise SourceError(f"{source.path} changed since it was taken in", "Type: deemo ingest DIR SOURCES")
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@cache
+def versions() -> dict[str, str]:
+    """The libraries whose version may change what comes out."""
+    return {name: importlib.metadata.version(name) for name in RECORDED}
+
+
+def versions_of(stage: Stage, clip: Clip) -> dict[str, str]:
+    """The library versions that were recorded when `stage` made its files of this clip."""
+    first = next(iter(stage.makes))
+    entry = entry_of(clip.path(first).parent)
+    return entry["versions"] if entry else {}
+
+
+def tidy(store: Path) -> None:
+    """Remove what killed runs left aside, once it is older than a day (a running process may still own it)."""
+    for left in store.glob("*/.*"):
+        if left.stat().st_mtime < time.time() - 86400:
+            shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Labels are data: one vocabulary a file."""

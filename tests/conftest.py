@@ -1,0 +1,38 @@
+"""What the tests share: real footage, pulled weights, and a machine that may not ask the network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+MEDIA = REPO.parent / "shared" / "media"
+
+
+@pytest.fixture(scope="session")
+def media() -> Path:
+    """The folder of real test media: video/, audio/, label_studio/, models/. It is not part of the repository."""
+    if not (MEDIA / "video").is_dir():
+        pytest.skip("no real footage: put the test media into ../shared/media (see its PROVENANCE.md)")
+    return MEDIA
+
+
+@pytest.fixture(scope="session")
+def weights() -> Path:
+    """The folder of the pulled weights of the base group, each with its digest checked."""
+    from deemo_data.errors import ModelError
+    from deemo_data.models import weights as pinned
+
+    try:
+        for name, row in pinned.pinned().items():
+            if row.group == "base":
+                pinned.path_of(name)
+    except ModelError as e:
+        pytest.skip(f"{e.what}: type `deemo models pull`")
+    return pinned.folder()

@@ -1,0 +1,129 @@
+"""Every clip gets an answer, whoever dies on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from deemo_data import executors
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def work(number: int) -> int:
+    """Numbers ending in 7 take the process with them, each in another way."""
+    if number % 10 == 7:
+        match number % 3:
+            case 0:
+                os._exit(1)
+            case 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            case _:
+                raise RuntimeError("let out")
+    return number * number
+
+
+def died(number: int) -> int:
+    return -number
+
+
+def large(size: int) -> bytes:
+    return b"x" * size
+
+
+def process_of(number: int) -> int:
+    time.sleep(0.05)
+    return os.getpid()
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_every_clip_gets_its_answer(workers: int) -> None:
+    numbers = [n for n in range(60) if n % 10 != 7]
+    assert sorted(executors.local(work, numbers, workers, died)) == sorted(n * n for n in numbers)
+
+
+def test_no_clips_start_no_process() -> None:
+    assert list(executors.local(work, [], 2, died)) == []
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("numbers", [[7], [27, 17, 7], [7, 1, 2, 3], [1, 2, 3, 17], [27, 1, 17, 2, 7, 3, 37, 4]])
+def test_only_who_kills_a_worker_dies(workers: int, numbers: list[int], capfd: pytest.CaptureFixture[str]) -> None:
+    answers = list(executors.local(work, numbers, workers, died))
+    assert sorted(answers) == sorted(-n if n % 10 == 7 else n * n for n in numbers)
+
+
+def test_answers_larger_than_a_pipe_come_through() -> None:
+    sizes = [10_000_000, 1, 3_000_000, 70_000]
+    assert sorted(len(x) for x in executors.local(large, sizes, 2, lambda n: b"")) == sorted(sizes)
+
+
+def test_work_is_shared_and_is_not_done_here() -> None:
+    pids = set(executors.local(process_of, range(12), 2, died))
+    assert len(pids) == 2
+    assert os.getpid() not in pids
+
+
+def test_clips_are_taken_one_at_a_time() -> None:
+    taken: list[int] = []
+
+    def numbers() -> object:
+        for n in range(50):
+            taken.append(n)
+            yield n
+
+    results = executors.local(work, numbers(), 1, died)  # type: ignore[arg-type]
+    next(results)
+    assert taken == [0], "a million clips need not lie in memory, nor in a queue"
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_closing_early_ends_the_workers() -> None:
+    results = executors.local(nap, [0, 600, 600], 2, died)
+    assert next(results) == 0
+    began = time.monotonic()
+    results.close()  # type: ignore[attr-defined]
+    assert time.monotonic() - began < 5
+
+
+def nap(seconds: int) -> int:
+    time.sleep(seconds)
+    return seconds
+
+
+def test_workers_end_when_the_run_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import os, time\nfrom pathlib import Path\nfrom deemo_data import executors\n"
+        "def work(path):\n    Path(path).write_text(str(os.getpid()))\n    time.sleep(1)\n    return path\n"
+        f"if __name__ == '__main__':\n    list(executors.local(work, [r'{tmp_path}/a', r'{tmp_path}/b', r'{tmp_path}/c'], 2, str))\n"
+    )
+    run = subprocess.Popen(
+        [sys.executable, str(script)], env=os.environ | {"PYTHONPATH": str(Path(executors.__file__).parents[1])}
+    )
+    until = time.monotonic() + 20
+    while not ((tmp_path / "a").exists() and (tmp_path / "b").exists()):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    time.sleep(0.05)
+    run.kill()
+    run.wait()
+    pids = [int((tmp_path / n).read_text()) for n in "ab"]
+    until = time.monotonic() + 10
+    while any(alive(p) for p in pids):
+        assert time.monotonic() < until, "orphans stay in memory, models and all"
+        time.sleep(0.05)
+    assert not (tmp_path / "c").exists()
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

