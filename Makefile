@@ -12,7 +12,7 @@ GL      := libegl1 libgles2
 GL_HERE := [ "$$(PATH=$$PATH:/sbin ldconfig -p | grep -cE 'libEGL.so.1 |libGLESv2.so.2 ')" -ge 2 ]
 GL_GET  := apt-get install -y -qq $(GL) >/dev/null 2>&1
 
-.PHONY: help setup build-dataset test slow check fix bench docs clean
+.PHONY: help setup build-dataset test slow lint check fix bench docs clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -45,11 +45,12 @@ test: setup      ## all tests that need no optional weights
 slow: setup      ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-check: setup     ## what CI runs: format, lint, types, tests, docs fresh
+lint: setup      ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+
+check: lint test ## what to run before a commit; a test sees to it that the docs are fresh
 
 fix: setup       ## format and mend what can be mended
 	$(BIN)/ruff check --fix .

@@ -90,7 +90,7 @@ def bare(clip: Clip) -> Clip:
 
 def choose(stages: Sequence[Stage], until: str | None, only: str | None) -> set[str]:
     """Names of the stages that may do work: those up to `until` (included), or `only` one."""
-    names = [table_name(type(s)) for s in stages]
+    names = [table_name(type(s).__name__) for s in stages]
     for name in (until, only):
         if name is not None and name not in names:
             raise ConfigError(f"there is no stage {name!r}", f"Stages: {', '.join(names)}")
@@ -107,30 +107,32 @@ def run(
     watcher: Watcher = Watcher(),  # noqa: B008
 ) -> tuple[list[Clip], list[Missing]]:
     """All clips through the stages; those the leak check refused once more through each further [[attempt]]."""
+    store.tidy(project.store)
     clips = project.clips()
     done: dict[str, Clip] = {}
     failed: dict[str, Failure] = {}
-    for number, stages in enumerate(project.config.attempts):  # [[attempt]] n
-        todo = [c for c in clips if number == 0 or done.get(c.id, c).facts.get("leaks_passed") is False]
+    for number, stages in enumerate(project.config.attempts):
+        todo = clips if number == 0 else [c for c in done.values() if c.facts.get("leaks_passed") is False]
+        if not todo:
+            break
         got, failures = pipeline.run(
-            stages, [bare(c) for c in todo], store_dir=project.store, secret=project.secret, workers=workers,
+            stages, map(bare, todo), store_dir=project.store, secret=project.secret, workers=workers,
             make=choose(stages, until, only), watcher=watcher,
         )  # fmt: skip
         done |= {c.id: c for c in got}
         failed |= {f.clip.id: f for f in failures}
-    missing = [Missing(i, f.stage, f.reason, f.advice) for i, f in sorted(failed.items())]
+    done = {i: c for i, c in done.items() if i not in failed}
+    missing = [Missing(i, table_name(f.stage), f.reason, f.advice) for i, f in sorted(failed.items())]
     missing += [
-        Missing(c.id, "check_leaks", release.leaks_of(c), "It stays here; see docs/privacy.md")
+        Missing(c.id, "check_leaks", release.leaks_of(c), "It stays here: see docs/privacy.md")
         for c in done.values() if c.facts.get("leaks_passed") is False
     ]  # fmt: skip
     with project.locked():
-        write_clips((own(done.get(c.id) or failed[c.id].clip) for c in clips), project.root / "clips.jsonl")
-        report = {
-            "clips": len(clips), "came_out": len(clips) - len({m.what for m in missing}),
-            "did_not": [vars(m) | ({"bug": failed[m.what].bug} if m.what in failed and failed[m.what].bug else {}) for m in missing],
-        }  # fmt: skip
-        project.write_report("run.json", report)
-    return [c for c in done.values() if c.id not in failed], missing
+        write_clips((own(done[c.id] if c.id in done else failed[c.id].clip) for c in clips), project.root / "clips.jsonl")
+        bugs = {i: f.bug for i, f in failed.items() if f.bug}
+        lines = [vars(m) | ({"bug": bugs[m.what]} if m.what in bugs else {}) for m in missing]
+        project.write_report("run.json", {"clips": len(clips), "came_out": len(clips) - len(missing), "did_not": lines})
+    return [c for c in done.values() if c.facts.get("leaks_passed") is not False], missing
 
 
 def vocabularies(project: Project) -> tuple[Nfbl, Emotions]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -170,4 +171,19 @@ def write_if_changed(path: Path, content: str | bytes) -> bool:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+    return True
+
+
+def place(path: Path, there: Path, sha256: str) -> bool:
+    """The same bytes at another path: a hard link where the disk allows one, else a copy; whether anything was done."""
+    if there.exists() and (there.samefile(path) or File.of(there).sha256 == sha256):
+        return False
+    there.parent.mkdir(parents=True, exist_ok=True)
+    aside = there.with_name(f".{there.name}.{os.getpid()}")
+    aside.unlink(missing_ok=True)
+    try:
+        os.link(path, aside)
+    except OSError:
+        shutil.copyfile(path, aside)
+    aside.replace(there)
     return True

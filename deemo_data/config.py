@@ -10,7 +10,7 @@ import secrets
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -47,9 +47,9 @@ class Config:
     attempts: list[list[Stage]] = field(default_factory=list)
 
 
-def table_name(stage: type) -> str:
+def table_name(stage: str) -> str:
     """MaskVideo -> mask_video."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", stage.__name__).lower()
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", stage).lower()
 
 
 def read_config(path: Path) -> Config:
@@ -59,23 +59,28 @@ def read_config(path: Path) -> Config:
     except tomllib.TOMLDecodeError as e:
         raise ConfigError(f"{path}: {e}", "Mend that line and run again") from e
     tables: dict[str, Any] = {"project": About, "segment": Segment, "export": Export}
-    stages: dict[str, Any] = {table_name(s): s for s in ORDER}
+    stages: dict[str, Any] = {table_name(s.__name__): s for s in ORDER}
     known = [*tables, *stages, "attempt"]
     if strange := [t for t in said if t not in known]:
         raise ConfigError(f"{path.name}: [{strange[0]}] is not known", f"Known tables: {', '.join(known)}")
     read = {name: _read(path, f"[{name}]", kind, said.get(name, {})) for name, kind in tables.items()}
+    tries = said.get("attempt", [])
+    if not isinstance(tries, list) or not all(isinstance(t, dict) for t in tries):
+        raise ConfigError(f"{path.name}: attempt must be [[attempt]] tables", "See deemo init for an example")
     attempts = []
-    for number, changes in enumerate([{}, *said.get("attempt", [])]):
+    for number, changes in enumerate([{}, *tries]):
         where = f"[[attempt]] {number}: " if number else ""
         if strange := [t for t in changes if t not in stages]:
             raise ConfigError(f"{path.name}: {where}{strange[0]} is not a stage", f"Known stages: {', '.join(stages)}")
-        attempts.append([_read(path, f"{where}[{n}]", kind, said.get(n, {}) | changes.get(n, {})) for n, kind in stages.items()])
+        made = [_read(path, f"{where}[{n}]", kind, said.get(n, {}), changes.get(n, {})) for n, kind in stages.items()]
+        attempts.append(made)
     return Config(**read, attempts=attempts)
 
 
-def _read(path: Path, where: str, kind: Any, table: Any) -> Any:
-    if not isinstance(table, dict) or not is_dataclass(kind):
-        raise ConfigError(f"{path.name}: {where} must be a table")
+def _read(path: Path, where: str, kind: Any, *tables: Any) -> Any:
+    if not all(isinstance(t, dict) for t in tables):
+        raise ConfigError(f"{path.name}: {where} must be a table", "See deemo init for an example")
+    table = {key: value for t in tables for key, value in t.items()}
     known = [f.name for f in fields(kind)]
     if strange := [k for k in table if k not in known]:
         raise ConfigError(
@@ -135,8 +140,8 @@ class Project:
             text = path.read_text().strip()
         except FileNotFoundError as e:
             raise ProjectError(f"{path} is gone: ids and voices cannot be made as before", "Put it back from your backup") from e
-        if len(text) < 32:
-            raise ProjectError(f"{path} is damaged: it holds {len(text)} characters", "Put it back from your backup")
+        if not re.fullmatch(r"[0-9a-f]{64}", text):
+            raise ProjectError(f"{path} is damaged: it must hold 64 hex digits", "Put it back from your backup")
         return bytes.fromhex(text)
 
     private = property(lambda self: self.root / "private")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from pydantic import Field
 
 from deemo_data import __version__
 from deemo_data.card import MANIFEST, TABLES
-from deemo_data.clip import File, write_if_changed
+from deemo_data.clip import File, place, write_if_changed
 from deemo_data.errors import DatasetError
 from deemo_data.vocabulary import Emotions, Nfbl
 
@@ -90,7 +89,7 @@ def export(
         for clip in here:
             name = f"{split}/clips/{clip.id}.mp4"
             wanted[name] = clip.files["video"].sha256
-            changed += _place(clip.path("video"), out / name, wanted[name])
+            changed += place(clip.path("video"), out / name, wanted[name])
         if here:
             aside = out / split / f".nfbl.{os.getpid()}"
             with _writer(aside, features["nfbl"]) as writer:
@@ -224,21 +223,6 @@ def _settle(aside: Path, path: Path, wanted: dict[str, str], out: Path) -> bool:
         os.fsync(f.fileno())
     path.parent.mkdir(parents=True, exist_ok=True)
     aside.replace(path)
-    return True
-
-
-def _place(path: Path, there: Path, sha256: str) -> bool:
-    """A hard link where the disk allows one, else a copy; left alone when it is there already."""
-    if there.exists() and (there.samefile(path) or File.of(there).sha256 == sha256):
-        return False
-    there.parent.mkdir(parents=True, exist_ok=True)
-    aside = there.with_name(f".{there.name}.{os.getpid()}")
-    aside.unlink(missing_ok=True)
-    try:
-        os.link(path, aside)
-    except OSError:
-        shutil.copyfile(path, aside)
-    aside.replace(there)
     return True
 
 

@@ -171,7 +171,7 @@ def ingest(
                 )
             found[source.id] = source, [*before, *said]
         except (SourceError, MediaError) as e:
-            refused.append(Refused(uri, e.what, e.advice))
+            refused.append(Refused(uri, e.what, e.advice or "Convert it to mp4, or leave it out"))
         except OSError as e:
             reason = f"{Path(uri).name} cannot be read: {e.strerror or e}"
             refused.append(Refused(uri, reason, "Make it readable and run again"))

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 NTSC = Fraction(1000, 1001)
 WHOLE_RATES = (5, 6, 8, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 90, 100, 120, 144, 240)
-RATES = sorted({Fraction(r) for r in WHOLE_RATES} | {r * NTSC for r in (15, 24, 30, 48, 60, 120)} | {Fraction(15, 2), Fraction(25, 2)})
+RATES = sorted(
+    {Fraction(r) for r in WHOLE_RATES} | {r * NTSC for r in (15, 24, 30, 48, 60, 120)} | {Fraction(15, 2), Fraction(25, 2)}
+)
 SOUND_RATE = 16_000
 MOST_PIXELS = 8192 * 8192
 INDEXED = ("mov,mp4", "matroska")  # containers in which a seek can be trusted
@@ -57,7 +59,8 @@ def probe(path: Path, vfr_fps: int = 30) -> Facts:
         width, height = _upright(first, stream.sample_aspect_ratio)
         if indexed:
             container.seek(0)
-            times = sorted(p.pts * stream.time_base for p in _packets(container, stream) if p.pts is not None)
+            tick = stream.time_base or Fraction(1)
+            times: list[Fraction] = sorted(p.pts * tick for p in _packets(container, stream) if p.pts is not None)
         else:
             times = []
     if not times:
@@ -79,9 +82,7 @@ def frame_rate(times: list[Fraction], vfr_fps: int = 30) -> tuple[Fraction, bool
         return Fraction(vfr_fps), len(times) > 1
     mean = (len(times) - 1) / (times[-1] - times[0])
     fps = min(RATES, key=lambda r: abs(r - mean))
-    even = abs(fps - mean) * 1000 <= mean and all(
-        abs((t - times[0]) * fps - k) < Fraction(1, 2) for k, t in enumerate(times)
-    )
+    even = abs(fps - mean) * 1000 <= mean and all(abs((t - times[0]) * fps - k) < Fraction(1, 2) for k, t in enumerate(times))
     return (fps, False) if even else (Fraction(vfr_fps), True)
 
 
@@ -335,7 +336,7 @@ def read_wav(path: Path) -> NDArray[np.float32]:
     import numpy as np
 
     with wav.open(str(path), "rb") as f:
-        return np.frombuffer(f.readframes(f.getnframes()), "<i2").astype(np.float32) / 32767
+        return np.frombuffer(f.readframes(f.getnframes()), "<i2").astype(np.float32) / np.float32(32767)
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────

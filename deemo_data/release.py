@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NewType
 
-from deemo_data.clip import Clip, File
+from deemo_data.clip import Clip, File, place
 from deemo_data.errors import NotReleasable
 from deemo_data.store import derive
 
@@ -45,11 +43,10 @@ def release(clip: Clip, project: Project) -> SafeClip:
     """
     may_go(clip, project)
     outside = public_id(project.secret, "c", clip.id)
-    project.released.mkdir(parents=True, exist_ok=True)
     files = {}
     for inside, (name, ending) in PUBLIC_FILES.items():
         there = project.released / f"{outside}{ending}"
-        _link(clip.path(inside), there, clip.files[inside].sha256)
+        place(clip.path(inside), there, clip.files[inside].sha256)
         files[name] = File(str(there), clip.files[inside].sha256)
     facts = {n: clip.facts.get(n) for n in PUBLIC_FACTS}
     facts["leaks"] = facts.pop("leaks_summary")
@@ -79,16 +76,3 @@ def leaks_of(clip: Clip) -> str:
     return (
         f"the leak check saw a face in {len(found['frames'])} of {found['looked_at']} frames, first in frame {found['frames'][0]}"
     )
-
-
-def _link(path: Path, there: Path, sha256: str) -> None:
-    """A hard link where the disk allows one, else a copy; left alone when it is there already."""
-    if there.exists() and (there.samefile(path) or File.of(there).sha256 == sha256):
-        return
-    aside = there.with_name(f".{there.name}.{os.getpid()}")
-    aside.unlink(missing_ok=True)
-    try:
-        os.link(path, aside)
-    except OSError:
-        shutil.copyfile(path, aside)
-    aside.replace(there)

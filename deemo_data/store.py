@@ -128,6 +128,8 @@ def _make(stage: Stage, seen: Clip, home: Path, check: Callable[[], None]) -> No
             "versions": versions(),
         }
         (aside / "entry.json").write_text(json.dumps(entry, indent=1, sort_keys=True))
+        for path in aside.iterdir():
+            path.chmod(0o444)  # out/ links to these: nobody edits them in place by mistake
         for path in [*aside.iterdir(), aside]:
             _fsync(path)
         _put(aside, home)

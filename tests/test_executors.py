@@ -102,7 +102,8 @@ def test_workers_end_when_the_run_is_killed(tmp_path: Path) -> None:
     script.write_text(
         "import os, time\nfrom pathlib import Path\nfrom deemo_data import executors\n"
         "def work(path):\n    Path(path).write_text(str(os.getpid()))\n    time.sleep(1)\n    return path\n"
-        f"if __name__ == '__main__':\n    list(executors.local(work, [r'{tmp_path}/a', r'{tmp_path}/b', r'{tmp_path}/c'], 2, str))\n"
+        "if __name__ == '__main__':\n"
+        f"    list(executors.local(work, [r'{tmp_path}/a', r'{tmp_path}/b', r'{tmp_path}/c'], 2, str))\n"
     )
     run = subprocess.Popen(
         [sys.executable, str(script)], env=os.environ | {"PYTHONPATH": str(Path(executors.__file__).parents[1])}
@@ -127,3 +128,32 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_ctrl_c_ends_everything_at_once_and_tidily(tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import os, time\nfrom pathlib import Path\nfrom deemo_data import executors\n"
+        "def work(path):\n    Path(path).write_text(str(os.getpid()))\n"
+        "    try:\n        time.sleep(60)\n    finally:\n        Path(path + '.tidied').touch()\n"
+        "if __name__ == '__main__':\n"
+        "    try:\n"
+        f"        list(executors.local(work, [r'{tmp_path}/a', r'{tmp_path}/b', r'{tmp_path}/c'], 2, str))\n"
+        "    except KeyboardInterrupt:\n        print('stopped')\n"
+    )
+    run = subprocess.Popen(
+        [sys.executable, str(script)],
+        env=os.environ | {"PYTHONPATH": str(Path(executors.__file__).parents[1])},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    until = time.monotonic() + 20
+    while not ((tmp_path / "a").exists() and (tmp_path / "b").exists()):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    time.sleep(0.1)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all of them
+    out, err = run.communicate(timeout=10)
+    assert (out, err) == ("stopped\n", ""), "no traceback of a worker"
+    assert (tmp_path / "a.tidied").exists()
+    assert (tmp_path / "b.tidied").exists()
+    assert not (tmp_path / "c").exists()

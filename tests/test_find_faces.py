@@ -106,7 +106,11 @@ def test_a_look_on_the_first_frame_of_a_shot_is_not_carried_back() -> None:
     assert frames(rows) == list(range(10, 16))
 
 
-@given(st.lists(st.integers(0, 200), min_size=1, max_size=12, unique=True), st.integers(0, 40), st.lists(st.integers(1, 199), max_size=4))
+@given(
+    st.lists(st.integers(0, 200), min_size=1, max_size=12, unique=True),
+    st.integers(0, 40),
+    st.lists(st.integers(1, 199), max_size=4),
+)
 def test_whatever_was_detected_is_within_its_box(seen: list[int], hold: int, cuts: list[int]) -> None:
     cuts = sorted(set(cuts))
     said = looks({f: [box(100 + 2 * f, 90 + f)] for f in sorted(seen)})
@@ -239,10 +243,14 @@ def test_the_stage_covers_a_face_in_every_frame(tmp_path: Path, monkeypatch: pyt
     def planar() -> list[np.ndarray]:
         import av
 
-        return [av.VideoFrame.from_ndarray(scene(f), format="rgb24").reformat(format="yuv420p").to_ndarray() for f in range(count)]
+        return [
+            av.VideoFrame.from_ndarray(scene(f), format="rgb24").reformat(format="yuv420p").to_ndarray() for f in range(count)
+        ]
 
     media.write_video(film, planar(), grid, 10, "ultrafast")
-    tracks.write_body(tracks.Body(np.full((count, 1, 75, 3), np.nan, np.float32), np.zeros((count, 1, 75), np.float32)), tmp_path / "body")
+    tracks.write_body(
+        tracks.Body(np.full((count, 1, 75, 3), np.nan, np.float32), np.zeros((count, 1, 75), np.float32)), tmp_path / "body"
+    )
     clip = Clip("c", "c", 0, 3200, {"source": File.of(film), "body": File.of(tmp_path / "body")}, {"grid": grid.to_fact()})
     monkeypatch.setattr(FindFaces, "_detector", lambda self, clip: (bright(80, 60), 80, 60))
     stage = FindFaces(every=every, hold_ms=200, bridge_ms=1000)

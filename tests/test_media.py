@@ -431,7 +431,7 @@ def test_what_is_written_is_what_went_in(tmp_path: Path, fps: Fraction, count: i
     assert abs(got["audio"][1] - got["video"][1]) <= Fraction(1, 1000), "streams of unequal length"
     if count == 100:
         begins = Fraction(1, 2) - 10 / fps
-        heard = [c for c in loud(m.sound(again))]
+        heard = loud(m.sound(again))
         assert abs(heard[0] / 16_000 - begins) < 0.002 if begins > 0 else True
 
 
@@ -442,8 +442,9 @@ def test_nothing_says_who_made_it_or_from_what(tmp_path: Path) -> None:
         ";FFMETADATA1\ntitle=JANEDOE\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=900\ntitle=JANEDOE\n"
     )
     (tmp_path / "s.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nJANEDOE\n")
-    ffmpeg("-i", tmp_path / "film.mkv", "-i", tmp_path / "chapters.txt", "-i", tmp_path / "s.srt", "-map", "0", "-map", "2", "-map_metadata", "1",
-           "-map_chapters", "1", "-c", "copy", "-metadata:s:v", "title=JANEDOE", "-metadata", "location=+52.5+013.4/", tagged)  # fmt: skip
+    inputs = ["-i", tmp_path / "film.mkv", "-i", tmp_path / "chapters.txt", "-i", tmp_path / "s.srt"]
+    kept = ["-map", "0", "-map", "2", "-map_metadata", "1", "-map_chapters", "1", "-c", "copy"]
+    ffmpeg(*inputs, *kept, "-metadata:s:v", "title=JANEDOE", "-metadata", "location=+52.5+013.4/", tagged)
     assert tagged.read_bytes().count(b"JANEDOE") >= 3
     out = render(tmp_path, whole(tagged))
     raw = out.read_bytes()
@@ -511,8 +512,9 @@ def test_colours_stay(tmp_path: Path, layout: str) -> None:
 @pytest.mark.parametrize("matrix", [("bt709", "1"), ("smpte170m", "6")], ids=lambda x: x[0])
 def test_colours_of_another_matrix_stay(tmp_path: Path, matrix: tuple[str, str], size: tuple[int, int]) -> None:
     film(tmp_path / "plain.mkv", even(Fraction(25), 3), size, layout="yuv444p", show=colours)
-    ffmpeg("-i", tmp_path / "plain.mkv", "-vf", f"scale=in_color_matrix=smpte170m:out_color_matrix={matrix[0]},format=yuv420p", "-colorspace", matrix[1],
-           "-color_primaries", matrix[1], "-color_trc", matrix[1], "-c:v", "libx264", "-crf", "12", tmp_path / "film.mkv")  # fmt: skip
+    turned = f"scale=in_color_matrix=smpte170m:out_color_matrix={matrix[0]},format=yuv420p"
+    named = [word for what in ("colorspace", "color_primaries", "color_trc") for word in (f"-{what}", matrix[1])]
+    ffmpeg("-i", tmp_path / "plain.mkv", "-vf", turned, *named, "-c:v", "libx264", "-crf", "12", tmp_path / "film.mkv")
     columns = [(2 * c + 1) * size[0] // 12 for c in range(6)]
     expected = colours(0, *size)[0, columns].astype(int)
     assert np.abs(seen(tmp_path / "film.mkv") - expected).max() <= 6, "or nothing is tested"

@@ -156,7 +156,9 @@ def test_no_secret_is_written_down(clip: Clip, tmp_path: Path) -> None:
             assert word not in said, path
 
 
-@pytest.mark.parametrize("damage", ["truncate", "lose a file", "lose entry.json", "empty entry.json", "zeros", "another's", "a file"])
+@pytest.mark.parametrize(
+    "damage", ["truncate", "lose a file", "lose entry.json", "empty entry.json", "zeros", "another's", "a file"]
+)
 def test_a_damaged_entry_is_made_anew(clip: Clip, tmp_path: Path, damage: str) -> None:
     where = tmp_path / "store"
     made = apply(Louder(), clip, where)

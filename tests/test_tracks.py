@@ -44,7 +44,11 @@ def test_a_public_body_has_no_face(tmp_path: Path) -> None:
 
 
 def test_faces_come_back_in_order(tmp_path: Path) -> None:
-    rows = [(3, 0, 1.0, 2.0, 3.0, 4.0, 0.9, "held"), (1, 1, 1.5, 2.0, 3.0, 4.0, 0.5, "detected"), (1, 0, 0.0, 0.0, 1.0, 1.0, 0.0, "pose")]
+    rows = [
+        (3, 0, 1.0, 2.0, 3.0, 4.0, 0.9, "held"),
+        (1, 1, 1.5, 2.0, 3.0, 4.0, 0.5, "detected"),
+        (1, 0, 0.0, 0.0, 1.0, 1.0, 0.0, "pose"),
+    ]
     faces = pd.DataFrame(rows, columns=list(tracks.FACE_COLUMNS))
     tracks.write_faces(faces, tmp_path / "faces.parquet")
     back = tracks.read_faces(tmp_path / "faces.parquet")

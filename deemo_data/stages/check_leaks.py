@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,15 +30,17 @@ Hit = dict[str, Any]  # box, score, place (face, hand or elsewhere), presence (a
 class CheckLeaks:
     """Makes `leaks`: every hit in every frame; tells whether the clip passed, and a summary without places.
 
-    Two looks a frame, at two scales: full-range BlazeFace in windows as high as the picture, short-range BlazeFace in
-    windows a third of that. A strong hit where the original had a face counts as it is: a face that shows half is
-    still seen by the detectors. Elsewhere a detector alone is not enough (it takes hands for faces), so a hit counts
-    when the face mesh network is sure of it and it is not on a hand that was tracked.
+    Two looks at the whole picture, at two scales: full-range BlazeFace for large faces, short-range BlazeFace for those
+    from 36 pixels of a 720p frame on. A strong hit where the original had a face counts as it is: a face that shows
+    half is still seen by the detectors. Elsewhere a detector alone is not enough (it takes hands for faces), so a hit
+    counts when the face mesh network is sure of it and it is not on a hand that was tracked.
     """
 
     full: Literal["blazeface-full-2c3728"] = "blazeface-full-2c3728"
     short: Literal["blazeface-short-bbff11"] = "blazeface-short-bbff11"
     confirm: Literal["facemesh-1055cb"] = "facemesh-1055cb"
+    full_longest: Annotated[int, Field(ge=128, le=4096)] = 256  # px of the longer side that each is shown
+    short_longest: Annotated[int, Field(ge=128, le=4096)] = 640
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5  # a detector's score from which on a hit is written down
     strong: Annotated[float, Field(gt=0, le=1)] = 0.7  # and from which on it counts where the original had a face
     sure: Annotated[float, Field(gt=0, le=1)] = 0.5  # the mesh network's presence from which on a hit counts elsewhere
@@ -53,7 +55,6 @@ class CheckLeaks:
 
         boxes = tracks.boxes_by_frame(tracks.read_faces(clip.path("faces")))
         body = tracks.read_body(clip.path("body"))
-        grid = clip.grid
         looked_at = 0
         hits: list[dict[str, Any]] = []
         for index, found in self._look(clip, boxes, body):
@@ -64,8 +65,13 @@ class CheckLeaks:
         frames = sorted({h["frame"] for h in hits if h["leaks"]})
         said = {"looked_at": looked_at, "frames": frames, "hits": hits}
         (out / self.makes["leaks"]).write_text(json.dumps(said, sort_keys=True))
-        summary = {"passed": not frames, "frames_looked_at": looked_at, "frames_with_a_face": len(frames),
-                   "hits_not_confirmed": sum(not h["leaks"] for h in hits), "by": [self.full, self.short, self.confirm]}  # fmt: skip
+        summary = {
+            "passed": not frames,
+            "frames_looked_at": looked_at,
+            "frames_with_a_face": len(frames),
+            "hits_not_confirmed": sum(not h["leaks"] for h in hits),
+            "by": [self.full, self.short, self.confirm],
+        }
         return {"leaks_passed": not frames, "leaks_summary": summary}
 
     def _look(self, clip: Clip, boxes: dict[int, NDArray[np.float32]], body: Body) -> Iterator[tuple[int, list[Hit]]]:
@@ -78,18 +84,21 @@ class CheckLeaks:
         full, short, mesh = blazeface.load(self.full), blazeface.load(self.short), facemesh.load(self.confirm)
 
         def look(index: int, rgb: NDArray[np.uint8]) -> list[Hit]:
-            side = min(rgb.shape[:2])
-            looks = blazeface.look(full, rgb, self.threshold, [side]), blazeface.look(short, rgb, self.threshold, [side // 3])
+            looks = (
+                blazeface.look(full, rgb, self.threshold, self.full_longest),
+                blazeface.look(short, rgb, self.threshold, self.short_longest),
+            )
             hands = tracks.hand_boxes(body, index, clip.grid.width, clip.grid.height)
+            found = np.concatenate(looks)
+            places = [place(box, boxes.get(index, ()), hands) for box in found]
+            elsewhere = [i for i, where in enumerate(places) if where == "elsewhere"]
+            presence = dict(zip(elsewhere, facemesh.presence(mesh, rgb, found[elsewhere]).tolist(), strict=True))
             hits: list[Hit] = []
-            for box in np.concatenate(looks):
-                place = "face" if any(inside(box, b) for b in boxes.get(index, ())) else "elsewhere"
-                if place == "elsewhere" and any(find_faces.on_hand(box, h) for h in hands):
-                    place = "hand"
-                presence = float(facemesh.presence(mesh, rgb, box[None])[0]) if place == "elsewhere" else None
-                leaks = bool(box[4] >= self.strong) if place == "face" else presence is not None and presence >= self.sure
-                hits.append({"box": [round(float(v), 1) for v in box[:4]], "score": round(float(box[4]), 3), "place": place,
-                             "presence": presence and round(presence, 3), "leaks": leaks})  # fmt: skip
+            for i, (box, where) in enumerate(zip(found, places, strict=True)):
+                leaks = bool(box[4] >= self.strong) if where == "face" else presence.get(i, 0.0) >= self.sure
+                corners = [round(float(v), 1) for v in box[:4]]
+                hits.append({"box": corners, "score": round(float(box[4]), 3), "place": where,
+                             "presence": round(presence[i], 3) if i in presence else None, "leaks": leaks})  # fmt: skip
             return hits
 
         waiting: deque[tuple[int, Future[list[Hit]]]] = deque()
@@ -113,6 +122,13 @@ def pictures(clip: Clip) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     as_source = Clip(clip.id, clip.source, 0, shown.ms_at(clip.num_frames), {"source": File(safe.path, safe.sha256)}, {})
     for frame in media.frames(as_source.knowing({}, {"grid": shown.to_fact()})):
         yield frame.index, frame.rgb()
+
+
+def place(box: NDArray[np.float32], faces: Iterable[NDArray[np.float32]], hands: Iterable[NDArray[np.float32]]) -> str:
+    """Where a hit lies: where the original had a face, on a tracked hand, or elsewhere."""
+    if any(inside(box, face) for face in faces):
+        return "face"
+    return "hand" if any(find_faces.on_hand(box, hand) for hand in hands) else "elsewhere"
 
 
 def inside(box: NDArray[np.float32], track: NDArray[np.float32]) -> bool:

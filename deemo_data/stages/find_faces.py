@@ -139,7 +139,7 @@ class Track:
 
 
 def link(looks: dict[int, NDArray[np.float32]], cuts: list[int], bridge: int) -> list[Track]:
-    """Join boxes of successive looks into tracks: best overlap first, then nearest centre; never across a cut."""
+    """Join boxes of successive looks into tracks, nearest centres first; never across a cut."""
     import numpy as np
 
     tracks: list[Track] = []

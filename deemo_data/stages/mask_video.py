@@ -63,7 +63,7 @@ class MaskVideo:
         rx, ry = (box[2] - box[0]) / 2 * self.grow, (box[3] - box[1]) / 2 * self.grow
         x0, x1 = (int(np.clip(v, 0, width)) // 2 * 2 for v in (cx - rx, cx + rx + 2))
         y0, y1 = (int(np.clip(v, 0, height)) // 2 * 2 for v in (cy - ry, cy + ry + 2))
-        if x1 - x0 < 2 or y1 - y0 < 2:
+        if min(x1 - x0, y1 - y0) < 2 or min(rx, ry) <= 0:
             return
         xs, ys = np.arange(x0, x1) + 0.5, np.arange(y0, y1) + 0.5
         inside: Any
