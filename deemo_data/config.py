@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from deemo_data.clip import Clip, read_clips
+from deemo_data.clip import Clip, read_clips, write_if_changed
 from deemo_data.errors import ConfigError, ProjectError
 from deemo_data.export import Export
 from deemo_data.pipeline import ORDER, Stage
@@ -124,7 +124,7 @@ class Project:
             handle = os.open(project.private / "secret.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "w") as f:
                 f.write(secrets.token_hex(32))
-        (root / ".gitignore").write_text("*\n")
+        write_if_changed(root / ".gitignore", "*\n")
         if not (root / "deemo.toml").exists():
             (root / "deemo.toml").write_text(profile_text(profile))
         return project
@@ -163,13 +163,11 @@ class Project:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One writer of out/ and of the lists at a time; a second one waits."""
-        with open(self.private / "lock", "w") as handle:
+        with open(self.private / "lock", "a") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
     def write_report(self, name: str, content: Any) -> None:
-        from deemo_data.clip import write_if_changed
-
         self.out.mkdir(exist_ok=True)
         write_if_changed(self.out / name, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 

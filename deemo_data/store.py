@@ -139,7 +139,7 @@ def _make(stage: Stage, seen: Clip, home: Path, check: Callable[[], None]) -> No
 
 def _put(aside: Path, home: Path) -> None:
     """Give an entry its name, in one step. One process at a time, so that none takes away what another just put there."""
-    with open(home.parent / ".lock", "w") as handle:
+    with open(home.parent / ".lock", "a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         if entry_of(home) is not None:  # another worker got there first: its work is as good as ours
             return

@@ -31,7 +31,7 @@ HOPELESS = 0.05  # presence in the middle framing below which the others are not
 @cache
 def load(name: str = WEIGHTS) -> Any:
     """The network, once per process."""
-    return session(to_onnx(path_of(name).read_bytes()))
+    return session(to_onnx(path_of(name).read_bytes()), threads=1)
 
 
 def presence(net: Any, rgb: NDArray[np.uint8], found: NDArray[np.float32]) -> NDArray[np.float32]:
