@@ -11,7 +11,7 @@ from deemo_data import ingest, label_export, labels, pipeline, release, segment,
 from deemo_data.clip import Clip, write_clips
 from deemo_data.config import Project, table_name
 from deemo_data.errors import ConfigError, NotReleasable, ProjectError
-from deemo_data.export import Exported
+from deemo_data.export import Exported, clear
 from deemo_data.export import export as write_dataset
 from deemo_data.pipeline import Failure, Stage, Watcher, attempt
 from deemo_data.vocabulary import Emotions, Nfbl, load_emotions, load_nfbl
@@ -71,6 +71,7 @@ def cut(project: Project) -> tuple[list[Clip], list[Missing]]:
             clips += [before.get(c.id, c) for c in found]
     with project.locked():
         write_clips(map(own, clips), path)
+        project.write_report("segment.json", [vars(m) for m in missing])
     return clips, missing
 
 
@@ -174,6 +175,7 @@ def give_out(project: Project, allow_proposed: bool = False) -> tuple[Exported, 
         missing = _kept(kept)
         project.write_report("export.json", [vars(m) for m in missing])
         if not safe:
+            clear(project.dataset)
             reason = f"nothing may be exported: {missing[0]}" if missing else "there are no clips"
             raise NotReleasable(reason, "" if missing else f"Type: deemo segment {project.root}, then deemo run {project.root}")
         made = write_dataset(

@@ -19,7 +19,7 @@ BODY = """
 # Body language and emotion in de-identified interviews
 
 {clips} clips of {subjects} subjects, {minutes:.1f} minutes, {events} body-language events, {records} emotion records.
-Every face is masked and every voice is altered. The clips are **de-identified, not anonymous**: people who know a
+Every face that was found is masked, and every voice is altered. The clips are **de-identified, not anonymous**: people who know a
 subject, or who hold other recordings of them, may still recognise gait, posture, words or surroundings.
 
 | split | clips | subjects | emotion records |

@@ -116,7 +116,7 @@ def segment(project: Path) -> None:
 @cli.command()
 @DIR
 @click.option("--until", metavar="STAGE", help="Stop after this stage.")
-@click.option("--only", metavar="STAGE", help="Make only this stage anew.")
+@click.option("--only", metavar="STAGE", help="Let only this stage work; of the others, use what the store has.")
 @WORKERS
 def run(project: Path, until: str | None, only: str | None, workers: int) -> None:
     """Put every clip through the stages. Stop it at any moment; run it again to go on."""
@@ -241,9 +241,8 @@ def reference() -> str:
     pages = ["# The command line", "", "Made by `make docs`; do not edit."]
 
     def page(command: click.Command, path: str, parent: click.Context | None) -> None:
-        context = click.Context(command, info_name=path, parent=None, **(parent.command.context_settings if parent else {}))
-        context.max_content_width = 110
-        context.terminal_width = 110
+        settings: dict[str, Any] = {**command.context_settings, "terminal_width": 110}
+        context = click.Context(command, info_name=path.split()[-1], parent=parent, **settings)
         pages.extend(["", f"## {path}", "", "```", command.get_help(context), "```"])
         for name, child in command.commands.items() if isinstance(command, click.Group) else ():
             if not child.hidden:
@@ -267,14 +266,14 @@ def _finish(context: click.Context, project: Project, missing: list[Missing], wo
     clips, lost = line.cut(project)
     click.echo(f"{len(clips)} clips")
     missing += lost + _run(project, None, None, workers)
+    for m in missing:
+        click.echo(str(m), err=True)
     if labels is not None:
         _say_pulled(line.pull_from_file(project, labels.export, labels.match, labels.vocabulary))
-    missing += [m for m in _export(project, False) if m.what not in {x.what for x in missing}]
-    if serious := [f for f in check(project.dataset) if f.level == "error"]:
-        raise DeemoError(
-            f"the dataset that was just made is not right: {serious[0]}", "This is a fault of deemo; please report it"
-        )
-    _end(missing)
+    kept = [m for m in _export(project, False) if m.what not in {x.what for x in missing}]
+    if wrong := [f for f in check(project.dataset) if f.level == "error"]:
+        raise DeemoError(f"the dataset that was just made is not right: {wrong[0]}", "This is a fault of deemo; please report it")
+    _end(kept, also=bool(missing))
 
 
 def _run(project: Project, until: str | None, only: str | None, workers: int) -> list[Missing]:
@@ -306,10 +305,11 @@ def _say_pulled(pulled: Pulled) -> None:
         click.echo(f"  {text}", err=True)
 
 
-def _end(missing: Sequence[Missing]) -> None:
+def _end(missing: Sequence[Missing], also: bool = False) -> None:
+    """List what did not come out, and end with status 1 if there is any (`also`: some was listed before)."""
     for m in missing:
         click.echo(str(m), err=True)
-    raise SystemExit(1 if missing else 0)
+    raise SystemExit(1 if missing or also else 0)
 
 
 @contextmanager

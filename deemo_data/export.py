@@ -226,6 +226,14 @@ def _settle(aside: Path, path: Path, wanted: dict[str, str], out: Path) -> bool:
     return True
 
 
+def clear(out: Path) -> None:
+    """Take back a dataset of ours, whole: nothing in it may go out any more."""
+    if (out / MANIFEST).exists():
+        _sweep(out, ())
+        for name in ("README.md", MANIFEST):
+            (out / name).unlink(missing_ok=True)
+
+
 def _sweep(out: Path, wanted: Iterable[str]) -> int:
     """Remove from the split folders what is not of this dataset: clips taken back, and what a killed run left."""
     keep = {out / name for name in wanted}

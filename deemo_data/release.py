@@ -29,6 +29,8 @@ def may_go(clip: Clip, project: Project) -> None:
     """Raises NotReleasable, saying why and what to do, unless the leak check has passed and consent is on record."""
     if lacking := [n for n in PUBLIC_FILES if n not in clip.files]:
         raise NotReleasable(f"clip {clip.id} has no {' and no '.join(lacking)} yet", f"Type: deemo run {project.root}")
+    if "leaks" not in clip.files:
+        raise NotReleasable(f"clip {clip.id}: the leak check has not looked at it", f"Type: deemo run {project.root}")
     if clip.facts.get("leaks_passed") is not True:
         raise NotReleasable(f"clip {clip.id}: {leaks_of(clip)}", "It stays here: see docs/privacy.md")
     if not clip.facts.get("consent"):
@@ -70,8 +72,6 @@ def release_all(clips: Iterable[Clip], project: Project) -> tuple[list[SafeClip]
 
 
 def leaks_of(clip: Clip) -> str:
-    if "leaks" not in clip.files:
-        return "the leak check has not looked at it"
     found = json.loads(clip.path("leaks").read_text())
     return (
         f"the leak check saw a face in {len(found['frames'])} of {found['looked_at']} frames, first in frame {found['frames'][0]}"

@@ -17,7 +17,7 @@ HAND_POINTS = 21
 
 FACE_COLUMNS = ("frame", "track", "x0", "y0", "x1", "y1", "score", "origin")
 """One row a box: frame on the clip's grid, track number, corners in pixels of the upright picture,
-detector score, and where the box comes from: detected, linked, bridged, held or pose."""
+detector score, and where the box comes from: detected, linked, held or pose."""
 
 
 @dataclass(frozen=True)

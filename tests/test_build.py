@@ -167,7 +167,7 @@ def test_two_clips_become_a_dataset_that_loads(made: Made) -> None:
         assert json.loads(row["leaks"])["passed"] is True
         assert (row["body_frames"], row["body_points"]) == (row["num_frames"], 64)
         assert len(row["body"]) == row["body_frames"] * row["body_people"] * 64 * 3
-        assert sum(c > 0.5 for c in row["body_confidence"]) > row["num_frames"] * 4, "somebody was seen"
+        assert sum(c > 0.5 for c in row["body_confidence"]) >= row["num_frames"], "somebody was seen"
         video = Path(row["video"]["path"])
         assert video.name == f"{clip_id}.mp4"
         assert (Fraction(row["fps_num"], row["fps_den"]), row["num_frames"]) == frames_of(video)
@@ -290,7 +290,9 @@ def released_bytes(project: Project) -> Iterator[tuple[str, bytes]]:
             yield name, path.read_bytes()
         if path.suffix == ".parquet":
             table = pq.read_table(path)
-            texts = table.drop_columns([c for c in ("body", "body_confidence", "points", "confidence") if c in table.column_names])
+            texts = table.drop_columns(
+                [c for c in ("body", "body_confidence", "points", "confidence") if c in table.column_names]
+            )
             yield name, json.dumps(texts.to_pylist(), default=str, ensure_ascii=False).encode()
             yield name, repr((table.schema.metadata, pq.read_metadata(path))).encode()
 
@@ -411,22 +413,24 @@ def short(weights: Path, media: Path, tmp_path: Path) -> Project:
 
 
 def test_until_and_only(short: Project) -> None:
-    def made_by(*arguments: str) -> dict[str, int]:
+    def made_by(**how: str) -> dict[str, int]:
         before = entries(short)
-        said = process("run", short.root, "--workers", "1", *arguments)
-        assert said.status == 0, said.err
+        done, missing = build.run(short, workers=0, **how)  # type: ignore[arg-type]
+        assert (len(done), missing) == (1, [])
         return {s: len(n) for s in STAGES if (n := entries(short)[s] - before[s])}
 
-    assert made_by("--until", "find_faces") == {"TrackBody": 1, "FindFaces": 1}
+    assert made_by(until="find_faces") == {"TrackBody": 1, "FindFaces": 1}
     too_soon = process("run", short.root, "--only", "assemble")
     assert too_soon.status == 1
     assert "has not been made" in too_soon.line_with(short.clips()[0].id)
-    assert made_by("--only", "anonymise_voice") == {"AnonymiseVoice": 1}
-    assert made_by("--only", "mask_video") == {"MaskVideo": 1}
-    assert made_by("--until", "mask_video") == {}
-    assert process("export", short.root).status == 2, "not through all stages: it may not go"
-    assert made_by() == {"PublishBody": 1, "Assemble": 1, "CheckLeaks": 1}
-    assert process("export", short.root).status == 0
+    assert made_by(only="anonymise_voice") == {"AnonymiseVoice": 1}
+    assert made_by(only="mask_video") == {"MaskVideo": 1}
+    assert made_by(until="mask_video") == {}
+    with pytest.raises(NotReleasable, match="deemo run"):
+        build.give_out(short)
+    assert process("run", short.root, "--until", "publish_body").status == 0
+    assert made_by() == {"Assemble": 1, "CheckLeaks": 1}
+    assert build.give_out(short)[0].clips == 1
 
 
 def test_an_interrupted_until_does_not_unmake(twin: Project) -> None:
@@ -459,7 +463,7 @@ def test_a_source_that_cannot_be_cut_today_keeps_its_clips(twin: Project, monkey
     by_name(twin, "Perpetua").path("source").touch()
     monkeypatch.setattr("deemo_data.segment.shot_cuts", lost)
     _, missing = build.cut(Project.open(twin.root))
-    assert len(missing) == 2
+    assert [m.what for m in missing] == ["Perpetua_home.mpg"]
     assert {c.id for c in twin.clips()} == before
 
 

@@ -47,7 +47,7 @@ def test_hardened_says_what_the_defaults_are(tmp_path: Path) -> None:
 
 
 def test_the_paper_is_weaker(tmp_path: Path) -> None:
-    stages = {table_name(type(s)): s for s in read(tmp_path, config.profile_text("deemo-paper")).attempts[0]}
+    stages = {table_name(type(s).__name__): s for s in read(tmp_path, config.profile_text("deemo-paper")).attempts[0]}
     assert stages["mask_video"].mode == "blur"  # type: ignore[attr-defined]
     assert stages["anonymise_voice"].method == "mcadams"  # type: ignore[attr-defined]
 

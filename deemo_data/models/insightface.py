@@ -28,14 +28,16 @@ OVERLAP = 0.3
 @cache
 def load(path: Path | str, sha256: str) -> Any:
     """The model in a file, once per process. Raises ModelError when the digest is not the one the config names."""
+    if not str(path) or not Path(path).is_file():
+        raise ModelError(
+            f"the InsightFace model {str(path)!r} is missing", "In deemo.toml, set model to the whole path of an .onnx file"
+        )
     path = Path(path)
-    if not path.is_file():
-        raise ModelError(f"the InsightFace model {path} is missing", "Name an .onnx file in deemo.toml")
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != sha256:
         raise ModelError(
             f"the InsightFace model {path} has sha256 {found}, not {sha256 or '(none given)'}",
-            f'If it is the file you mean, write sha256 = "{found}" in deemo.toml',
+            f'If it is the file you mean, write model_sha256 = "{found}" in deemo.toml',
         )
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it loads
         from insightface import model_zoo

@@ -34,7 +34,7 @@ class AnonymiseVoice:
     low, high  range of the coefficient; 1 changes nothing, 0.5 to 0.9 is the Voice Privacy Challenge's range
 
     One subject has one coefficient in all clips of a project. It hides a voice from listeners and from a matcher that
-    does not know about it; one trained on such voices still tells most speakers apart. `deemo audit` measures both.
+    does not know about it; one trained on such voices still tells most speakers apart.
     """
 
     method: Literal["mcadams"] = "mcadams"

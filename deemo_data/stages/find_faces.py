@@ -32,7 +32,7 @@ class FindFaces:
     """
 
     detector: Literal["centerface-09189d", "insightface"] = "centerface-09189d"
-    model: str = ""  # insightface only: an .onnx file, or a pack's folder
+    model: str = ""  # insightface only: an .onnx file (its whole path)
     model_sha256: str = ""  # insightface only: the digest of that file
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.3
     longest: Annotated[int, Field(ge=128, le=4096)] = 640  # px of the longer side that the detector is shown
