@@ -51,7 +51,7 @@ class Made:
 
 @pytest.fixture(scope="module")
 def csv(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two clips of two people, a span of 27 frames and a turn of speech of 50, with everything in and around them that must stay here."""
+    """Two people, a span of 27 frames and a turn of speech of 50, with all that must stay here in and around them."""
     folder = tmp_path_factory.mktemp("footage") / FOLDER
     folder.mkdir()
     signer, talker = folder / "interview with Marguerite.mkv", folder / "Perpetua_home.mpg"
@@ -269,7 +269,7 @@ def test_labels_go_out_and_come_back_to_the_frame(twin: Project, tmp_path: Path)
     }
     assert Path(mer[talker]["video"]["path"]).samefile(found[talker]["video"]["path"])
     assert process("validate", twin.dataset).status == 0
-    assert not [w for w in secrets_in(twin, {"Ozymandias@example.org", "example.org"})]
+    assert secrets_in(twin, {"Ozymandias@example.org", "example.org"}) == []
     before = state(twin.root)
     assert process("pull", twin.root, "--from-file", tmp_path / "export.json").status == 0
     assert process("export", twin.root).status == 0
@@ -656,3 +656,38 @@ def members(group: int) -> list[int]:
         if int(group_) == group and state_ != "Z":
             found.append(int(stat.parent.name))
     return found
+
+
+# ── odd places ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_project_inside_its_footage_does_not_take_itself_in(made: Made, tmp_path: Path) -> None:
+    """`make build-dataset SOURCES=.` with the project below: the second time, its own clips lie there too."""
+    shutil.copytree(made.csv.parent, tmp_path / "footage")
+    shutil.copytree(made.root, tmp_path / "footage" / "project")
+    project = Project.open(tmp_path / "footage" / "project")
+    taken, _ = build.take_in(project, str(tmp_path / "footage"), None)
+    assert {s.path("source").parent for s in taken} == {tmp_path / "footage"}
+    assert len(project.sources()) == 2
+
+
+def test_footage_that_moved_is_the_same_source(twin: Project, made: Made, tmp_path: Path) -> None:
+    before, ids = stored(twin), {c.id for c in twin.clips()}
+    shutil.copytree(made.csv.parent, tmp_path / "moved")
+    taken, missing = build.take_in(twin, str(tmp_path / "moved" / made.csv.name), None)
+    build.cut(twin)
+    build.run(twin, workers=0)
+    assert (len(taken), missing) == (2, [])
+    assert {c.id for c in twin.clips()} == ids
+    assert {c.path("source").parent for c in twin.clips()} == {tmp_path / "moved"}
+    assert stored(twin) == before
+
+
+def test_names_with_every_kind_of_character(weights: Path, media: Path, tmp_path: Path) -> None:
+    footage = tmp_path / "Aufnahmen: 100 % «fertig» #1 'x' \"y\" [z] %03d é\u0301 日本"
+    footage.mkdir()
+    shutil.copyfile(media / "video" / "asl_eat.mkv", footage / "-i, {0} $HOME ?.mkv")
+    (footage / "s.csv").write_text('uri,start_ms,end_ms,consent\n"-i, {0} $HOME ?.mkv",0,300,yes\n')
+    said = process("build", footage / "pro: ject %d", footage / "s.csv", "--workers", "0")
+    assert said.status == 0, said.err
+    assert len(rows(footage / "pro: ject %d" / "out" / "dataset", "nfbl")) == 1
