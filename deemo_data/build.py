@@ -13,7 +13,7 @@ from deemo_data.config import Project, table_name
 from deemo_data.errors import ConfigError, NotReleasable, ProjectError
 from deemo_data.export import Exported, clear
 from deemo_data.export import export as write_dataset
-from deemo_data.pipeline import Failure, Stage, Watcher, attempt
+from deemo_data.pipeline import Failure, Stage, Watcher
 from deemo_data.vocabulary import Emotions, Nfbl, load_emotions, load_nfbl
 
 MADE = {name for stage in pipeline.ORDER for name in (*stage.makes, *stage.tells)}
@@ -32,14 +32,22 @@ class Missing:
         return f"{self.what}: {self.reason}" + (f". {self.advice}" if self.advice else "")
 
 
-def take_in(project: Project, where: str, consent: str | None, allow_local: bool = False) -> tuple[list[Clip], list[Missing]]:
+def take_in(
+    project: Project,
+    where: str,
+    consent: str | None,
+    *,
+    allow_local: bool = False,
+    watcher: Watcher = Watcher(),  # noqa: B008
+) -> tuple[list[Clip], list[Missing]]:
     """Ingest: add footage to sources.jsonl. What was said of a source before stays, unless something new is said."""
     rows = ingest.read_sources(where)
+    watcher.stage("Ingest", len({row.uri for row in rows}), 0)
     before = {s.source: s for s in project.sources()} if (project.root / "sources.jsonl").exists() else {}
     taken, refused = ingest.ingest(
         rows, secret=project.secret, downloads=project.private / "downloads", consent=consent,
         known=list(before.values()), vfr_fps=project.config.project.vfr_fps, subjects=project.private / "subjects.csv",
-        allow_local_addresses=allow_local,
+        allow_local_addresses=allow_local, done=lambda uri: watcher.clip("Ingest"),
     )  # fmt: skip
     for source in taken:
         old = before.get(source.source)
@@ -57,18 +65,17 @@ def take_in(project: Project, where: str, consent: str | None, allow_local: bool
     return taken, missing
 
 
-def cut(project: Project) -> tuple[list[Clip], list[Missing]]:
+def cut(project: Project, *, workers: int = 2, watcher: Watcher = Watcher()) -> tuple[list[Clip], list[Missing]]:  # noqa: B008
     """Segment: sources.jsonl to clips.jsonl. A clip that was there with the same span keeps what was made of it."""
-    path = project.root / "clips.jsonl"
+    path, how, secret = project.root / "clips.jsonl", project.config.segment, project.secret
     before = {c.id: c for c in project.clips()} if path.exists() else {}
-    clips: list[Clip] = []
-    missing: list[Missing] = []
-    for source in project.sources():
-        found = attempt("segment", source, lambda s: segment.segment(s, project.config.segment, project.store, project.secret))
-        if isinstance(found, Failure):
-            missing.append(Missing(Path(source.files["source"].path).name, "segment", found.reason, found.advice))
-        else:
-            clips += [before.get(c.id, c) for c in found]
+    sources = project.sources()
+    asked = [s for s in sources if not s.facts["spans"]]
+    _, failures = pipeline.run([how], asked, store_dir=project.store, secret=secret, workers=workers, watcher=watcher)
+    failed = {f.clip.source: f for f in failures}
+    missing = [Missing(Path(f.clip.files["source"].path).name, "segment", f.reason, f.advice) for f in failures]
+    found = [c for s in sources if s.source not in failed for c in segment.segment(s, how, project.store, secret)]
+    clips = [before.get(c.id, c) for c in found]
     with project.locked():
         write_clips(map(own, clips), path)
         project.write_report("segment.json", [vars(m) for m in missing])

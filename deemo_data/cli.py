@@ -77,10 +77,11 @@ def list_models() -> None:
 
     from deemo_data.models import weights
 
-    table = Table("name", "group", "licence", "here", "where", box=None)
+    table = Table("name", "group", "licence", "here", box=None)
     for row in weights.listing():
-        table.add_row(row.name, row.group, row.licence, "yes" if row.present else "no", str(row.where))
+        table.add_row(row.name, row.group, row.licence, "yes" if row.present else "no")
     Console().print(table)
+    click.echo(f"They lie in {weights.folder()}")
 
 
 @cli.command()
@@ -93,7 +94,8 @@ def ingest(project: Path, sources: str, consent: str | None, allow_local_address
     from deemo_data import build
 
     opened = _open(project)
-    taken, missing = build.take_in(opened, sources, consent, allow_local_addresses)
+    with _progress() as watcher:
+        taken, missing = build.take_in(opened, sources, consent, allow_local=allow_local_addresses, watcher=watcher)
     lacking = sum(1 for s in taken if not s.facts["consent"])
     click.echo(
         f"{len(taken)} sources taken in, {len(missing)} refused" + (f"; {lacking} without consent on record" if lacking else "")
@@ -103,11 +105,13 @@ def ingest(project: Path, sources: str, consent: str | None, allow_local_address
 
 @cli.command()
 @DIR
-def segment(project: Path) -> None:
+@WORKERS
+def segment(project: Path, workers: int) -> None:
     """Cut sources into clips: by the CSV's spans, else by speech turns and shots."""
     from deemo_data import build
 
-    clips, missing = build.cut(_open(project))
+    with _progress() as watcher:
+        clips, missing = build.cut(_open(project), workers=workers, watcher=watcher)
     seconds = sum(c.end_ms - c.start_ms for c in clips) / 1000
     click.echo(f"{len(clips)} clips, {seconds:.1f} s in all")
     _end(missing)
@@ -210,7 +214,8 @@ def build(context: click.Context, project: Path, sources: str, consent: str | No
     from deemo_data.config import Project
 
     made = Project.make(project, profile)
-    _, missing = line.take_in(made, sources, consent)
+    with _progress() as watcher:
+        _, missing = line.take_in(made, sources, consent, watcher=watcher)
     _finish(context, made, missing, workers)
 
 
@@ -226,7 +231,8 @@ def demo(context: click.Context, project: Path, profile: str, workers: int) -> N
     from deemo_data.config import Project
 
     made = Project.make(project, profile)
-    _, missing = line.take_in(made, str(footage.make_demo(made.private / "footage")), None)
+    with _progress() as watcher:
+        _, missing = line.take_in(made, str(footage.make_demo(made.private / "footage")), None, watcher=watcher)
     _finish(context, made, missing, workers, labels=footage.LABELS)
 
 
@@ -263,7 +269,8 @@ def _finish(context: click.Context, project: Project, missing: list[Missing], wo
     from deemo_data import build as line
     from deemo_data.validate import validate as check
 
-    clips, lost = line.cut(project)
+    with _progress() as watcher:
+        clips, lost = line.cut(project, workers=workers, watcher=watcher)
     click.echo(f"{len(clips)} clips")
     missing += lost + _run(project, None, None, workers)
     for m in missing:
@@ -322,7 +329,7 @@ def _progress() -> Iterator[Watcher]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Watcher(stage=lambda name, clips, done: click.echo(f"{name}: {clips} clips, {done} in the store", err=True))
+        yield Watcher(stage=lambda name, clips, done: click.echo(f"{name}: {clips}, {done} of them done before", err=True))
         return
     columns = [
         TextColumn("{task.description:>16}"),
@@ -335,7 +342,7 @@ def _progress() -> Iterator[Watcher]:
     with Progress(*columns, console=console) as bars:
         yield Watcher(
             stage=lambda name, clips, done: begun.append(bars.add_task(name, total=clips, completed=done)),
-            clip=lambda name, clip: bars.advance(begun[-1]),
+            clip=lambda name: bars.advance(begun[-1]),
         )
 
 

@@ -146,6 +146,7 @@ def ingest(
     max_bytes: int = MAX_BYTES,
     max_seconds: int = MAX_SECONDS,
     probe: Callable[[Path, int], Facts] = media.probe,
+    done: Callable[[str], None] = lambda uri: None,
 ) -> tuple[list[Clip], list[Refused]]:
     """Sources, with the facts grid, has_sound, stamp, subject, subject_assumed, consent, licence and spans; and what was refused.
 
@@ -175,6 +176,7 @@ def ingest(
         except OSError as e:
             reason = f"{Path(uri).name} cannot be read: {e.strerror or e}"
             refused.append(Refused(uri, reason, "Make it readable and run again"))
+        done(uri)
     taken: list[Clip] = []
     people: list[Person] = []
     for _, (source, said) in sorted(found.items()):

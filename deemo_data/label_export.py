@@ -100,7 +100,9 @@ def read_export(
         prefixes.add(_task_key(task, shown))
         count += _read_task(task, shown, reading)
     if strangers and len(strangers) == len(tasks):
-        advice = "Add them to the match table" if match else f"Type: deemo pull --from-file {path} --match M.csv --vocabulary V"
+        advice = (
+            "Add them to the match table" if match else f"Type: deemo pull DIR --from-file {path} --match M.csv --vocabulary V"
+        )
         first = ", ".join(strangers[:3]) + " ..." * (len(strangers) > 3)
         raise LabelError(f"{path.name} is not about this project's clips: {first}", advice)
     reading.problems.extend(f"{name}: no clip of this project was pushed under its id and fps, left out" for name in strangers)

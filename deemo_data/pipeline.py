@@ -54,7 +54,7 @@ class Watcher:
     """What a run tells the person watching: called in this process, never in a worker."""
 
     stage: Callable[[str, int, int], None] = lambda stage, clips, done: None  # a stage begins: all clips, those in the store
-    clip: Callable[[str, Clip], None] = lambda stage, clip: None  # a clip is through a stage
+    clip: Callable[[str], None] = lambda stage: None  # one more clip is through a stage
 
 
 def run(
@@ -98,10 +98,9 @@ def run(
         for result in executors.local(work, todo, min(workers, len(todo)), partial(_died, name)):
             if isinstance(result, Failure):
                 failures.append(result)
-                watcher.clip(name, result.clip)
             elif result is not None:
                 passed.append(result)
-                watcher.clip(name, result)
+            watcher.clip(name)
         clips = passed
     return clips + finished, failures
 

@@ -210,7 +210,7 @@ def test_the_dataset_of_all_files_is_sound(corpus: tuple[Project, list[build.Mis
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_no_face_that_another_detector_is_sure_of_shows(corpus: tuple[Project, list[build.Missing]], media: Path) -> None:
-    """SCRFD alone takes a hand for a face now and then, so it has to be sure, and one in a hundred may be such a hand."""
+    """SCRFD alone takes a hand or a stone for a face now and then, so it has to be sure."""
     project, _ = corpus
     net = detector(media)
     seen, found = 0, {}
@@ -220,5 +220,5 @@ def test_no_face_that_another_detector_is_sure_of_shows(corpus: tuple[Project, l
             seen += faces
             if bad:
                 found[clip.path("source").name, clip.start_ms] = (faces, bad)
-    assert seen > 500
-    assert sum(len(bad) for _, bad in found.values()) <= seen / 100, found
+    assert seen > 300
+    assert found == {}
