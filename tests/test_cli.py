@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -29,7 +30,8 @@ class Said:
 
     @property
     def lines(self) -> list[str]:
-        return [line for line in self.err.splitlines() if line.strip()]
+        """Of stderr, what is not progress ("TrackBody: 2 clips, ...")."""
+        return [line for line in self.err.splitlines() if line.strip() and not re.match(r"[A-Z]\w+: \d", line)]
 
     def line_with(self, *words: str) -> str:
         """The one line on stderr that has all these words."""
