@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from deemo_data import ingest, label_export, labels, pipeline, release, segment, store
@@ -43,19 +42,20 @@ def take_in(
     """Ingest: add footage to sources.jsonl. What was said of a source before stays, unless something new is said."""
     rows = ingest.read_sources(where)
     watcher.stage("Ingest", len({row.uri for row in rows}), 0)
-    before = {s.source: s for s in project.sources()} if (project.root / "sources.jsonl").exists() else {}
+    before = known_sources(project)
     taken, refused = ingest.ingest(
         rows, secret=project.secret, downloads=project.private / "downloads", consent=consent,
         known=list(before.values()), vfr_fps=project.config.project.vfr_fps, subjects=project.private / "subjects.csv",
         allow_local_addresses=allow_local, done=lambda uri: watcher.clip("Ingest"),
     )  # fmt: skip
-    for source in taken:
-        old = before.get(source.source)
-        if old and not source.facts["consent"]:
-            source = source.knowing({}, {"consent": old.facts["consent"]})
-        before[source.source] = source
     missing = [Missing(uri, "ingest", reason, advice) for uri, reason, advice in refused]
     with project.locked():
+        before = known_sources(project)  # anew: somebody may have ingested meanwhile
+        for source in taken:
+            old = before.get(source.source)
+            if old and not source.facts["consent"]:
+                source = source.knowing({}, {"consent": old.facts["consent"]})
+            before[source.source] = source
         write_clips(before.values(), project.root / "sources.jsonl")
         project.write_report("ingest.json", [vars(m) for m in missing])
     if not before:
@@ -65,19 +65,28 @@ def take_in(
     return taken, missing
 
 
+def known_sources(project: Project) -> dict[str, Clip]:
+    """{source id: source}; empty for a project that has none yet."""
+    return {s.source: s for s in project.sources()} if (project.root / "sources.jsonl").exists() else {}
+
+
+def known_clips(project: Project) -> list[Clip]:
+    return project.clips() if (project.root / "clips.jsonl").exists() else []
+
+
 def cut(project: Project, *, workers: int = 2, watcher: Watcher = Watcher()) -> tuple[list[Clip], list[Missing]]:  # noqa: B008
     """Segment: sources.jsonl to clips.jsonl. A clip that was there with the same span keeps what was made of it."""
-    path, how, secret = project.root / "clips.jsonl", project.config.segment, project.secret
-    before = {c.id: c for c in project.clips()} if path.exists() else {}
-    sources = project.sources()
+    how, secret, sources = project.config.segment, project.secret, project.sources()
     asked = [s for s in sources if not s.facts["spans"]]
     _, failures = pipeline.run([how], asked, store_dir=project.store, secret=secret, workers=workers, watcher=watcher)
-    failed = {f.clip.source: f for f in failures}
+    failed = {f.clip.source for f in failures}
     missing = [Missing(Path(f.clip.files["source"].path).name, "segment", f.reason, f.advice) for f in failures]
-    found = [c for s in sources if s.source not in failed for c in segment.segment(s, how, project.store, secret)]
-    clips = [before.get(c.id, c) for c in found]
+    could = {s.source for s in sources} - failed
+    found = [c for s in sources if s.source in could for c in segment.segment(s, how, project.store, secret)]
     with project.locked():
-        write_clips(map(own, clips), path)
+        before = {c.id: c for c in known_clips(project)}
+        clips = [before.get(c.id, c) for c in found] + [c for c in before.values() if c.source not in could]
+        write_clips(map(own, clips), project.root / "clips.jsonl")
         project.write_report("segment.json", [vars(m) for m in missing])
     return clips, missing
 
@@ -136,7 +145,8 @@ def run(
         for c in done.values() if c.facts.get("leaks_passed") is False
     ]  # fmt: skip
     with project.locked():
-        write_clips((own(done[c.id] if c.id in done else failed[c.id].clip) for c in clips), project.root / "clips.jsonl")
+        now = {i: f.clip for i, f in failed.items()} | done
+        write_clips((own(now.get(c.id, c)) for c in known_clips(project)), project.root / "clips.jsonl")
         bugs = {i: f.bug for i, f in failed.items() if f.bug}
         lines = [vars(m) | ({"bug": bugs[m.what]} if m.what in bugs else {}) for m in missing]
         project.write_report("run.json", {"clips": len(clips), "came_out": len(clips) - len(missing), "did_not": lines})
@@ -207,16 +217,14 @@ class StageState:
 
 def status(project: Project) -> tuple[list[Clip], list[StageState], list[Missing]]:
     """(clips, with what the store has of them; the state of each stage; what could not be released now, and why)."""
-    clips = [bare(c) for c in project.clips()]
-    now = store.versions()
+    stages, now = project.config.attempts[0], store.versions()
+    bares = [bare(c) for c in project.clips()]
+    clips, _ = pipeline.run(stages, bares, store_dir=project.store, secret=project.secret, make=())
     states = []
-    for stage in project.config.attempts[0]:
-        name, look = type(stage).__name__, partial(store.find, stage, store=project.store, secret=project.secret)
-        found = [look(c) if set(stage.needs) <= {*c.files, *c.facts, "secret"} else None for c in clips]
-        have = [c for c in found if c is not None]
+    for stage in stages:
+        have = [c for c in clips if set(stage.makes) <= set(c.files)]
         old = {f"{n} {v}" for c in have for n, v in store.versions_of(stage, c).items() if now.get(n) != v}
-        states.append(StageState(name, len(have), tuple(sorted(old))))
-        clips = [f or c for f, c in zip(found, clips, strict=True)]
+        states.append(StageState(type(stage).__name__, len(have), tuple(sorted(old))))
     kept = []
     for clip in project.clips():
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -352,6 +353,10 @@ def main() -> None:
         cli(prog_name="deemo")
     except DeemoError as e:
         click.echo(f"deemo: {e}", err=True)
+        sys.exit(2)
+    except OSError as e:
+        advice = "Free some space and run again; nothing is lost" if e.errno == errno.ENOSPC else "Mend that and run again"
+        click.echo(f"deemo: {e.strerror or e}: {e.filename or 'writing'}. {advice}", err=True)
         sys.exit(2)
 
 

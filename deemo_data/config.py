@@ -55,8 +55,8 @@ def table_name(stage: str) -> str:
 def read_config(path: Path) -> Config:
     """Raises ConfigError for anything in the file that nothing reads, with the names that exist."""
     try:
-        said = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as e:
+        said = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise ConfigError(f"{path}: {e}", "Mend that line and run again") from e
     tables: dict[str, Any] = {"project": About, "segment": Segment, "export": Export}
     stages: dict[str, Any] = {table_name(s.__name__): s for s in ORDER}
@@ -114,16 +114,23 @@ class Project:
         """A new project; a folder that is one already is left as it is."""
         if profile not in PROFILES:
             raise ConfigError(f"there is no profile {profile!r}", f"Profiles: {', '.join(PROFILES)}")
+        if root.exists() and not root.is_dir():
+            raise ProjectError(f"{root} is a file, not a folder", "Name another folder for the project")
         root.mkdir(parents=True, exist_ok=True)
         project = cls(root.resolve())
         project.private.mkdir(mode=0o700, exist_ok=True)
         project.private.chmod(0o700)
         for folder in (project.store, project.labels, root / "corrections", project.out):
             folder.mkdir(exist_ok=True)
-        if not (project.private / "secret.key").exists():
-            handle = os.open(project.private / "secret.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as f:
-                f.write(secrets.token_hex(32))
+        with project.locked():
+            key = project.private / "secret.key"
+            if not key.exists():
+                handle = os.open(key.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                with os.fdopen(handle, "w") as f:
+                    f.write(secrets.token_hex(32))
+                    f.flush()
+                    os.fsync(f.fileno())
+                key.with_suffix(".new").rename(key)
         write_if_changed(root / ".gitignore", "*\n")
         if not (root / "deemo.toml").exists():
             (root / "deemo.toml").write_text(profile_text(profile))

@@ -58,8 +58,8 @@ class Person(NamedTuple):
 def read_sources(where: str) -> list[Row]:
     """The rows of a CSV, or one row for each video in a folder (and below), for a file, or for an http(s) address.
 
-    Hidden files and folders are passed over. Raises SourceError when nothing is there, ConfigError for a CSV that
-    says something we do not understand.
+    Hidden files and folders, and project folders, are passed over. Raises SourceError when nothing is there,
+    ConfigError for a CSV that says something we do not understand.
     """
     if "://" in where:
         if not is_address(where):
@@ -68,7 +68,9 @@ def read_sources(where: str) -> list[Row]:
     path = Path(where).expanduser()
     if path.is_dir():
         inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-        rows = [Row(str(p)) for p in inside if not any(n.startswith(".") for n in p.relative_to(path).parts)]
+        projects = {p.parent for p in path.rglob("deemo.toml")}  # what a project made is not footage
+        shown = [p for p in inside if not any(n.startswith(".") for n in p.relative_to(path).parts)]
+        rows = [Row(str(p)) for p in shown if projects.isdisjoint(p.parents)]
         if not rows:
             raise SourceError(f"{where} holds no video ({' '.join(SUFFIXES)})", "Give another folder, or a CSV with a uri column")
         return rows

@@ -392,5 +392,6 @@ def join(video: Path, voice: Path, out: Path) -> None:
 def run_ffmpeg(command: list[str]) -> None:
     done = subprocess.run([command[0], "-v", "error", "-nostdin", *command[1:]], capture_output=True, text=True)
     if done.returncode:
-        said = done.stderr.strip().splitlines()
-        raise MediaError(f"ffmpeg could not make {Path(command[-2]).name}: {said[-1] if said else 'no reason given'}")
+        said = done.stderr.strip().splitlines() or ["no reason given"]
+        advice = "Free some space and run again" if "No space left" in done.stderr else ""
+        raise MediaError(f"ffmpeg could not make {Path(command[-2]).name}: {said[-1].split('] ')[-1]}", advice)

@@ -69,40 +69,40 @@ def run(
 ) -> tuple[list[Clip], list[Failure]]:
     """All clips through all stages, stage by stage. What is in the store is not done again.
 
-    With `make`, only the stages of those names do any work; of the others, what the store has is used.
-    A clip that lacks something before its stage of `make` is a failure; one that lacks something after it is done.
+    With `make`, only the stages of those names do any work; of the others, what the store has is used. A clip that
+    lacks what a stage of `make` needs is a failure.
     """
     clips = list(clips)
     failures: list[Failure] = []
-    finished: list[Clip] = []
-    names = [type(s).__name__ for s in stages]
-    last = max((i for i, n in enumerate(names) if make is None or n in make), default=-1)
-    for number, (name, stage) in enumerate(zip(names, stages, strict=True)):
+    for stage in stages:
+        name = type(stage).__name__
+        works = make is None or name in make
         passed: list[Clip] = []
         todo: list[Clip] = []
         for clip in clips:
-            got = attempt(name, clip, partial(store.find, stage, store=store_dir, secret=secret))
-            if isinstance(got, Failure):
+            lacking = set(stage.needs) - {*clip.files, *clip.facts, "secret"}
+            look = partial(store.find, stage, store=store_dir, secret=secret)
+            got = attempt(name, clip, look) if not lacking else None
+            if lacking and works:
+                reason = f"{', '.join(sorted(lacking))} has not been made for it"
+                failures.append(Failure(clip, name, reason, "Type: deemo run, without --only"))
+            elif isinstance(got, Failure):
                 failures.append(got)
-            elif got is not None:
-                passed.append(got)
-            elif make is None or name in make:
+            elif got is None and works:
                 todo.append(clip)
-            elif number > last:
-                finished.append(clip)
             else:
-                failures.append(Failure(clip, name, f"{name} has not been made for it", "Type: deemo run, without --only"))
-        if make is None or name in make:
+                passed.append(got or clip)
+        if works:
             watcher.stage(name, len(clips), len(clips) - len(todo))
         work = partial(attempt, name, work=partial(store.apply, stage, store=store_dir, secret=secret))
         for result in executors.local(work, todo, min(workers, len(todo)), partial(_died, name)):
             if isinstance(result, Failure):
                 failures.append(result)
-            elif result is not None:
+            else:
                 passed.append(result)
             watcher.clip(name)
         clips = passed
-    return clips + finished, failures
+    return clips, failures
 
 
 def attempt(stage: str, clip: Clip, work: Callable[[Clip], T]) -> T | Failure:

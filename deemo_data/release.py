@@ -27,7 +27,7 @@ def public_id(secret: bytes, kind: str, private_id: str) -> str:
 
 def may_go(clip: Clip, project: Project) -> None:
     """Raises NotReleasable, saying why and what to do, unless the leak check has passed and consent is on record."""
-    if lacking := [n for n in PUBLIC_FILES if n not in clip.files]:
+    if lacking := [n for n in PUBLIC_FILES if n not in clip.files or not clip.path(n).exists()]:
         raise NotReleasable(f"clip {clip.id} has no {' and no '.join(lacking)} yet", f"Type: deemo run {project.root}")
     if "leaks" not in clip.files:
         raise NotReleasable(f"clip {clip.id}: the leak check has not looked at it", f"Type: deemo run {project.root}")

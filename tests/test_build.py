@@ -462,7 +462,7 @@ def test_a_source_that_cannot_be_cut_today_keeps_its_clips(twin: Project, monkey
     config.write_text(config.read_text().replace("min_ms = 2000", "min_ms = 1500"))
     by_name(twin, "Perpetua").path("source").touch()
     monkeypatch.setattr("deemo_data.segment.shot_cuts", lost)
-    _, missing = build.cut(Project.open(twin.root))
+    _, missing = build.cut(Project.open(twin.root), workers=0)
     assert [m.what for m in missing] == ["Perpetua_home.mpg"]
     assert {c.id for c in twin.clips()} == before
 

@@ -172,13 +172,17 @@ def test_make_does_only_the_named_stages(bench: Bench) -> None:
     assert not failed, "what comes after the named stages is not lacking"
     assert set(done["a"].files) == {"source", "one"}
     done, failed = bench.run(ALL, make={"Second"})
-    assert not done
-    assert {(f.stage, f.advice) for f in failed.values()} == {("Beside", "Type: deemo run, without --only")}
-    bench.run(ALL, make={"Beside"})
-    done, failed = bench.run(ALL, make={"Second"})
-    assert not failed
+    assert not failed, "what it does not need is not asked for"
     assert done["c"].path("two").read_text() == "2 cc"
-    assert {w.split()[0] for w in bench.worked()} == {"Beside", "Second"}
+    assert {w.split()[0] for w in bench.worked()} == {"Second"}
+
+
+def test_a_named_stage_that_lacks_something_says_so(bench: Bench) -> None:
+    done, failed = bench.run(ALL, make={"Second"})
+    assert not done
+    said = {(f.stage, f.reason, f.advice) for f in failed.values()}
+    assert said == {("Second", "one, told has not been made for it", "Type: deemo run, without --only")}
+    assert bench.worked() == []
 
 
 def test_making_nothing_shows_how_far_each_clip_is(bench: Bench) -> None:
