@@ -5,40 +5,70 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def local(fn: Callable[[T], R], clips: Iterable[T], workers: int, died: Callable[[T], R]) -> Iterator[R]:
-    """`fn` of every clip, as they get done, by fresh processes; in this process when `workers` is 0.
+@dataclass
+class Crew:
+    """Worker processes, each at the end of a pipe of its own. They load a model once and keep it for the next stage."""
 
-    A worker has one clip at a time, over a pipe of its own. So when one dies (killed, out of memory, a crash in a
-    library, an exception that `fn` let out) it is known which clip it was at: that one gets `died(clip)` for an
-    answer, and the next clip a new worker. Workers end with this process, even when it is killed.
+    processes: dict[Connection, BaseProcess] = field(default_factory=dict)
+    idle: list[Connection] = field(default_factory=list)
+
+
+@contextmanager
+def crew() -> Iterator[Crew]:
+    """A crew that is hired as work comes in, and ends with the block. It ends with this process too, even if killed."""
+    hired = Crew()
+    try:
+        yield hired
+    finally:
+        for pipe in hired.processes:
+            pipe.close()  # to an idle worker this is the end of work
+        for process in hired.processes.values():
+            process.join(10)
+            process.kill()
+
+
+def local(
+    fn: Callable[[T], R], clips: Iterable[T], workers: int, died: Callable[[T], R], hired: Crew | None = None
+) -> Iterator[R]:
+    """`fn` of every clip, as they get done, by at most `workers` processes; in this process when `workers` is 0.
+
+    A worker has one clip at a time. So when one dies (killed, out of memory, a crash in a library, an exception that
+    `fn` let out) it is known which clip it was at: that one gets `died(clip)` for an answer, and the next clip a new
+    worker. Without a crew, one is hired for this work alone.
     """
     if workers == 0:
         yield from map(fn, clips)
-        return
+    elif hired is None:
+        with crew() as hired:
+            yield from _shared(fn, clips, workers, died, hired)
+    else:
+        yield from _shared(fn, clips, workers, died, hired)
+
+
+def _shared(fn: Callable[[T], R], clips: Iterable[T], workers: int, died: Callable[[T], R], hired: Crew) -> Iterator[R]:
     waiting = iter(clips)
-    crew: dict[Connection, BaseProcess] = {}
-    idle: list[Connection] = []
     under_way: dict[Connection, T] = {}
     try:
         while True:
             for clip in islice(waiting, workers - len(under_way)):
-                while idle and not crew[idle[-1]].is_alive():
-                    crew.pop(idle.pop())
-                pipe = idle.pop() if idle else _hire(fn, crew)
+                while hired.idle and not hired.processes[hired.idle[-1]].is_alive():
+                    hired.processes.pop(hired.idle.pop())
+                pipe = hired.idle.pop() if hired.idle else _hire(hired)
                 under_way[pipe] = clip
                 with suppress(BrokenPipeError):  # it died just now: `recv` will say so
-                    pipe.send(clip)
+                    pipe.send((fn, clip))
             if not under_way:
                 return
             ready = wait(list(under_way))
@@ -48,34 +78,30 @@ def local(fn: Callable[[T], R], clips: Iterable[T], workers: int, died: Callable
                     result = pipe.recv()
                 except (EOFError, OSError):
                     result = died(clip)
-                    crew.pop(pipe).join()
+                    hired.processes.pop(pipe).join()
                 else:
-                    idle.append(pipe)
+                    hired.idle.append(pipe)
                 yield result
     finally:
-        for pipe, process in crew.items():
-            if pipe in under_way:
-                process.terminate()
-            pipe.close()  # to an idle worker this is the end of work
-        for process in crew.values():
-            process.join(10)
-            process.kill()
+        for pipe in under_way:  # nobody waits for these any more
+            hired.processes[pipe].terminate()
 
 
-def _hire(fn: Callable[[Any], Any], crew: dict[Connection, BaseProcess]) -> Connection:
+def _hire(hired: Crew) -> Connection:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(fn, theirs), daemon=True)
+    process = context.Process(target=_work, args=(theirs,), daemon=True)
     process.start()
     theirs.close()  # so that the pipe ends when the worker does
-    crew[ours] = process
+    hired.processes[ours] = process
     return ours
 
 
-def _work(fn: Callable[[Any], Any], pipe: Connection) -> None:
+def _work(pipe: Connection) -> None:
     """A worker's life: until the pipe ends, because there is no more work or because the run was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then ends its workers
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was begun is tidied away
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
-            pipe.send(fn(pipe.recv()))
+            fn, clip = pipe.recv()
+            pipe.send(fn(clip))

@@ -74,34 +74,35 @@ def run(
     """
     clips = list(clips)
     failures: list[Failure] = []
-    for stage in stages:
-        name = type(stage).__name__
-        works = make is None or name in make
-        passed: list[Clip] = []
-        todo: list[Clip] = []
-        for clip in clips:
-            lacking = set(stage.needs) - {*clip.files, *clip.facts, "secret"}
-            look = partial(store.find, stage, store=store_dir, secret=secret)
-            got = attempt(name, clip, look) if not lacking else None
-            if lacking and works:
-                reason = f"{', '.join(sorted(lacking))} has not been made for it"
-                failures.append(Failure(clip, name, reason, "Type: deemo run, without --only"))
-            elif isinstance(got, Failure):
-                failures.append(got)
-            elif got is None and works:
-                todo.append(clip)
-            else:
-                passed.append(got or clip)
-        if works:
-            watcher.stage(name, len(clips), len(clips) - len(todo))
-        work = partial(attempt, name, work=partial(store.apply, stage, store=store_dir, secret=secret))
-        for result in executors.local(work, todo, min(workers, len(todo)), partial(_died, name)):
-            if isinstance(result, Failure):
-                failures.append(result)
-            else:
-                passed.append(result)
-            watcher.clip(name)
-        clips = passed
+    with executors.crew() as crew:
+        for stage in stages:
+            name = type(stage).__name__
+            works = make is None or name in make
+            passed: list[Clip] = []
+            todo: list[Clip] = []
+            for clip in clips:
+                lacking = set(stage.needs) - {*clip.files, *clip.facts, "secret"}
+                look = partial(store.find, stage, store=store_dir, secret=secret)
+                got = attempt(name, clip, look) if not lacking else None
+                if lacking and works:
+                    reason = f"{', '.join(sorted(lacking))} has not been made for it"
+                    failures.append(Failure(clip, name, reason, "Type: deemo run, without --only"))
+                elif isinstance(got, Failure):
+                    failures.append(got)
+                elif got is None and works:
+                    todo.append(clip)
+                else:
+                    passed.append(got or clip)
+            if works:
+                watcher.stage(name, len(clips), len(clips) - len(todo))
+            work = partial(attempt, name, work=partial(store.apply, stage, store=store_dir, secret=secret))
+            for result in executors.local(work, todo, min(workers, len(todo)), partial(_died, name), crew):
+                if isinstance(result, Failure):
+                    failures.append(result)
+                else:
+                    passed.append(result)
+                watcher.clip(name)
+            clips = passed
     return clips, failures
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from deemo_data.tracks import Body
 
+ASK_AGAIN = 5  # frames for which the mesh network's firm no to a place holds
 Hit = dict[str, Any]  # box, score, place (face, hand or elsewhere), presence (asked for elsewhere only), leaks
 
 
@@ -33,7 +34,8 @@ class CheckLeaks:
     Two looks at the whole picture, at two scales: full-range BlazeFace for large faces, short-range BlazeFace for those
     from 36 pixels of a 720p frame on. A strong hit where the original had a face counts as it is: a face that shows
     half is still seen by the detectors. Elsewhere a detector alone is not enough (it takes hands for faces), so a hit
-    counts when the face mesh network is sure of it and it is not on a hand that was tracked.
+    counts when the face mesh network is sure of it and it is not on a hand that was tracked. That network is asked
+    about the same place again after five frames.
     """
 
     full: Literal["blazeface-full-2c3728"] = "blazeface-full-2c3728"
@@ -82,34 +84,42 @@ class CheckLeaks:
         from deemo_data.models import blazeface, facemesh
 
         full, short, mesh = blazeface.load(self.full), blazeface.load(self.short), facemesh.load(self.confirm)
+        asked: deque[tuple[int, NDArray[np.float32], float]] = deque(maxlen=64)  # frame, box, presence of late
 
-        def look(index: int, rgb: NDArray[np.uint8]) -> list[Hit]:
-            looks = (
-                blazeface.look(full, rgb, self.threshold, self.full_longest),
-                blazeface.look(short, rgb, self.threshold, self.short_longest),
-            )
+        def look(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+            large = blazeface.look(full, rgb, self.threshold, self.full_longest)
+            return np.concatenate([large, blazeface.look(short, rgb, self.threshold, self.short_longest)])
+
+        def presence(index: int, rgb: NDArray[np.uint8], box: NDArray[np.float32]) -> float:
+            for frame, other, sure in asked:  # clutter that stands still is asked about once in a while
+                if index - frame < ASK_AGAIN and find_faces.overlap(box, other) > 0.7:
+                    return sure
+            sure = float(facemesh.presence(mesh, rgb, box[None])[0])
+            if sure < facemesh.HOPELESS:
+                asked.append((index, box, sure))
+            return sure
+
+        def judge(index: int, rgb: NDArray[np.uint8], found: NDArray[np.float32]) -> tuple[int, list[Hit]]:
             hands = tracks.hand_boxes(body, index, clip.grid.width, clip.grid.height)
-            found = np.concatenate(looks)
-            places = [place(box, boxes.get(index, ()), hands) for box in found]
-            elsewhere = [i for i, where in enumerate(places) if where == "elsewhere"]
-            presence = dict(zip(elsewhere, facemesh.presence(mesh, rgb, found[elsewhere]).tolist(), strict=True))
             hits: list[Hit] = []
-            for i, (box, where) in enumerate(zip(found, places, strict=True)):
-                leaks = bool(box[4] >= self.strong) if where == "face" else presence.get(i, 0.0) >= self.sure
+            for box in found:
+                where = place(box, boxes.get(index, ()), hands)
+                sure = presence(index, rgb, box) if where == "elsewhere" else None
+                leaks = bool(box[4] >= self.strong) if where == "face" else sure is not None and sure >= self.sure
                 corners = [round(float(v), 1) for v in box[:4]]
                 hits.append({"box": corners, "score": round(float(box[4]), 3), "place": where,
-                             "presence": round(presence[i], 3) if i in presence else None, "leaks": leaks})  # fmt: skip
-            return hits
+                             "presence": None if sure is None else round(sure, 3), "leaks": leaks})  # fmt: skip
+            return index, hits
 
-        waiting: deque[tuple[int, Future[list[Hit]]]] = deque()
+        waiting: deque[tuple[int, NDArray[np.uint8], Future[NDArray[np.float32]]]] = deque()
         with ThreadPoolExecutor(2) as threads:
             for index, rgb in pictures(clip):
-                waiting.append((index, threads.submit(look, index, rgb)))
+                waiting.append((index, rgb, threads.submit(look, rgb)))
                 if len(waiting) > 4:
-                    first, result = waiting.popleft()
-                    yield first, result.result()
-            for first, result in waiting:
-                yield first, result.result()
+                    first, shown, found = waiting.popleft()
+                    yield judge(first, shown, found.result())
+            for first, shown, found in waiting:
+                yield judge(first, shown, found.result())
 
 
 def pictures(clip: Clip) -> Iterator[tuple[int, NDArray[np.uint8]]]:

@@ -49,7 +49,8 @@ class TrackBody:
         with (
             mediapipe.pose(self.pose_detector, self.pose_landmarks) as pose,
             mediapipe.hands(self.hand_detector, self.hand_landmarks) as hands,
-            ThreadPoolExecutor(2) as threads,
+            ThreadPoolExecutor(1) as posing,  # a thread each: a landmarker wants its frames in order
+            ThreadPoolExecutor(1) as handing,
         ):
 
             def keep(index: int, bodies: Future[list[NDArray]], seen: Future[list[mediapipe.Hand]]) -> None:
@@ -64,7 +65,7 @@ class TrackBody:
             waiting: deque[tuple[int, Future[list[NDArray]], Future[list[mediapipe.Hand]]]] = deque()
             for frame in media.frames(clip):
                 rgb, ms = frame.rgb(width, height), int(frame.index * 1000 / grid.fps)
-                waiting.append((frame.index, threads.submit(pose, rgb, ms), threads.submit(hands, rgb, ms)))
+                waiting.append((frame.index, posing.submit(pose, rgb, ms), handing.submit(hands, rgb, ms)))
                 if len(waiting) > 4:  # decoding stays a little ahead, and memory flat
                     keep(*waiting.popleft())
             while waiting:
