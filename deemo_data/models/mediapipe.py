@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import tempfile
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ POSE_DETECTOR = "blazepose-detector-9ba9dd"
 POSE_LANDMARKS = "blazepose-landmarks-e9a5c5"
 HAND_DETECTOR = "palm-detector-1b14e9"
 HAND_LANDMARKS = "hand-landmarks-11c272"
+STDERR = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -172,10 +174,13 @@ def _opened(kind: Any, options: Any) -> Iterator[Callable[[NDArray[np.uint8], in
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps what MediaPipe's C++ writes to stderr while it starts; when something is raised it is written after all."""
-    kept = os.dup(2)
-    try:
-        with tempfile.TemporaryFile() as said:
+    """Keeps what MediaPipe's C++ writes to stderr while it starts; when something is raised it is written after all.
+
+    One thread at a time: there is one stderr, and each puts back the one that it found.
+    """
+    with STDERR, tempfile.TemporaryFile() as said:
+        kept = os.dup(2)
+        try:
             os.dup2(said.fileno(), 2)
             try:
                 yield
@@ -185,5 +190,5 @@ def _quiet() -> Iterator[None]:
                 raise
             finally:
                 os.dup2(kept, 2)
-    finally:
-        os.close(kept)
+        finally:
+            os.close(kept)
