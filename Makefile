@@ -1,7 +1,6 @@
 # What people type. `make help` prints itself.
 PYTHON  ?= python3
 PROJECT ?= demo
-PROFILE ?= hardened
 VENV    := .venv
 BIN     := $(VENV)/bin
 DEEMO   := $(BIN)/deemo
@@ -34,9 +33,9 @@ setup: $(VENV)/.weights ## .venv, pinned packages, weights by pinned digest
 
 build-dataset: setup ## SOURCES=dir-or-csv CONSENT="words" PROJECT=dir PROFILE=hardened|deemo-paper (the demo, without SOURCES)
 ifdef SOURCES
-	$(DEEMO) build "$(PROJECT)" "$(SOURCES)" --profile "$(PROFILE)" $(if $(CONSENT),--consent "$(CONSENT)")
+	$(DEEMO) build "$(PROJECT)" "$(SOURCES)" $(if $(PROFILE),--profile "$(PROFILE)") $(if $(CONSENT),--consent "$(CONSENT)")
 else
-	$(DEEMO) demo "$(PROJECT)" --profile "$(PROFILE)"
+	$(DEEMO) demo "$(PROJECT)" $(if $(PROFILE),--profile "$(PROFILE)")
 endif
 
 test: setup      ## all tests that need no optional weights

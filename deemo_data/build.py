@@ -37,9 +37,13 @@ def take_in(
     consent: str | None,
     *,
     allow_local: bool = False,
+    replace_all: bool = False,
     watcher: Watcher = Watcher(),  # noqa: B008
 ) -> tuple[list[Clip], list[Missing]]:
-    """Ingest: add footage to sources.jsonl. What was said of a source before stays, unless something new is said."""
+    """Ingest: add footage to sources.jsonl. What was said of a source before stays, unless something new is said.
+
+    With `replace_all`, sources that are not among `where` are dropped, and their clips are taken back.
+    """
     rows = ingest.read_sources(where)
     watcher.stage("Ingest", len({row.uri for row in rows}), 0)
     before = known_sources(project)
@@ -52,17 +56,34 @@ def take_in(
     with project.locked():
         before = known_sources(project)  # anew: somebody may have ingested meanwhile
         for source in taken:
-            old = before.get(source.source)
-            if old and not source.facts["consent"]:
-                source = source.knowing({}, {"consent": old.facts["consent"]})
-            before[source.source] = source
+            before[source.source] = remembering(source, before.get(source.source))
+        here = {s.files["source"].path: s.source for s in taken}  # other bytes at a path: the old source is gone
+        before = {i: s for i, s in before.items() if here.get(s.files["source"].path, i) == i}
+        if replace_all:
+            before = {s.source: before[s.source] for s in taken}
+        clips = known_clips(project)
         write_clips(before.values(), project.root / "sources.jsonl")
         project.write_report("ingest.json", [vars(m) for m in missing])
+        release.take_back(known_clips(project), project, gone=[c for c in clips if c.source not in before])
     if not before:
         raise ProjectError(
             f"no footage could be taken in from {where}", str(missing[0]) if missing else "The folder has no videos"
         )
     return taken, missing
+
+
+def remembering(source: Clip, old: Clip | None) -> Clip:
+    """A source that was taken in again: where nothing is said this time, what was said before holds."""
+    if old is None:
+        return source
+    keep = {n: old.facts[n] for n in ("licence", "spans") if not source.facts[n]}
+    new, was = source.facts["consent"], old.facts["consent"]
+    held = was and was["statement"].casefold() not in release.NO_CONSENT  # a withdrawal holds against --consent too
+    if was and (not new or (held and new["asserted"] and not was["asserted"])):
+        keep["consent"] = was
+    if source.facts["subject_assumed"]:
+        keep |= {n: old.facts[n] for n in ("subject", "subject_assumed")}
+    return source.knowing({}, keep)
 
 
 def known_sources(project: Project) -> dict[str, Clip]:
@@ -88,6 +109,7 @@ def cut(project: Project, *, workers: int = 2, watcher: Watcher = Watcher()) -> 
         clips = [before.get(c.id, c) for c in found] + [c for c in before.values() if c.source not in could]
         write_clips(map(own, clips), project.root / "clips.jsonl")
         project.write_report("segment.json", [vars(m) for m in missing])
+        release.take_back(clips, project)
     return clips, missing
 
 
@@ -125,20 +147,9 @@ def run(
 ) -> tuple[list[Clip], list[Missing]]:
     """All clips through the stages; those the leak check refused once more through each further [[attempt]]."""
     store.tidy(project.store)
+    vocabularies(project)  # a typo there is better said now than after the night
     clips = project.clips()
-    done: dict[str, Clip] = {}
-    failed: dict[str, Failure] = {}
-    for number, stages in enumerate(project.config.attempts):
-        todo = clips if number == 0 else [c for c in done.values() if c.facts.get("leaks_passed") is False]
-        if not todo:
-            break
-        got, failures = pipeline.run(
-            stages, map(bare, todo), store_dir=project.store, secret=project.secret, workers=workers,
-            make=choose(stages, until, only), watcher=watcher,
-        )  # fmt: skip
-        done |= {c.id: c for c in got}
-        failed |= {f.clip.id: f for f in failures}
-    done = {i: c for i, c in done.items() if i not in failed}
+    done, failed = through(project, clips, choose(project.config.attempts[0], until, only), workers, watcher)
     missing = [Missing(i, table_name(f.stage), f.reason, f.advice) for i, f in sorted(failed.items())]
     missing += [
         Missing(c.id, "check_leaks", release.leaks_of(c), "It stays here: see docs/privacy.md")
@@ -150,7 +161,36 @@ def run(
         bugs = {i: f.bug for i, f in failed.items() if f.bug}
         lines = [vars(m) | ({"bug": bugs[m.what]} if m.what in bugs else {}) for m in missing]
         project.write_report("run.json", {"clips": len(clips), "came_out": len(clips) - len(missing), "did_not": lines})
+        release.take_back(done.values(), project)
     return [c for c in done.values() if c.facts.get("leaks_passed") is not False], missing
+
+
+def through(
+    project: Project,
+    clips: Sequence[Clip],
+    make: set[str],
+    workers: int = 0,
+    watcher: Watcher = Watcher(),  # noqa: B008
+) -> tuple[dict[str, Clip], dict[str, Failure]]:
+    """Clips through the stages, by id: as far as they got, and why others did not. `make`: the stages that may work."""
+    done: dict[str, Clip] = {}
+    failed: dict[str, Failure] = {}
+    for number, stages in enumerate(project.config.attempts):
+        todo = clips if number == 0 else [c for c in done.values() if c.facts.get("leaks_passed") is False]
+        if not todo:
+            break
+        got, failures = pipeline.run(
+            stages, map(bare, todo), store_dir=project.store, secret=project.secret, workers=workers, make=make, watcher=watcher
+        )
+        done |= {c.id: c for c in got if number == 0 or "leaks_passed" in c.facts}  # one not tried again keeps its refusal
+        failed |= {f.clip.id: f for f in failures}
+    return {i: c for i, c in done.items() if i not in failed}, failed
+
+
+def current(project: Project) -> list[Clip]:
+    """All clips, each with what the store has of it under the deemo.toml of now: what an older one made does not count."""
+    done, failed = through(project, project.clips(), set())
+    return [*done.values(), *(f.clip for f in failed.values())]
 
 
 def vocabularies(project: Project) -> tuple[Nfbl, Emotions]:
@@ -166,7 +206,7 @@ def within(project: Project, said: str) -> str:
 def push_to_file(project: Project, path: Path) -> tuple[int, list[Missing]]:
     """Released clips as a file that Label Studio imports; what they were is noted in the ledger, labels/pushed.jsonl."""
     with project.locked():
-        safe, kept = release.release_all(project.clips(), project)
+        safe, kept = release.release_all(current(project), project)
         count = labels.write_tasks(safe, project.labels, path, vocabularies(project)[0])
     return count, _kept(kept)
 
@@ -188,7 +228,7 @@ def give_out(project: Project, allow_proposed: bool = False) -> tuple[Exported, 
     settings = project.config.export
     nfbl, emotions = vocabularies(project)
     with project.locked():
-        safe, kept = release.release_all(project.clips(), project)
+        safe, kept = release.release_all(current(project), project)
         missing = _kept(kept)
         project.write_report("export.json", [vars(m) for m in missing])
         if not safe:
@@ -216,17 +256,17 @@ class StageState:
 
 
 def status(project: Project) -> tuple[list[Clip], list[StageState], list[Missing]]:
-    """(clips, with what the store has of them; the state of each stage; what could not be released now, and why)."""
+    """(clips, with what the store has of them; the state of each stage of attempt 0; what may not be released, and why)."""
     stages, now = project.config.attempts[0], store.versions()
     bares = [bare(c) for c in project.clips()]
-    clips, _ = pipeline.run(stages, bares, store_dir=project.store, secret=project.secret, make=())
+    first, _ = pipeline.run(stages, bares, store_dir=project.store, secret=project.secret, make=())
     states = []
     for stage in stages:
-        have = [c for c in clips if set(stage.makes) <= set(c.files)]
+        have = [c for c in first if set(stage.makes) <= set(c.files)]
         old = {f"{n} {v}" for c in have for n, v in store.versions_of(stage, c).items() if now.get(n) != v}
-        states.append(StageState(type(stage).__name__, len(have), tuple(sorted(old))))
-    kept = []
-    for clip in project.clips():
+        states.append(StageState(table_name(type(stage).__name__), len(have), tuple(sorted(old))))
+    clips, kept = current(project), []
+    for clip in clips:
         try:
             release.may_go(clip, project)
         except NotReleasable as e:

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deemo_data.errors import DeemoError
+from deemo_data.errors import DeemoError, ProjectError
 
 if TYPE_CHECKING:
     from deemo_data.build import Missing
+    from deemo_data.clip import Clip
     from deemo_data.config import Project
     from deemo_data.label_export import Pulled
     from deemo_data.pipeline import Watcher
 
 DIR = click.argument("project", metavar="DIR", type=click.Path(path_type=Path))
+REPLACE = click.option("--replace", "replace_all", is_flag=True, help="Drop the project's sources that are not in SOURCES.")
 WORKERS = click.option("--workers", type=click.IntRange(0), default=2, show_default=True, help="Processes; 0 works in this one.")
 CONSENT = click.option("--consent", metavar="WORDS", help="What all these people agreed to; recorded, and marked as asserted.")
-PROFILE = click.option("--profile", default="hardened", show_default=True, metavar="P", help="hardened or deemo-paper.")
+PROFILE = click.option("--profile", metavar="P", help="hardened (the default of a new project) or deemo-paper.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -44,7 +46,7 @@ def cli() -> None:
 @cli.command()
 @DIR
 @PROFILE
-def init(project: Path, profile: str) -> None:
+def init(project: Path, profile: str | None) -> None:
     """Make a project folder: deemo.toml with every key, a secret, places for labels and results."""
     from deemo_data.config import Project
 
@@ -89,18 +91,18 @@ def list_models() -> None:
 @DIR
 @click.argument("sources")
 @CONSENT
+@REPLACE
 @click.option("--allow-local-addresses", is_flag=True, help="For tests: let http(s) sources lie on this machine or network.")
-def ingest(project: Path, sources: str, consent: str | None, allow_local_addresses: bool) -> None:
+def ingest(project: Path, sources: str, consent: str | None, replace_all: bool, allow_local_addresses: bool) -> None:
     """Take footage in: probe and hash it, record consent and licence. Nothing is copied."""
     from deemo_data import build
 
     opened = _open(project)
     with _progress() as watcher:
-        taken, missing = build.take_in(opened, sources, consent, allow_local=allow_local_addresses, watcher=watcher)
-    lacking = sum(1 for s in taken if not s.facts["consent"])
-    click.echo(
-        f"{len(taken)} sources taken in, {len(missing)} refused" + (f"; {lacking} without consent on record" if lacking else "")
-    )
+        taken, missing = build.take_in(
+            opened, sources, consent, allow_local=allow_local_addresses, replace_all=replace_all, watcher=watcher
+        )
+    _say_taken(opened, taken, missing)
     _end(missing)
 
 
@@ -191,7 +193,7 @@ def export(project: Path, allow_proposed: bool) -> None:
 @cli.command()
 @click.argument("folder", metavar="DATASET", type=click.Path(path_type=Path))
 def validate(folder: Path) -> None:
-    """Check a dataset folder, ours or someone's: records, digests, frames, splits, faces."""
+    """Check a dataset folder, ours or someone's: records, digests, frames, tags, splits."""
     from deemo_data.validate import validate as check
 
     findings = check(folder)
@@ -206,35 +208,38 @@ def validate(folder: Path) -> None:
 @DIR
 @click.argument("sources")
 @CONSENT
+@REPLACE
 @PROFILE
 @WORKERS
-@click.pass_context
-def build(context: click.Context, project: Path, sources: str, consent: str | None, profile: str, workers: int) -> None:
+def build(project: Path, sources: str, consent: str | None, replace_all: bool, profile: str | None, workers: int) -> None:
     """The whole line: init, ingest, segment, run, export, validate."""
     from deemo_data import build as line
     from deemo_data.config import Project
 
     made = Project.make(project, profile)
     with _progress() as watcher:
-        _, missing = line.take_in(made, sources, consent, watcher=watcher)
-    _finish(context, made, missing, workers)
+        taken, missing = line.take_in(made, sources, consent, replace_all=replace_all, watcher=watcher)
+    _say_taken(made, taken, missing)
+    _finish(made, missing, workers)
 
 
 @cli.command()
 @DIR
 @PROFILE
 @WORKERS
-@click.pass_context
-def demo(context: click.Context, project: Path, profile: str, workers: int) -> None:
+def demo(project: Path, profile: str | None, workers: int) -> None:
     """A project made of free footage, from nothing to a dataset; see the README for what is in it."""
     from deemo_data import build as line
     from deemo_data import demo as footage
     from deemo_data.config import Project
 
     made = Project.make(project, profile)
+    others = [s for s in line.known_sources(made).values() if made.private / "footage" not in s.path("source").parents]
+    if others:
+        raise ProjectError(f"{project} holds footage that is not the demo's", "Give SOURCES, or name another folder for the demo")
     with _progress() as watcher:
         _, missing = line.take_in(made, str(footage.make_demo(made.private / "footage")), None, watcher=watcher)
-    _finish(context, made, missing, workers, labels=footage.LABELS)
+    _finish(made, missing, workers, labels=footage.LABELS)
 
 
 @cli.command(name="docs", hidden=True)
@@ -265,7 +270,7 @@ def _open(folder: Path) -> Project:
     return Project.open(folder)
 
 
-def _finish(context: click.Context, project: Project, missing: list[Missing], workers: int, labels: Any = None) -> None:
+def _finish(project: Project, missing: list[Missing], workers: int, labels: Any = None) -> None:
     """From sources to a checked dataset."""
     from deemo_data import build as line
     from deemo_data.validate import validate as check
@@ -281,6 +286,7 @@ def _finish(context: click.Context, project: Project, missing: list[Missing], wo
     kept = [m for m in _export(project, False) if m.what not in {x.what for x in missing}]
     if wrong := [f for f in check(project.dataset) if f.level == "error"]:
         raise DeemoError(f"the dataset that was just made is not right: {wrong[0]}", "This is a fault of deemo; please report it")
+    click.echo(f'To read it: datasets.load_dataset("{project.dataset}", "nfbl")')
     _end(kept, also=bool(missing))
 
 
@@ -300,9 +306,18 @@ def _export(project: Project, allow_proposed: bool) -> list[Missing]:
     splits = ", ".join(f"{n} {split}" for split, n in made.splits.items())
     click.echo(f"{project.dataset}: {made.clips} clips ({splits}) of {made.subjects} subjects, {made.events} events, "
                f"{made.records} records; {made.changed} files changed")  # fmt: skip
-    for text in (*made.warnings, *made.left_out):
+    for text in dict.fromkeys((*made.warnings, *made.left_out)):
         click.echo(f"  {text}", err=True)
     return kept
+
+
+def _say_taken(project: Project, taken: list[Clip], missing: list[Missing]) -> None:
+    from deemo_data.release import has_consent
+
+    lacking = sum(not has_consent(s) for s in project.sources())
+    click.echo(
+        f"{len(taken)} sources taken in, {len(missing)} refused" + (f"; {lacking} have no consent on record" if lacking else "")
+    )
 
 
 def _say_pulled(pulled: Pulled) -> None:
@@ -326,11 +341,15 @@ def _progress() -> Iterator[Watcher]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+    from deemo_data.config import table_name
     from deemo_data.pipeline import Watcher
+
+    def tell(name: str, clips: int, done: int) -> None:
+        click.echo(f"{table_name(name)}: {clips}" + (f", {done} of them done before" if done else ""), err=True)
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Watcher(stage=lambda name, clips, done: click.echo(f"{name}: {clips}, {done} of them done before", err=True))
+        yield Watcher(stage=tell)
         return
     columns = [
         TextColumn("{task.description:>16}"),
@@ -342,7 +361,7 @@ def _progress() -> Iterator[Watcher]:
     begun: list[TaskID] = []
     with Progress(*columns, console=console) as bars:
         yield Watcher(
-            stage=lambda name, clips, done: begun.append(bars.add_task(name, total=clips, completed=done)),
+            stage=lambda name, clips, done: begun.append(bars.add_task(table_name(name), total=clips, completed=done)),
             clip=lambda name: bars.advance(begun[-1]),
         )
 
@@ -350,7 +369,13 @@ def _progress() -> Iterator[Watcher]:
 def main() -> None:
     """Run `deemo`: our own errors as one line and exit status 2, anything else with its traceback."""
     try:
-        cli(prog_name="deemo")
+        sys.exit(cli(prog_name="deemo", standalone_mode=False))
+    except click.Abort:
+        click.echo("deemo: stopped. Nothing is lost: the same command goes on from here", err=True)
+        sys.exit(130)
+    except click.ClickException as e:
+        e.show()
+        sys.exit(e.exit_code)
     except DeemoError as e:
         click.echo(f"deemo: {e}", err=True)
         sys.exit(2)

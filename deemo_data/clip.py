@@ -157,14 +157,17 @@ def read_clips(path: Path) -> list[Clip]:
 _MADE_BY = {"sources.jsonl": "Type: deemo ingest DIR SOURCES", "clips.jsonl": "Type: deemo segment DIR"}
 
 
-def write_if_changed(path: Path, content: str | bytes) -> bool:
+def write_if_changed(path: Path, content: str | bytes, mode: int = 0o644) -> bool:
     """Replace a file whole, aside and renamed; leave it untouched when it already says just this."""
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     if path.exists() and path.read_bytes() == data:
+        if path.stat().st_mode & 0o777 & ~mode:  # somebody opened it wider than it may be
+            path.chmod(mode)
         return False
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(aside, "wb") as f:
+        aside.unlink(missing_ok=True)
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as f:
             f.write(data)
             f.flush()
             os.fsync(f.fileno())

@@ -31,7 +31,7 @@ PROFILES = ("hardened", "deemo-paper")
 class About:
     """The [project] table."""
 
-    profile: str = "hardened"  # which profile this file began as; for people, nothing reads it
+    profile: str = "hardened"  # which profile this file began as
     vfr_fps: Annotated[int, Field(ge=1, le=240)] = 30  # the grid's rate for footage of variable frame rate
     nfbl: str = "nfbl"  # vocabulary of body language: a name of ours, or a file
     emotions: str = "emotions"  # vocabulary of emotions: a name of ours, or a file
@@ -99,7 +99,7 @@ def _read(path: Path, where: str, kind: Any, *tables: Any) -> Any:
 
 @dataclass(frozen=True)
 class Project:
-    """A project folder. `private/` and the raw footage never leave the machine; `out/` may."""
+    """A project folder. Of what is in it only `out/released` and `out/dataset` may leave the machine."""
 
     root: Path
 
@@ -110,9 +110,9 @@ class Project:
         return cls(root.resolve())
 
     @classmethod
-    def make(cls, root: Path, profile: str) -> Project:
-        """A new project; a folder that is one already is left as it is."""
-        if profile not in PROFILES:
+    def make(cls, root: Path, profile: str | None = None) -> Project:
+        """A new project (hardened, unless told otherwise); a folder that is one already is left as it is."""
+        if profile is not None and profile not in PROFILES:
             raise ConfigError(f"there is no profile {profile!r}", f"Profiles: {', '.join(PROFILES)}")
         if root.exists() and not root.is_dir():
             raise ProjectError(f"{root} is a file, not a folder", "Name another folder for the project")
@@ -133,7 +133,10 @@ class Project:
                 key.with_suffix(".new").rename(key)
         write_if_changed(root / ".gitignore", "*\n")
         if not (root / "deemo.toml").exists():
-            (root / "deemo.toml").write_text(profile_text(profile))
+            write_if_changed(root / "deemo.toml", profile_text(profile or PROFILES[0]))
+        elif profile and project.config.project.profile != profile:
+            what = f"{root} was made from the profile {project.config.project.profile}, not {profile}"
+            raise ConfigError(what, "Edit its deemo.toml, or name another folder")
         return project
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
 import json
 import os
@@ -61,7 +62,9 @@ def fetch(
         got.replace(kept)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    write_if_changed(folder / "downloads.json", json.dumps(_listed(folder) | {url: kept.name}, indent=1, sort_keys=True))
+    with open(folder / ".lock", "a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        write_if_changed(folder / "downloads.json", json.dumps(_listed(folder) | {url: kept.name}, indent=1, sort_keys=True))
     return kept
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import os
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deemo_data import media, store
-from deemo_data.clip import Clip, Facts, File
+from deemo_data.clip import Clip, Facts, File, write_if_changed
 from deemo_data.download import MAX_BYTES, MAX_SECONDS, download, is_address
 from deemo_data.errors import ConfigError, MediaError, SourceError
 
@@ -29,7 +30,7 @@ class Row:
     uri: str
     subject: str = ""
     known_names: tuple[str, ...] = ()
-    consent: str = ""
+    consent: str | None = None  # "" where a CSV has the column and leaves it empty: none was given
     licence: str = ""
     start_ms: int | None = None
     end_ms: int | None = None
@@ -105,7 +106,7 @@ def _read_csv(path: Path) -> list[Row]:
 def _conflict(rows: Sequence[Row]) -> str | None:
     """What the rows of one source say in two ways, if anything; leaving it out is not another way."""
     columns = ("subject", "consent", "licence")
-    return next((c for c in columns if len({getattr(row, c) for row in rows} - {""}) > 1), None)
+    return next((c for c in columns if len({getattr(row, c) for row in rows} - {"", None}) > 1), None)
 
 
 def _row(path: Path, number: int, cells: dict[str, Any], too_many: bool) -> Row:
@@ -124,7 +125,7 @@ def _row(path: Path, number: int, cells: dict[str, Any], too_many: bool) -> Row:
             raise ConfigError(f"{where}: {name} is {text!r}, not a whole number of milliseconds", "Mend that line and run again")
         times.append(int(text) if text else None)
     names = _names(said.get("known_names", ""))
-    return Row(uri, said.get("subject", ""), names, said.get("consent", ""), said.get("licence", ""), *times)
+    return Row(uri, said.get("subject", ""), names, said.get("consent"), said.get("licence", ""), *times)
 
 
 def _names(cell: str) -> tuple[str, ...]:
@@ -174,7 +175,7 @@ def ingest(
                 )
             found[source.id] = source, [*before, *said]
         except (SourceError, MediaError) as e:
-            refused.append(Refused(uri, e.what, e.advice or "Convert it to mp4, or leave it out"))
+            refused.append(Refused(uri, e.what, e.advice or "Leave it out, or give a file that holds a video"))
         except OSError as e:
             reason = f"{Path(uri).name} cannot be read: {e.strerror or e}"
             refused.append(Refused(uri, reason, "Make it readable and run again"))
@@ -185,7 +186,11 @@ def ingest(
         spans, bad = _spans(source, said)
         refused += bad
         if spans or not bad:
-            facts, person = _accounted(source, said, consent, secret)
+            try:
+                facts, person = _accounted(source, said, consent, secret)
+            except SourceError as e:
+                refused.append(Refused(said[0].uri, e.what, e.advice))
+                continue
             taken.append(source.knowing({}, {**facts, "spans": spans}))
             people.append(person)
     if subjects is not None:
@@ -217,6 +222,12 @@ def _accounted(source: Clip, rows: Sequence[Row], consent: str | None, secret: b
 
     name, given = said("subject"), said("consent")
     statement = given or (consent or "").strip()
+    if not statement and any(row.consent == "" for row in rows):
+        statement, given = "none", "none"  # said in so many words: what was recorded before no longer holds
+    people = [n for n in (name, *(n for row in rows for n in row.known_names)) if n]
+    if named := [n for n in people if n.casefold() in f"{statement} {said('licence')}".casefold()]:
+        what = f"{source.path('source').name}: its consent or licence names {named[0]!r}, and both are published"
+        raise SourceError(what, "Write them without names")
     pseudonym = "s-" + store.derive(secret, f"subject:{name or source.source}")[:8]
     facts = {
         "subject": pseudonym,
@@ -257,25 +268,21 @@ def _spans(source: Clip, rows: Sequence[Row]) -> tuple[list[list[int]], list[Ref
 
 
 def write_subjects(path: Path, people: Iterable[Person]) -> None:
-    """Add people to the list, a line for each source, readable by its owner only. What it says of other sources stays."""
-    lines = {p.source: p for p in [*read_subjects(path), *people]}
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Person._fields)
-    writer.writerows((p.source, p.subject, p.name, "; ".join(p.known_names)) for _, p in sorted(lines.items()))
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    """Add people to the list, a line for each source, readable by its owner only. What it says already stays, where
+    nothing else is said now. One process at a time."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    aside.unlink(missing_ok=True)
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8", newline="") as f:
-        f.write(text.getvalue())
-        f.flush()
-        os.fsync(f.fileno())
-    if path.exists() and path.read_bytes() == aside.read_bytes():
-        path.chmod(0o600)
-        aside.unlink()
-    else:
-        aside.replace(path)
+    with open(path.with_name(f".{path.name}.lock"), "a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        lines = {p.source: p for p in read_subjects(path)}
+        for p in people:
+            old = lines.get(p.source, p)
+            subject = p.subject if p.name else old.subject
+            lines[p.source] = Person(p.source, subject, p.name or old.name, p.known_names or old.known_names)
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(Person._fields)
+        writer.writerows((p.source, p.subject, p.name, "; ".join(p.known_names)) for _, p in sorted(lines.items()))
+        write_if_changed(path, text.getvalue(), mode=0o600)
 
 
 def read_subjects(path: Path) -> list[Person]:

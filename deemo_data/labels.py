@@ -168,7 +168,10 @@ def _keyed(folder: Path) -> dict[str, Label]:
             if row.get("deleted"):
                 found.pop(key, None)
             else:
-                found[key] = Label(**row)
+                try:
+                    found[key] = Label(**row)
+                except TypeError as e:
+                    raise LabelError(f"{path.name}: {e}", "Was it written by another version of deemo?") from e
     return found
 
 

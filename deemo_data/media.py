@@ -38,9 +38,6 @@ MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}  # from RGB to YUV: as fi
 ENCODER_THREADS = 2  # fixed: the bytes that x264 makes depend on it
 
 
-# ── looking at a file ────────────────────────────────────────────────────────────────────────────────────────
-
-
 def probe(path: Path, vfr_fps: int = 30) -> Facts:
     """What a source is, before any of it is used: {"grid", "has_sound", "duration_ms"}.
 
@@ -81,7 +78,7 @@ def frame_rate(times: list[Fraction], vfr_fps: int = 30) -> tuple[Fraction, bool
     if len(times) < 2 or times[-1] <= times[0]:
         return Fraction(vfr_fps), len(times) > 1
     mean = (len(times) - 1) / (times[-1] - times[0])
-    fps = min(RATES, key=lambda r: abs(r - mean))
+    fps = min([*RATES, Fraction(vfr_fps)], key=lambda r: abs(r - mean))
     even = abs(fps - mean) * 1000 <= mean and all(abs((t - times[0]) * fps - k) < Fraction(1, 2) for k, t in enumerate(times))
     return (fps, False) if even else (Fraction(vfr_fps), True)
 
@@ -158,9 +155,6 @@ def _upright(frame: av.VideoFrame, pixel: Fraction | None) -> tuple[int, int]:
     width = round_half_up(frame.width * (pixel or Fraction(1)))
     size = (width, frame.height) if frame.rotation % 180 == 0 else (frame.height, width)
     return size[0] & ~1, size[1] & ~1
-
-
-# ── frames ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True)
@@ -271,9 +265,6 @@ def _sought(container: av.container.InputContainer, stream: Any, target: Fractio
     return True
 
 
-# ── sound ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def sound(clip: Clip) -> NDArray[np.float32]:
     """The clip's sound, mono, 16 kHz, float32 in [-1, 1], exactly as long as its picture; silence where there is none.
 
@@ -339,8 +330,6 @@ def read_wav(path: Path) -> NDArray[np.float32]:
         return np.frombuffer(f.readframes(f.getnframes()), "<i2").astype(np.float32) / np.float32(32767)
 
 
-# ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────
-
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"]
 
 
@@ -374,6 +363,14 @@ def ffmpeg_binary() -> str:
     import imageio_ffmpeg
 
     return shutil.which("ffmpeg") or imageio_ffmpeg.get_ffmpeg_exe()
+
+
+@cache
+def ffmpeg_version() -> str:
+    """What the binary calls itself, e.g. "7.0.2-static"."""
+    done = subprocess.run([ffmpeg_binary(), "-version"], capture_output=True, text=True)
+    said = done.stdout.split()
+    return said[2] if len(said) > 2 else "unknown"
 
 
 def join(video: Path, voice: Path, out: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NewType
 
 from deemo_data.clip import Clip, File, place
 from deemo_data.errors import NotReleasable
+from deemo_data.export import clear
 from deemo_data.store import derive
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 PUBLIC_FILES = {"safe": ("video", ".mp4"), "public_body": ("body", ".body.parquet")}  # name here -> name and ending outside
 PUBLIC_FACTS = ("grid", "subject", "subject_assumed", "consent", "licence", "leaks_summary")
+
+NO_CONSENT = {"none", "no"}
 
 SafeClip = NewType("SafeClip", Clip)
 
@@ -33,7 +36,7 @@ def may_go(clip: Clip, project: Project) -> None:
         raise NotReleasable(f"clip {clip.id}: the leak check has not looked at it", f"Type: deemo run {project.root}")
     if clip.facts.get("leaks_passed") is not True:
         raise NotReleasable(f"clip {clip.id}: {leaks_of(clip)}", "It stays here: see docs/privacy.md")
-    if not clip.facts.get("consent"):
+    if not has_consent(clip):
         advice = f'Add a consent column to the CSV, or type: deemo ingest {project.root} SOURCES --consent "WORDS"'
         raise NotReleasable(f"clip {clip.id}: no consent is on record for its source", advice)
 
@@ -69,6 +72,23 @@ def release_all(clips: Iterable[Clip], project: Project) -> tuple[list[SafeClip]
         if path.name not in wanted:
             path.unlink()
     return safe, kept
+
+
+def has_consent(clip: Clip) -> bool:
+    """Whether consent is on record: a statement that is just "none", "no" or "withdrawn" is none."""
+    consent = clip.facts.get("consent") or {"statement": "none"}
+    return consent["statement"].strip().casefold() not in NO_CONSENT | {"withdrawn"}
+
+
+def take_back(clips: Iterable[Clip], project: Project, gone: Iterable[Clip] = ()) -> None:
+    """Remove from out/ at once what may no longer go: clips that are `gone`, refused by the leak check, or without consent."""
+    refused = [*gone] + [c for c in clips if c.facts.get("leaks_passed") is False or not has_consent(c)]
+    names = [public_id(project.secret, "c", c.id) for c in refused]
+    for name in names:
+        for _, ending in PUBLIC_FILES.values():
+            (project.released / f"{name}{ending}").unlink(missing_ok=True)
+    if any(path for name in names for path in project.dataset.glob(f"*/clips/{name}.mp4")):
+        clear(project.dataset)  # its tables hold the clip too; the next export makes it anew
 
 
 def leaks_of(clip: Clip) -> str:

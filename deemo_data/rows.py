@@ -195,7 +195,8 @@ def _iou(a: tuple[int, int], b: tuple[int, int]) -> Fraction:
 
 def _majority(votes: Sequence[Label]) -> str | None:
     """What more than half of the annotators said; None when nobody did or they are divided."""
-    by_person = {v.annotator: str(v.value) for v in votes}
+    in_time = sorted(votes, key=lambda v: (str(v.raw.get("annotation", {}).get("updated_at") or ""), str(v.value)))
+    by_person = {v.annotator: str(v.value) for v in in_time}  # of two votes of one person, the later
     ranked = Counter(by_person.values()).most_common(1)
     return ranked[0][0] if ranked and 2 * ranked[0][1] > len(by_person) else None
 

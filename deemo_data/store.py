@@ -29,7 +29,8 @@ from deemo_data.errors import SourceError, StageError
 if TYPE_CHECKING:
     from deemo_data.pipeline import Stage
 
-RECORDED = ("av", "onnxruntime", "mediapipe", "imageio-ffmpeg", "numpy")  # versions kept beside each entry, not in its key
+# versions of these are kept beside each entry, not in its key
+RECORDED = ("av", "onnxruntime", "mediapipe", "insightface", "opencv-contrib-python", "scenedetect-headless", "onnx", "numpy")
 
 
 def key(stage: Stage, clip: Clip) -> str:
@@ -170,7 +171,9 @@ def _fsync(path: Path) -> None:
 @cache
 def versions() -> dict[str, str]:
     """The libraries whose version may change what comes out."""
-    return {name: importlib.metadata.version(name) for name in RECORDED}
+    from deemo_data.media import ffmpeg_version
+
+    return {name: importlib.metadata.version(name) for name in RECORDED} | {"ffmpeg": ffmpeg_version()}
 
 
 def versions_of(stage: Stage, clip: Clip) -> dict[str, str]:

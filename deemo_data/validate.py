@@ -69,7 +69,9 @@ def validate(folder: Path) -> list[Finding]:
     Raises DatasetError when there is no such folder or no table in it.
     """
     if not folder.is_dir():
-        raise DatasetError(f"{folder} is not a folder", "Type: deemo validate DIR")
+        raise DatasetError(f"{folder} is not a folder", "Give the folder of a dataset, such as PROJECT/out/dataset")
+    if (folder / "deemo.toml").exists():
+        raise DatasetError(f"{folder} is a project, not a dataset", f"Type: deemo validate {folder / 'out' / 'dataset'}")
     seen = Seen()
     tables = list(_tables(folder, seen))
     if not tables:
@@ -85,15 +87,21 @@ def _tables(folder: Path, seen: Seen) -> Iterator[tuple[str, str, Path]]:
     """Config, split and file of each table: as the card's front matter says, else by what the columns look like."""
     found = False
     for config in _front_matter(folder, seen).get("configs") or []:
+        if not isinstance(config, dict):
+            seen.warn("README.md", f"a config that is no table: {config}")
+            continue
         files = config.get("data_files")
         for entry in [{"split": "train", "path": files}] if isinstance(files, str) else files or []:
             if isinstance(entry, str):
                 entry = {"split": "train", "path": entry}
+            if not isinstance(entry, dict) or "path" not in entry:
+                seen.warn("README.md", f"data_files without a path: {entry}")
+                continue
             paths = entry["path"] if isinstance(entry["path"], list) else [entry["path"]]
             for path in sorted({p for pattern in paths for p in glob.glob(str(folder / pattern), recursive=True)}):
                 if path.endswith(".parquet"):
                     found = True
-                    yield _config(Path(path), str(config.get("config_name")), seen), str(entry["split"]), Path(path)
+                    yield _config(Path(path), str(config.get("config_name")), seen), str(entry.get("split", "train")), Path(path)
     if not found:
         for file in sorted(folder.rglob("*.parquet")):
             split = next((s for s in ("train", "validation", "test") if s in str(file.relative_to(folder))), "train")
@@ -107,7 +115,7 @@ def _front_matter(folder: Path, seen: Seen) -> dict[str, Any]:
     if not card.is_file():
         seen.warn("README.md", "there is no card")
         return {}
-    parts = card.read_text("utf-8").split("---\n")
+    parts = card.read_text("utf-8", errors="replace").split("---\n")
     try:
         said = yaml.safe_load(parts[1]) if len(parts) > 2 else None
     except yaml.YAMLError as e:
@@ -255,11 +263,9 @@ def _check_video(video: Path | bytes, row: dict[str, Any], here: str, seen: Seen
                 return
             stream = container.streams.video[0]
             size = (stream.width, stream.height)
-            tags = (
-                {k for s in (container, *container.streams) for k in s.metadata}
-                - HARMLESS_TAGS
-                - {"language", "handler_name", "vendor_id"}
-            )
+            tags = {k for s in (container, *container.streams) for k in s.metadata} - HARMLESS_TAGS
+            if container.chapters() or {s.type for s in container.streams} - {"video", "audio"}:
+                seen.error(here, "its video carries chapters or other streams")
             frames = sum(bool(p.size) for p in container.demux(stream))
     except (av.error.FFmpegError, OSError) as e:
         seen.error(here, f"its video cannot be opened: {e}")

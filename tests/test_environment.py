@@ -15,7 +15,15 @@ for name, ms in weights.try_all():
 def test_all_packages_and_all_models_in_one_process(weights: Path) -> None:
     done = subprocess.run([sys.executable, "-c", TRY], capture_output=True, text=True, timeout=170)
     assert done.returncode == 0, done.stderr[-2000:]
-    names = {"CenterFace", "BlazePose", "MediaPipe Hands", "BlazeFace short range", "BlazeFace full range", "face mesh", "Silero VAD"}
+    names = {
+        "CenterFace",
+        "BlazePose",
+        "MediaPipe Hands",
+        "BlazeFace short range",
+        "BlazeFace full range",
+        "face mesh",
+        "Silero VAD",
+    }
     assert set(done.stdout.splitlines()) == names
 
 

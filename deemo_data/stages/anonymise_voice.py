@@ -47,8 +47,8 @@ class AnonymiseVoice:
     tells: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        if not 0 < self.low <= self.high <= 1:
-            what = f"anonymise_voice: the coefficient's range {self.low} to {self.high} is not within 0 to 1"
+        if not 0 < self.low <= self.high < 1:
+            what = f"anonymise_voice: the coefficient's range {self.low} to {self.high} is not below 1"
             raise ConfigError(what, "In deemo.toml write, say: low = 0.5 and high = 0.9")
 
     def __call__(self, clip: Clip, out: Path) -> Facts:

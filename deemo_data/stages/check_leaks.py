@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from deemo_data.tracks import Body
-
 ASK_AGAIN = 5  # frames for which the mesh network's firm no to a place holds
-Hit = dict[str, Any]  # box, score, place (face, hand or elsewhere), presence (asked for elsewhere only), leaks
+Hit = dict[str, Any]  # box, score, on_face, presence (null where it was not asked for), leaks
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,8 @@ class CheckLeaks:
     Two looks at the whole picture, at two scales: full-range BlazeFace for large faces, short-range BlazeFace for those
     from 36 pixels of a 720p frame on. A strong hit where the original had a face counts as it is: a face that shows
     half is still seen by the detectors. Elsewhere a detector alone is not enough (it takes hands for faces), so a hit
-    counts when the face mesh network is sure of it and it is not on a hand that was tracked. That network is asked
-    about the same place again after five frames.
+    counts when the face mesh network is sure of it, in three framings. That network is asked about the same place again
+    after five frames.
     """
 
     full: Literal["blazeface-full-2c3728"] = "blazeface-full-2c3728"
@@ -48,7 +46,7 @@ class CheckLeaks:
     sure: Annotated[float, Field(gt=0, le=1)] = 0.5  # the mesh network's presence from which on a hit counts elsewhere
 
     version: ClassVar[int] = 1
-    needs: ClassVar[tuple[str, ...]] = ("safe", "faces", "body", "grid")
+    needs: ClassVar[tuple[str, ...]] = ("safe", "faces", "grid")
     makes: ClassVar[dict[str, str]] = {"leaks": "leaks.json"}
     tells: ClassVar[tuple[str, ...]] = ("leaks_passed", "leaks_summary")
 
@@ -56,10 +54,9 @@ class CheckLeaks:
         from deemo_data import tracks
 
         boxes = tracks.boxes_by_frame(tracks.read_faces(clip.path("faces")))
-        body = tracks.read_body(clip.path("body"))
         looked_at = 0
         hits: list[dict[str, Any]] = []
-        for index, found in self._look(clip, boxes, body):
+        for index, found in self._look(clip, boxes):
             looked_at += 1
             hits += [{"frame": index, **hit} for hit in found]
         if looked_at != clip.num_frames:
@@ -76,11 +73,10 @@ class CheckLeaks:
         }
         return {"leaks_passed": not frames, "leaks_summary": summary}
 
-    def _look(self, clip: Clip, boxes: dict[int, NDArray[np.float32]], body: Body) -> Iterator[tuple[int, list[Hit]]]:
+    def _look(self, clip: Clip, boxes: dict[int, NDArray[np.float32]]) -> Iterator[tuple[int, list[Hit]]]:
         """(frame, hits) for every frame, two at work at a time."""
         import numpy as np
 
-        from deemo_data import tracks
         from deemo_data.models import blazeface, facemesh
 
         full, short, mesh = blazeface.load(self.full), blazeface.load(self.short), facemesh.load(self.confirm)
@@ -100,14 +96,13 @@ class CheckLeaks:
             return sure
 
         def judge(index: int, rgb: NDArray[np.uint8], found: NDArray[np.float32]) -> tuple[int, list[Hit]]:
-            hands = tracks.hand_boxes(body, index, clip.grid.width, clip.grid.height)
             hits: list[Hit] = []
             for box in found:
-                where = place(box, boxes.get(index, ()), hands)
-                sure = presence(index, rgb, box) if where == "elsewhere" else None
-                leaks = bool(box[4] >= self.strong) if where == "face" else sure is not None and sure >= self.sure
+                on_face = any(inside(box, face) for face in boxes.get(index, ()))
+                sure = None if on_face else presence(index, rgb, box)
+                leaks = bool(box[4] >= self.strong) if sure is None else sure >= self.sure
                 corners = [round(float(v), 1) for v in box[:4]]
-                hits.append({"box": corners, "score": round(float(box[4]), 3), "place": where,
+                hits.append({"box": corners, "score": round(float(box[4]), 3), "on_face": on_face,
                              "presence": None if sure is None else round(sure, 3), "leaks": leaks})  # fmt: skip
             return index, hits
 
@@ -132,13 +127,6 @@ def pictures(clip: Clip) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     as_source = Clip(clip.id, clip.source, 0, shown.ms_at(clip.num_frames), {"source": File(safe.path, safe.sha256)}, {})
     for frame in media.frames(as_source.knowing({}, {"grid": shown.to_fact()})):
         yield frame.index, frame.rgb()
-
-
-def place(box: NDArray[np.float32], faces: Iterable[NDArray[np.float32]], hands: Iterable[NDArray[np.float32]]) -> str:
-    """Where a hit lies: where the original had a face, on a tracked hand, or elsewhere."""
-    if any(inside(box, face) for face in faces):
-        return "face"
-    return "hand" if any(find_faces.on_hand(box, hand) for hand in hands) else "elsewhere"
 
 
 def inside(box: NDArray[np.float32], track: NDArray[np.float32]) -> bool:

@@ -178,7 +178,7 @@ def on_hand(box: NDArray[np.float32], hand: NDArray[np.float32]) -> bool:
     """Whether the middle of a box lies on a hand (x0, y0, x1, y1), and it is not much larger than the hand."""
     x, y, size = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, max(hand[2] - hand[0], hand[3] - hand[1])
     near = hand[0] - size / 4 <= x <= hand[2] + size / 4 and hand[1] - size / 4 <= y <= hand[3] + size / 4
-    return bool(near and box[2] - box[0] < 2.5 * size)
+    return bool(near and box[2] - box[0] < 1.5 * size)
 
 
 Row = tuple[int, int, float, float, float, float, float, str]
