@@ -225,7 +225,8 @@ def _accounted(source: Clip, rows: Sequence[Row], consent: str | None, secret: b
     if not statement and any(row.consent == "" for row in rows):
         statement, given = "none", "none"  # said in so many words: what was recorded before no longer holds
     people = [n for n in (name, *(n for row in rows for n in row.known_names)) if n]
-    if named := [n for n in people if n.casefold() in f"{statement} {said('licence')}".casefold()]:
+    published = f"{statement} {said('licence')}"
+    if named := [n for n in people if re.search(rf"\b{re.escape(n)}\b", published, re.IGNORECASE)]:
         what = f"{source.path('source').name}: its consent or licence names {named[0]!r}, and both are published"
         raise SourceError(what, "Write them without names")
     pseudonym = "s-" + store.derive(secret, f"subject:{name or source.source}")[:8]

@@ -30,15 +30,15 @@ def public_id(secret: bytes, kind: str, private_id: str) -> str:
 
 def may_go(clip: Clip, project: Project) -> None:
     """Raises NotReleasable, saying why and what to do, unless the leak check has passed and consent is on record."""
+    if not has_consent(clip):
+        advice = f'Add a consent column to the CSV, or type: deemo ingest {project.root} SOURCES --consent "WORDS"'
+        raise NotReleasable(f"clip {clip.id}: no consent is on record for its source", advice)
     if lacking := [n for n in PUBLIC_FILES if n not in clip.files or not clip.path(n).exists()]:
-        raise NotReleasable(f"clip {clip.id} has no {' and no '.join(lacking)} yet", f"Type: deemo run {project.root}")
+        raise NotReleasable(f"clip {clip.id} is not made yet (no {' and no '.join(lacking)})", f"Type: deemo run {project.root}")
     if "leaks" not in clip.files:
         raise NotReleasable(f"clip {clip.id}: the leak check has not looked at it", f"Type: deemo run {project.root}")
     if clip.facts.get("leaks_passed") is not True:
         raise NotReleasable(f"clip {clip.id}: {leaks_of(clip)}", "It stays here: see docs/privacy.md")
-    if not has_consent(clip):
-        advice = f'Add a consent column to the CSV, or type: deemo ingest {project.root} SOURCES --consent "WORDS"'
-        raise NotReleasable(f"clip {clip.id}: no consent is on record for its source", advice)
 
 
 def release(clip: Clip, project: Project) -> SafeClip:

@@ -340,12 +340,58 @@ def revoke(project: Project, source: str) -> None:
 
 
 def refuse(project: Project, clip_id: str) -> None:
-    """As if a stricter leak check had been run."""
-    seen = project.private / "leaks.json"
-    seen.write_text(json.dumps({"looked_at": 27, "frames": [3, 4], "hits": []}))
-    found = read_clips(project.root / "clips.jsonl")
-    refused = [c.knowing({"leaks": File.of(seen)}, {"leaks_passed": False}) if c.id == clip_id else c for c in found]
-    write_clips(refused, project.root / "clips.jsonl")
+    """As if the leak check had seen a face: what it stored says so (and no further attempt is configured)."""
+    config = (project.root / "deemo.toml").read_text()
+    (project.root / "deemo.toml").write_text(config[: config.index("# Clips that the leak check refuses")])
+    [clip] = [c for c in read_clips(project.root / "clips.jsonl") if c.id == clip_id]
+    leaks = clip.path("leaks")
+    entry = json.loads((leaks.parent / "entry.json").read_text())
+    seen = json.dumps({"looked_at": 27, "frames": [3, 4], "hits": []})
+    for path in (leaks, leaks.parent / "entry.json"):
+        path.chmod(0o600)
+    leaks.write_text(seen)
+    entry["facts"]["leaks_passed"] = False
+    entry["files"]["leaks"]["bytes"] = len(seen)
+    (leaks.parent / "entry.json").write_text(json.dumps(entry))
+
+
+def test_a_run_that_finds_a_leak_takes_the_clip_back_at_once(twin: Project) -> None:
+    gone = by_name(twin, "Marguerite")
+    assert process("export", twin.root).status == 0
+    refuse(twin, gone.id)
+    assert process("run", twin.root).status == 1
+    assert [p.name for p in twin.out.rglob("*") if public(twin)[gone.id] in p.name] == []
+
+
+def test_an_export_does_not_give_out_what_older_settings_made(twin: Project) -> None:
+    config = (twin.root / "deemo.toml").read_text()
+    (twin.root / "deemo.toml").write_text(config.replace("grow = 1.35", "grow = 1.75"))
+    said = process("export", twin.root)
+    assert said.status == 2
+    assert "deemo run" in said.err
+    assert "0 ready to be released" in process("status", twin.root).out
+
+
+def test_what_was_said_of_a_source_stays_until_something_else_is_said(twin: Project) -> None:
+    before = {s.source: s.facts for s in twin.sources()}
+    people = (twin.private / "subjects.csv").read_text()
+    footage = sorted({str(s.path("source").parent) for s in twin.sources()})
+    for folder in footage:
+        assert process("ingest", twin.root, folder).status == 0
+    assert {s.source: s.facts for s in twin.sources()} == before
+    assert (twin.private / "subjects.csv").read_text() == people
+
+
+def test_a_withdrawal_holds_at_once_and_against_a_statement_for_all(twin: Project, tmp_path: Path) -> None:
+    gone = by_name(twin, "Marguerite")
+    assert process("export", twin.root).status == 0
+    table = tmp_path / "withdrawn.csv"
+    table.write_text(f"uri,consent\n{gone.path('source')},withdrawn\n")
+    assert process("ingest", twin.root, table).status == 0
+    assert [p.name for p in twin.out.rglob("*") if public(twin)[gone.id] in p.name] == []
+    assert process("ingest", twin.root, gone.path("source"), "--consent", "everybody agreed").status == 0
+    assert process("export", twin.root).status == 1
+    assert [p.name for p in twin.out.rglob("*") if public(twin)[gone.id] in p.name] == []
 
 
 @pytest.mark.parametrize("how", ["consent", "leak"])

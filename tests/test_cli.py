@@ -30,8 +30,8 @@ class Said:
 
     @property
     def lines(self) -> list[str]:
-        """Of stderr, what is not progress ("TrackBody: 2 clips, ...")."""
-        return [line for line in self.err.splitlines() if line.strip() and not re.match(r"[A-Z]\w+: \d", line)]
+        """Of stderr, what is not progress ("track_body: 2, ...")."""
+        return [line for line in self.err.splitlines() if line.strip() and not re.match(r"[a-z_]+: \d+(,|$)", line)]
 
     def line_with(self, *words: str) -> str:
         """The one line on stderr that has all these words."""
@@ -144,7 +144,12 @@ def test_a_profile_that_is_not_there_lists_those_that_are(tmp_path: Path, deemo:
 def test_init_again_keeps_everything(project: Path, deemo: Deemo) -> None:
     (project / "deemo.toml").write_text((project / "deemo.toml").read_text() + "\n# mine\n")
     before = contents(project)
-    assert deemo("init", project, "--profile", "deemo-paper").status == 0
+    assert deemo("init", project).status == 0
+    assert deemo("init", project, "--profile", "hardened").status == 0
+    assert contents(project) == before
+    said = deemo("init", project, "--profile", "deemo-paper")
+    assert said.status == 2, "a profile is chosen once; to be silent about it would be worse"
+    assert "was made from the profile hardened" in only_line(said)
     assert contents(project) == before
 
 
@@ -236,7 +241,7 @@ def test_a_file_that_is_no_video_we_can_read(project: Path, media: Path, deemo: 
     said = deemo("ingest", project, media / "video" / name)
     assert said.status == 2
     line = said.line_with(name, BAD_VIDEOS[name])
-    assert "Convert it" in line or "leave it out" in line
+    assert "Leave it out" in line
 
 
 def test_a_bad_file_among_good_ones_is_listed_and_not_fatal(project: Path, media: Path, tmp_path: Path, deemo: Deemo) -> None:
@@ -248,7 +253,7 @@ def test_a_bad_file_among_good_ones_is_listed_and_not_fatal(project: Path, media
     assert said.status == 1
     for name, reason in (BAD_VIDEOS | {"zero.mp4": "0 bytes"}).items():
         line = said.line_with(name, reason)
-        assert line.rstrip().endswith(("out", "again")), "it ends with what to do"
+        assert line.rstrip().endswith(("a video", "again")), "it ends with what to do"
     assert len(said.lines) == 4
     listed = json.loads((project / "out" / "ingest.json").read_text())
     assert {Path(m["what"]).name for m in listed} == {*BAD_VIDEOS, "zero.mp4"}
@@ -634,7 +639,7 @@ def passed(project: Path, made: bytes = b"masked") -> None:
 def test_without_consent_nothing_leaves_and_it_says_what_to_type(project: Path, eat: Path, tmp_path: Path, deemo: Deemo) -> None:
     said = deemo("ingest", project, eat)
     assert said.status == 0
-    assert "1 without consent on record" in said.out
+    assert "1 have no consent on record" in said.out
     deemo("segment", project)
     passed(project)
     said = deemo("export", project)
@@ -664,7 +669,7 @@ def test_status_tells_what_is_to_do(cut: Path, deemo: Deemo) -> None:
     said = deemo("status", cut)
     assert said.status == 0
     assert "1 sources, 1 clips, 0 ready to be released" in said.out
-    assert "TrackBody" in said.out
-    assert "CheckLeaks" in said.out
+    assert "track_body" in said.out
+    assert "check_leaks" in said.out
     assert f"deemo run {cut}" in said.out
     assert contents(cut) == before

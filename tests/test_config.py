@@ -111,7 +111,7 @@ def test_making_it_again_changes_nothing(tmp_path: Path) -> None:
     made = Project.make(tmp_path / "p", "hardened")
     (made.root / "deemo.toml").write_text("[mask_video]\ncrf = 30\n")
     secret = made.secret
-    again = Project.make(tmp_path / "p", "deemo-paper")
+    again = Project.make(tmp_path / "p")
     assert again.secret == secret
     assert (made.root / "deemo.toml").read_text() == "[mask_video]\ncrf = 30\n"
 

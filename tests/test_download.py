@@ -105,7 +105,7 @@ def test_a_video_is_fetched_once_and_kept_under_its_digest(site: str, tmp_path: 
     path = download(f"{site}/a.mp4", tmp_path, allow_local_addresses=True)
     assert path.read_bytes() == VIDEO
     assert path.name == f"{File.of(path).sha256}.mp4"
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([path.name, "downloads.json"])
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([".lock", path.name, "downloads.json"])
     asked = len(Site.asked)
     assert download(f"{site}/a.mp4", tmp_path) == path
     assert len(Site.asked) == asked

@@ -67,7 +67,7 @@ def test_a_csv_says_everything_and_its_paths_are_relative_to_it(tmp_path: Path) 
         'in/a.mp4, Ann, "Ann Lee; Bo", "signed, 2026", CC0, 0, 2000\nhttps://example.org/b.mp4,,,,,,\n',
     )
     assert rows[0] == Row(str(tmp_path / "in/a.mp4"), "Ann", ("Ann Lee", "Bo"), "signed, 2026", "CC0", 0, 2000)
-    assert rows[1] == Row("https://example.org/b.mp4")
+    assert rows[1] == Row("https://example.org/b.mp4", consent="")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_the_same_bytes_with_two_subjects_are_listed(tmp_path: Path) -> None:
 
 def test_names_go_into_the_private_list_only(tmp_path: Path) -> None:
     list_of_people = tmp_path / "private" / "subjects.csv"
-    rows = [Row(str(file(tmp_path / "a.mp4")), "Ann Lee", ("Ann", "Bo"), "signed by Ann's lawyer")]
+    rows = [Row(str(file(tmp_path / "a.mp4")), "Ann Lee", ("Ann", "Bo"), "signed form 12")]
     [source], _ = take(rows, tmp_path, subjects=list_of_people)
     said = json.dumps({k: v for k, v in source.to_row()["facts"].items() if k != "consent"})
     assert "Ann" not in said
@@ -142,6 +142,15 @@ def test_names_go_into_the_private_list_only(tmp_path: Path) -> None:
         source.source, source.facts["subject"], "Ann Lee", ("Ann", "Bo"),
     )  # fmt: skip
     assert stat.S_IMODE(list_of_people.stat().st_mode) == 0o600
+
+
+def test_a_consent_that_names_somebody_is_refused(tmp_path: Path) -> None:
+    rows = [Row(str(file(tmp_path / "a.mp4")), "Ann Lee", ("Ann", "Bo"), "signed by ann's lawyer")]
+    taken, [refused] = take(rows, tmp_path)
+    assert not taken
+    assert "names 'Ann'" in refused.reason
+    taken, _ = take([Row(rows[0].uri, "Ann Lee", ("Bo",), "signed in both offices")], tmp_path)
+    assert taken, "part of a word is no name"
 
 
 def test_the_private_list_keeps_what_it_knew_and_is_not_rewritten_for_nothing(tmp_path: Path) -> None:
