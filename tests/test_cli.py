@@ -656,7 +656,7 @@ def test_without_consent_nothing_leaves_and_it_says_what_to_type(project: Path, 
         assert json.loads((tmp_path / "tasks.json").read_text()) == []
     assert deemo("ingest", project, eat, *CONSENT).status == 0
     pushed = deemo("push", project, "--to-file", tmp_path / "tasks.json")
-    assert "consent" not in pushed.err
+    assert "--consent" not in pushed.err
     assert f"deemo run {project}" in pushed.line_with(name), "what only clips.jsonl claims is not in the store, and does not go"
 
 
