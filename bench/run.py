@@ -165,7 +165,7 @@ def project_of(clip: Path, profile: str) -> Path:
         rows.writerow([clip, "bench", 0, probe(clip)["duration_ms"]])
     print("preparing a project (outside the clock)", flush=True)
     checked(deemo("init", base, "--profile", profile))
-    checked(deemo("ingest", base, WORK / "sources.csv", "--consent", "bench"))
+    checked(deemo("ingest", base, WORK / "sources.csv", "--consent", "timing only"))
     checked(deemo("segment", base))
     if len((base / "clips.jsonl").read_text().splitlines()) != 1:
         raise BenchError("the clip was cut in pieces: this bench wants it whole")
