@@ -125,6 +125,10 @@ class Clip:
         """The same files and facts, over the stretch of `clip`."""
         return replace(self, id=clip.id, start_ms=clip.start_ms, end_ms=clip.end_ms)
 
+    def whole(self) -> Clip:
+        """The source of this clip: the clip that spans all of it."""
+        return replace(self, id=self.source, start_ms=0, end_ms=self.grid.ms_at(self.grid.frames))
+
     def to_row(self) -> Facts:
         files = {n: [f.path, f.sha256] for n, f in self.files.items()}
         return {"id": self.id, "source": self.source, "start_ms": self.start_ms, "end_ms": self.end_ms,

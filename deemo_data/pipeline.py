@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
@@ -21,8 +21,8 @@ from deemo_data.stages.publish_body import PublishBody
 from deemo_data.stages.track_body import TrackBody
 
 ORDER = (TrackBody, FindFaces, AnonymiseVoice, MaskVideo, PublishBody, Assemble, CheckLeaks)
-GIVEN = ("source", "grid", "has_sound", "subject", "secret")  # what every clip has before its first stage
-
+PER_SOURCE: tuple[type[Stage], ...] = ()  # these are handed the whole source, so that all its clips agree
+GIVEN = ("source", "grid", "has_sound", "subject", "known_names", "drawn", "speakers_said", "secret")  # before the first stage
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ def run(
     """All clips through all stages, stage by stage. What is in the store is not done again.
 
     With `make`, only the stages of those names do any work; of the others, what the store has is used. A clip that
-    lacks what a stage of `make` needs is a failure.
+    lacks what a stage of `make` needs is a failure. A stage of PER_SOURCE is handed the whole source, once for all its clips.
     """
     clips = list(clips)
     failures: list[Failure] = []
@@ -79,31 +79,44 @@ def run(
             name = type(stage).__name__
             works = make is None or name in make
             passed: list[Clip] = []
-            todo: list[Clip] = []
+            todo: dict[str, Clip] = {}  # what the stage is handed, by id
+            waiting: dict[str, list[Clip]] = {}  # the clips it is handed for
             for clip in clips:
                 lacking = set(stage.needs) - {*clip.files, *clip.facts, "secret"}
-                look = partial(store.find, stage, store=store_dir, secret=secret)
-                got = attempt(name, clip, look) if not lacking else None
-                if lacking and works:
+                if lacking:
                     reason = f"{', '.join(sorted(lacking))} has not been made for it"
-                    failures.append(Failure(clip, name, reason, "Type: deemo run, without --only"))
-                elif isinstance(got, Failure):
-                    failures.append(got)
+                    if works:
+                        failures.append(Failure(clip, name, reason, "Type: deemo run, without --only"))
+                    else:
+                        passed.append(clip)
+                    continue
+                handed = clip.whole() if isinstance(stage, PER_SOURCE) else clip
+                got = attempt(name, handed, partial(store.find, stage, store=store_dir, secret=secret))
+                if isinstance(got, Failure):
+                    failures.append(replace(got, clip=clip))
                 elif got is None and works:
-                    todo.append(clip)
+                    todo[handed.id] = handed
+                    waiting.setdefault(handed.id, []).append(clip)
                 else:
-                    passed.append(got or clip)
+                    passed.append(knowing(clip, stage, got) if got else clip)
             if works:
-                watcher.stage(name, len(clips), len(clips) - len(todo))
+                watcher.stage(name, len(clips), len(clips) - sum(map(len, waiting.values())))
             work = partial(attempt, name, work=partial(store.apply, stage, store=store_dir, secret=secret))
-            for result in executors.local(work, todo, min(workers, len(todo)), partial(_died, name), crew):
-                if isinstance(result, Failure):
-                    failures.append(result)
-                else:
-                    passed.append(result)
-                watcher.clip(name)
+            for result in executors.local(work, todo.values(), min(workers, len(todo)), partial(_died, name), crew):
+                handed = result.clip if isinstance(result, Failure) else result
+                for clip in waiting[handed.id]:
+                    if isinstance(result, Failure):
+                        failures.append(replace(result, clip=clip))
+                    else:
+                        passed.append(knowing(clip, stage, result))
+                    watcher.clip(name)
             clips = passed
     return clips, failures
+
+
+def knowing(clip: Clip, stage: Stage, made: Clip) -> Clip:
+    """The clip plus what `stage` made for it, or for the whole of its source."""
+    return clip.knowing({n: made.files[n] for n in stage.makes}, {n: made.facts[n] for n in stage.tells})
 
 
 def attempt(stage: str, clip: Clip, work: Callable[[Clip], T]) -> T | Failure:

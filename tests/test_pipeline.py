@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from deemo_data import pipeline
-from deemo_data.clip import Clip, Facts, File
+from deemo_data.clip import Clip, Facts, File, Grid
 from deemo_data.errors import ConfigError, MediaError
 
 SECRET = b"k" * 32
@@ -225,3 +226,29 @@ def test_the_order_is_checked() -> None:
 
 def test_our_own_order_holds() -> None:
     pipeline.check_order([stage() for stage in pipeline.ORDER], pipeline.GIVEN)
+
+
+def test_a_stage_of_the_source_is_done_once_for_all_its_clips(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "PER_SOURCE", (First,))
+    grid = Grid(Fraction(25), False, Fraction(0), 50, 64, 48).to_fact()
+    a, b = (c.knowing({}, {"grid": grid}) for c in bench.clips[:2])
+    bench.clips = [Clip.of_span(a, 0, 1000), Clip.of_span(a, 1000, 2000), Clip.of_span(b, 0, 1000)]
+    done, failed = bench.run(ALL, workers=2)
+    assert not failed
+    worked = bench.worked()
+    assert [w for w in worked if w.startswith("First")] in (["First a", "First b"], ["First b", "First a"])
+    assert len(worked) == 2 + 3 + 3
+    assert done["a-0-1000"].files["one"] == done["a-1000-2000"].files["one"] != done["b-0-1000"].files["one"]
+    bench.run(ALL)
+    assert bench.worked() == []
+    assert done["a-1000-2000"].start_ms == 1000, "the clip stays a clip"
+
+
+def test_when_it_fails_each_clip_of_the_source_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "PER_SOURCE", (First,))
+    grid = Grid(Fraction(25), False, Fraction(0), 50, 64, 48).to_fact()
+    a, b = (c.knowing({}, {"grid": grid}) for c in bench.clips[:2])
+    bench.clips = [Clip.of_span(a, 0, 1000), Clip.of_span(a, 1000, 2000), Clip.of_span(b, 0, 1000)]
+    done, failed = bench.run([First(bad="a", how="ours"), *ALL[1:]], workers=1)
+    assert set(done) == {"b-0-1000"}
+    assert {i: f.reason for i, f in failed.items()} == dict.fromkeys(("a-0-1000", "a-1000-2000"), "clip a cannot be read")
