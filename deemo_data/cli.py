@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from deemo_data.errors import DeemoError, ProjectError
+from deemo_data.terminal import end, finish, progress, run_stages, say_pulled, say_taken, write_dataset
 
 if TYPE_CHECKING:
-    from deemo_data.build import Missing
-    from deemo_data.clip import Clip
     from deemo_data.config import Project
-    from deemo_data.label_export import Pulled
-    from deemo_data.pipeline import Watcher
 
 DIR = click.argument("project", metavar="DIR", type=click.Path(path_type=Path))
 REPLACE = click.option("--replace", "replace_all", is_flag=True, help="Drop the project's sources that are not in SOURCES.")
@@ -98,12 +94,12 @@ def ingest(project: Path, sources: str, consent: str | None, replace_all: bool, 
     from deemo_data import build
 
     opened = _open(project)
-    with _progress() as watcher:
+    with progress() as watcher:
         taken, missing = build.take_in(
             opened, sources, consent, allow_local=allow_local_addresses, replace_all=replace_all, watcher=watcher
         )
-    _say_taken(opened, taken, missing)
-    _end(missing)
+    say_taken(opened, taken, missing)
+    end(missing)
 
 
 @cli.command()
@@ -113,11 +109,11 @@ def segment(project: Path, workers: int) -> None:
     """Cut sources into clips: by the CSV's spans, else by speech turns and shots."""
     from deemo_data import build
 
-    with _progress() as watcher:
+    with progress() as watcher:
         clips, missing = build.cut(_open(project), workers=workers, watcher=watcher)
     seconds = sum(c.end_ms - c.start_ms for c in clips) / 1000
     click.echo(f"{len(clips)} clips, {seconds:.1f} s in all")
-    _end(missing)
+    end(missing)
 
 
 @cli.command()
@@ -127,7 +123,7 @@ def segment(project: Path, workers: int) -> None:
 @WORKERS
 def run(project: Path, until: str | None, only: str | None, workers: int) -> None:
     """Put every clip through the stages. Stop it at any moment; run it again to go on."""
-    _end(_run(_open(project), until, only, workers))
+    end(run_stages(_open(project), until, only, workers))
 
 
 @cli.command()
@@ -163,7 +159,7 @@ def push(project: Path, to_file: Path) -> None:
 
     count, kept = build.push_to_file(_open(project), to_file)
     click.echo(f"{count} clips written to {to_file}; import it in Label Studio")
-    _end(kept)
+    end(kept)
 
 
 @cli.command()
@@ -178,7 +174,7 @@ def pull(project: Path, from_file: Path, match: Path | None, vocabulary: str | N
     from deemo_data import build
 
     pulled = build.pull_from_file(_open(project), from_file, match, vocabulary)
-    _say_pulled(pulled)
+    say_pulled(pulled)
     raise SystemExit(1 if pulled.problems else 0)
 
 
@@ -187,7 +183,7 @@ def pull(project: Path, from_file: Path, match: Path | None, vocabulary: str | N
 @click.option("--allow-proposed", is_flag=True, help="Let machine-made events out too, marked as proposed.")
 def export(project: Path, allow_proposed: bool) -> None:
     """Write the dataset: PROJECT/out/dataset, for datasets.load_dataset."""
-    _end(_export(_open(project), allow_proposed))
+    end(write_dataset(_open(project), allow_proposed))
 
 
 @cli.command()
@@ -217,10 +213,10 @@ def build(project: Path, sources: str, consent: str | None, replace_all: bool, p
     from deemo_data.config import Project
 
     made = Project.make(project, profile)
-    with _progress() as watcher:
+    with progress() as watcher:
         taken, missing = line.take_in(made, sources, consent, replace_all=replace_all, watcher=watcher)
-    _say_taken(made, taken, missing)
-    _finish(made, missing, workers)
+    say_taken(made, taken, missing)
+    finish(made, missing, workers)
 
 
 @cli.command()
@@ -237,9 +233,9 @@ def demo(project: Path, profile: str | None, workers: int) -> None:
     others = [s for s in line.known_sources(made).values() if made.private / "footage" not in s.path("source").parents]
     if others:
         raise ProjectError(f"{project} holds footage that is not the demo's", "Give SOURCES, or name another folder for the demo")
-    with _progress() as watcher:
+    with progress() as watcher:
         _, missing = line.take_in(made, str(footage.make_demo(made.private / "footage")), None, watcher=watcher)
-    _finish(made, missing, workers, labels=footage.LABELS)
+    finish(made, missing, workers, labels=footage.LABELS)
 
 
 @cli.command(name="docs", hidden=True)
@@ -268,102 +264,6 @@ def _open(folder: Path) -> Project:
     from deemo_data.config import Project
 
     return Project.open(folder)
-
-
-def _finish(project: Project, missing: list[Missing], workers: int, labels: Any = None) -> None:
-    """From sources to a checked dataset."""
-    from deemo_data import build as line
-    from deemo_data.validate import validate as check
-
-    with _progress() as watcher:
-        clips, lost = line.cut(project, workers=workers, watcher=watcher)
-    click.echo(f"{len(clips)} clips")
-    missing += lost + _run(project, None, None, workers)
-    for m in missing:
-        click.echo(str(m), err=True)
-    if labels is not None:
-        _say_pulled(line.pull_from_file(project, labels.export, labels.match, labels.vocabulary))
-    kept = [m for m in _export(project, False) if m.what not in {x.what for x in missing}]
-    if wrong := [f for f in check(project.dataset) if f.level == "error"]:
-        raise DeemoError(f"the dataset that was just made is not right: {wrong[0]}", "This is a fault of deemo; please report it")
-    click.echo(f'To read it: datasets.load_dataset("{project.dataset}", "nfbl")')
-    _end(kept, also=bool(missing))
-
-
-def _run(project: Project, until: str | None, only: str | None, workers: int) -> list[Missing]:
-    from deemo_data import build as line
-
-    with _progress() as watcher:
-        done, missing = line.run(project, until=until, only=only, workers=workers, watcher=watcher)
-    click.echo(f"{len(done)} clips done, {len(missing)} not")
-    return missing
-
-
-def _export(project: Project, allow_proposed: bool) -> list[Missing]:
-    from deemo_data import build as line
-
-    made, kept = line.give_out(project, allow_proposed)
-    splits = ", ".join(f"{n} {split}" for split, n in made.splits.items())
-    click.echo(f"{project.dataset}: {made.clips} clips ({splits}) of {made.subjects} subjects, {made.events} events, "
-               f"{made.records} records; {made.changed} files changed")  # fmt: skip
-    for text in dict.fromkeys((*made.warnings, *made.left_out)):
-        click.echo(f"  {text}", err=True)
-    return kept
-
-
-def _say_taken(project: Project, taken: list[Clip], missing: list[Missing]) -> None:
-    from deemo_data.release import has_consent
-
-    lacking = sum(not has_consent(s) for s in project.sources())
-    click.echo(
-        f"{len(taken)} sources taken in, {len(missing)} refused" + (f"; {lacking} have no consent on record" if lacking else "")
-    )
-
-
-def _say_pulled(pulled: Pulled) -> None:
-    change = pulled.change
-    click.echo(f"{pulled.annotations} annotations of {pulled.tasks} tasks read: {change.added} labels new, "
-               f"{change.changed} changed, {change.deleted} deleted, {change.same} as before")  # fmt: skip
-    for text in pulled.problems:
-        click.echo(f"  {text}", err=True)
-
-
-def _end(missing: Sequence[Missing], also: bool = False) -> None:
-    """List what did not come out, and end with status 1 if there is any (`also`: some was listed before)."""
-    for m in missing:
-        click.echo(str(m), err=True)
-    raise SystemExit(1 if missing or also else 0)
-
-
-@contextmanager
-def _progress() -> Iterator[Watcher]:
-    """One bar a stage for a person at a terminal, one line a stage for a log."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    from deemo_data.config import table_name
-    from deemo_data.pipeline import Watcher
-
-    def tell(name: str, clips: int, done: int) -> None:
-        click.echo(f"{table_name(name)}: {clips}" + (f", {done} of them done before" if done else ""), err=True)
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield Watcher(stage=tell)
-        return
-    columns = [
-        TextColumn("{task.description:>16}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    ]
-    begun: list[TaskID] = []
-    with Progress(*columns, console=console) as bars:
-        yield Watcher(
-            stage=lambda name, clips, done: begun.append(bars.add_task(table_name(name), total=clips, completed=done)),
-            clip=lambda name: bars.advance(begun[-1]),
-        )
 
 
 def main() -> None:
