@@ -18,7 +18,7 @@ import numpy as np
 from scipy.signal import lfilter
 
 from deemo_data.media import read_wav
-from deemo_data.stages.anonymise_voice import mcadams
+from deemo_data.mcadams import mcadams
 
 COEFFICIENT = 0.8
 

@@ -18,9 +18,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from deemo_data import corrections, speakers
 from deemo_data.clip import Clip, read_clips, write_if_changed
 from deemo_data.errors import ConfigError, ProjectError
 from deemo_data.export import Export
+from deemo_data.ingest import read_subjects
 from deemo_data.pipeline import ORDER, Stage
 from deemo_data.segment import Segment
 
@@ -165,10 +167,17 @@ class Project:
         return read_clips(self.root / "sources.jsonl")
 
     def clips(self) -> list[Clip]:
-        """All clips, each with what is known of its source; a source that is gone takes its clips along."""
+        """All clips, each with what is known of its source and what people said; a source that is gone takes its clips along."""
         sources = {s.source: s for s in self.sources()}
-        clips = read_clips(self.root / "clips.jsonl")
-        return [s.knowing(c.files, c.facts).at(c) for c in clips if (s := sources.get(c.source))]
+        names = {p.source: p.all_names for p in read_subjects(self.private / "subjects.csv")}
+        boxes, voices = corrections.boxes_in_force(self.root), speakers.said(self.root)
+        found = []
+        for row in read_clips(self.root / "clips.jsonl"):
+            if source := sources.get(row.source):
+                clip = source.knowing(row.files, row.facts).at(row)
+                said = {"drawn": corrections.drawn(clip, boxes), "speakers_said": voices.get(clip.source, {})}
+                found.append(clip.knowing({}, said | {"known_names": list(names.get(clip.source, ()))}))
+        return found
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 LEVELS = ["none", "proposed", "single", "reviewed", "adjudicated"]
+UNITS = ["picture", "shoulders"]  # of body points: shares of the picture, or shoulder widths from between the shoulders
+HALVES = ("body", "body_confidence", "prosody_f0", "prosody_energy", "prosody_rate")  # columns of flat float16
 ROWS = 16  # a row group, which is what a reader takes at once: some 1 MB of body points
 
 
@@ -147,7 +149,8 @@ def nfbl_features(vocabulary: Nfbl) -> Features:
         "clip_id": text, "subject_id": text, "subject_assumed": Value("bool"), "file_name": text, "fps": Value("float64"),
         "fps_num": number, "fps_den": number, "num_frames": number, "duration_ms": Value("int64"), "width": number,
         "height": number, "annotation": ClassLabel(names=LEVELS), "events": List(event), "body": half, "body_confidence": half,
-        "body_frames": number, "body_people": number, "body_points": number, "body_dims": number, "transcript": text,
+        "body_frames": number, "body_people": number, "body_points": number, "body_dims": number,
+        "body_unit": ClassLabel(names=UNITS),         "prosody_f0": half, "prosody_energy": half, "prosody_rate": half, "transcript": text,
         "consent": {"statement": text, "asserted": Value("bool")}, "licence": text, "leaks": text,
         "provenance": List({"name": text, "sha256": text}), "vocabulary": text,
     })  # fmt: skip
@@ -208,7 +211,7 @@ def _writer(path: Path, features: Features) -> Any:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     schema = features.arrow_schema
-    halves = [f"{n}.list.element" for n in ("body", "body_confidence") if n in schema.names]
+    halves = [f"{n}.list.element" for n in HALVES if n in schema.names]
     return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=False, use_byte_stream_split=halves)
 
 

@@ -52,6 +52,12 @@ class Person(NamedTuple):
     name: str  # as the CSV gave it; empty when it gave none
     known_names: tuple[str, ...]
 
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """What may be spoken: the known names, and the subject's own where it is one and not a number or a code."""
+        own = (self.name,) if re.fullmatch(r"[^\W\d_]{3,}([ .'-]+[^\W\d_]+)*\.?", self.name) else ()
+        return tuple(dict.fromkeys((*self.known_names, *own)))
+
 
 # ── what to take in ──────────────────────────────────────────────────────────────────────────────────────────
 

@@ -392,3 +392,8 @@ def run_ffmpeg(command: list[str]) -> None:
         said = done.stderr.strip().splitlines() or ["no reason given"]
         advice = "Free some space and run again" if "No space left" in done.stderr else ""
         raise MediaError(f"ffmpeg could not make {Path(command[-2]).name}: {said[-1].split('] ')[-1]}", advice)
+
+
+def run_command(command: list[str]) -> int:
+    """The exit status of somebody's program. What it says is thrown away: it may name people. Raises OSError if there is none."""
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True).returncode

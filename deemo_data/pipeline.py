@@ -14,14 +14,23 @@ from deemo_data.clip import Clip, Facts
 from deemo_data.errors import ConfigError, DeemoError
 from deemo_data.stages.anonymise_voice import AnonymiseVoice
 from deemo_data.stages.assemble import Assemble
+from deemo_data.stages.assign_roles import AssignRoles
 from deemo_data.stages.check_leaks import CheckLeaks
+from deemo_data.stages.diarise import Diarise
 from deemo_data.stages.find_faces import FindFaces
+from deemo_data.stages.find_text import FindText
 from deemo_data.stages.mask_video import MaskVideo
 from deemo_data.stages.publish_body import PublishBody
+from deemo_data.stages.redact import Redact
 from deemo_data.stages.track_body import TrackBody
+from deemo_data.stages.track_hands import TrackHands
+from deemo_data.stages.transcribe import Transcribe
 
-ORDER = (TrackBody, FindFaces, AnonymiseVoice, MaskVideo, PublishBody, Assemble, CheckLeaks)
-PER_SOURCE: tuple[type[Stage], ...] = ()  # these are handed the whole source, so that all its clips agree
+ORDER = (
+    TrackBody, FindFaces, TrackHands, FindText, Transcribe, Diarise, AssignRoles, Redact, AnonymiseVoice, MaskVideo, PublishBody,
+    Assemble, CheckLeaks,
+)  # fmt: skip
+PER_SOURCE = (Diarise,)  # handed the whole source, so that all its clips agree on who speaks
 GIVEN = ("source", "grid", "has_sound", "subject", "known_names", "drawn", "speakers_said", "secret")  # before the first stage
 
 T = TypeVar("T")

@@ -12,6 +12,7 @@ from deemo_data.clip import round_half_up
 Annotation = Literal["none", "proposed", "single", "reviewed", "adjudicated"]
 PUBLIC_POINTS = 64  # 22 of the body and 2 × 21 of the hands: no face points
 PUBLIC_DIMS = 3
+PROSODY_STEP_MS = 10
 
 
 class NfblEvent(BaseModel, extra="forbid", frozen=True):
@@ -66,7 +67,10 @@ class Digest(BaseModel, extra="forbid", frozen=True):
 
 
 class NfblRecord(BaseModel, extra="forbid", frozen=True):
-    """One clip. `body` and `body_confidence` are flat; shape: frames × people × points (× dims)."""
+    """One clip. `body` and `body_confidence` are flat; shape: frames × people × points (× dims).
+
+    The curves of `prosody_` have a value every 10 ms, from the clip's start on.
+    """
 
     clip_id: str = Field(min_length=1)
     subject_id: str = Field(min_length=1)
@@ -87,6 +91,10 @@ class NfblRecord(BaseModel, extra="forbid", frozen=True):
     body_people: int
     body_points: int
     body_dims: int
+    body_unit: Literal["picture", "shoulders"]
+    prosody_f0: Any
+    prosody_energy: Any
+    prosody_rate: Any
     transcript: str
     consent: Consent
     licence: str | None
@@ -123,6 +131,13 @@ class NfblRecord(BaseModel, extra="forbid", frozen=True):
         size = self.body_frames * self.body_people * self.body_points
         if len(self.body_confidence) != size or len(self.body) != size * self.body_dims:
             raise ValueError("body is not as long as its shape says")
+        return self
+
+    @model_validator(mode="after")
+    def _curves_are_as_long_as_the_clip(self) -> NfblRecord:
+        lengths = {len(self.prosody_f0), len(self.prosody_energy), len(self.prosody_rate)}
+        if len(lengths) > 1 or abs(lengths.pop() * PROSODY_STEP_MS - self.duration_ms) > 2 * PROSODY_STEP_MS:
+            raise ValueError(f"the prosody curves do not last {self.duration_ms} ms")
         return self
 
 

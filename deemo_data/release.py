@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NewType
 
+from deemo_data import corrections
 from deemo_data.clip import Clip, File, place
 from deemo_data.errors import NotReleasable
 from deemo_data.export import clear
@@ -15,8 +16,12 @@ from deemo_data.store import derive
 if TYPE_CHECKING:
     from deemo_data.config import Project
 
-PUBLIC_FILES = {"safe": ("video", ".mp4"), "public_body": ("body", ".body.parquet")}  # name here -> name and ending outside
-PUBLIC_FACTS = ("grid", "subject", "subject_assumed", "consent", "licence", "leaks_summary")
+PUBLIC_FILES = {  # name here -> name and ending outside
+    "safe": ("video", ".mp4"),
+    "public_body": ("body", ".body.parquet"),
+    "prosody": ("prosody", ".prosody.parquet"),
+}
+PUBLIC_FACTS = ("grid", "subject", "subject_assumed", "consent", "licence", "transcript", "body_unit", "leaks_summary")
 
 NO_CONSENT = {"none", "no"}
 
@@ -33,6 +38,8 @@ def may_go(clip: Clip, project: Project) -> None:
     if not has_consent(clip):
         advice = f'Add a consent column to the CSV, or type: deemo ingest {project.root} SOURCES --consent "WORDS"'
         raise NotReleasable(f"clip {clip.id}: no consent is on record for its source", advice)
+    if corrections.is_withheld(project.root, clip):
+        raise NotReleasable(f"clip {clip.id}: its owner withholds it", f"To change that, type: deemo review {project.root}")
     if lacking := [n for n in PUBLIC_FILES if n not in clip.files or not clip.path(n).exists()]:
         raise NotReleasable(f"clip {clip.id} is not made yet (no {' and no '.join(lacking)})", f"Type: deemo run {project.root}")
     if "leaks" not in clip.files:

@@ -55,6 +55,8 @@ def nfbl_record(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, video: st
         "body": points,
         "body_confidence": confidence,
         **dict(zip(("body_frames", "body_people", "body_points", "body_dims"), shape, strict=True)),
+        "body_unit": facts.get("body_unit"),
+        **_prosody(clip),
         "transcript": facts.get("transcript") or "",
         "consent": facts["consent"],
         "licence": facts.get("licence"),
@@ -203,7 +205,10 @@ def _majority(votes: Sequence[Label]) -> str | None:
 
 def _digests(clip: Clip) -> dict[str, str]:
     made = clip.facts.get("provenance") or {}
-    return {**made, **{n: clip.files[n].sha256 for n in ("video", "body")}}  # never that of the footage: it can be looked up
+    return {
+        **made,
+        **{n: clip.files[n].sha256 for n in ("video", "body", "prosody")},
+    }  # never that of the footage: it can be looked up
 
 
 def _body(clip: Clip) -> tuple[pa.Array, pa.Array, list[int]]:
@@ -212,3 +217,13 @@ def _body(clip: Clip) -> tuple[pa.Array, pa.Array, list[int]]:
 
     table = pq.read_table(clip.path("body"))
     return table["points"].combine_chunks().flatten(), table["confidence"].combine_chunks().flatten(), table["shape"][0].as_py()
+
+
+def _prosody(clip: Clip) -> dict[str, pa.Array]:
+    """The curves as they lie in the clip's prosody file, as float16."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(clip.path("prosody"))
+    curves = {"prosody_f0": "f0_semitones", "prosody_energy": "energy_db", "prosody_rate": "speech_rate"}
+    return {name: table[column].combine_chunks().cast(pa.float32()).cast(pa.float16()) for name, column in curves.items()}

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from deemo_data.card import MANIFEST
 from deemo_data.clip import File
 from deemo_data.errors import DatasetError
+from deemo_data.export import HALVES
 from deemo_data.records import MerRecord, NfblRecord
 from deemo_data.rows import why
 
@@ -168,7 +169,7 @@ def _check_table(folder: Path, config: str, split: str, path: Path, seen: Seen) 
     }  # fmt: skip
     count = 0
     for batch in table.iter_batches(batch_size=16):
-        bodies = {n: batch.column(n) for n in ("body", "body_confidence") if n in batch.schema.names}
+        bodies = {n: batch.column(n) for n in HALVES if n in batch.schema.names}
         rows = batch.drop_columns([*bodies]).to_pylist()
         for number, row in enumerate(rows):
             row |= {n: c[number].values if c[number].is_valid else [] for n, c in bodies.items()}

@@ -1,240 +1,281 @@
-"""The voice stage: equal to the slow loop one would write first, whole to the last sample, and one voice a subject."""
+"""The voice stage: who is heard in which voice, what is silent, and nothing of the secret in what is made."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable
-from dataclasses import asdict
+import sys
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
+from deemo_data import mcadams
 from deemo_data import media as sounds
 from deemo_data.clip import Clip, File, Grid
 from deemo_data.errors import ConfigError, MediaError
-from deemo_data.stages import anonymise_voice
-from deemo_data.stages.anonymise_voice import AnonymiseVoice, at_level_of, coefficient_of, frames_of, mcadams
+from deemo_data.stages.anonymise_voice import AnonymiseVoice, audible, converted, owners_of, samples_between, shares
 
 KEY = "5a" * 32
-Wave = NDArray[np.float64]
+PAPER = AnonymiseVoice(method="mcadams")
+TALKER = "talker_hands_speech_wim.mp4"
+TWO = [[0, 3000, "A"], [3000, 6000, "B"]]
 
 
-# ── the slow loop ────────────────────────────────────────────────────────────────────────────────────────────
+def seen(
+    path: Path,
+    folder: Path,
+    *,
+    subject: str = "s-00000001",
+    start: int = 0,
+    end: int | None = None,
+    turns: Sequence[Sequence[Any]] = (),
+    roles: dict[str, str] | None = None,
+    muted: Sequence[tuple[int, int]] = (),
+) -> Clip:
+    facts = sounds.probe(path)
+    grid = Grid.of(facts["grid"])
+    first, last = grid.frame_at(start), grid.frames if end is None else grid.frame_at(end)
+    folder.mkdir(exist_ok=True)
+    said = {
+        "turns": {"turns": [{"start_ms": a, "end_ms": b, "speaker": who} for a, b, who in turns], "by": "a test"},
+        "roles": {"speakers": roles or {}, "faces": {}, "body": "subject"},
+        "mute_spans": {"spans": [list(span) for span in muted]},
+    }
+    files = {"source": File.of(path)}
+    for name, content in said.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+        files[name] = File.of(folder / f"{name}.json")
+    known = {"grid": facts["grid"], "has_sound": facts["has_sound"], "subject": subject, "secret": KEY}
+    return Clip("aa-0-1", "aa", grid.ms_at(first), grid.ms_at(last), files, known).only(AnonymiseVoice.needs)
 
 
-def burg(frame: Wave) -> Wave:
-    """Linear prediction of order 20 by the textbook; stops when nothing but rounding is left to predict."""
-    taps, f, b = np.array([1.0]), frame[1:], frame[:-1]
-    spent = 1e-18 * 2 * (frame @ frame)
-    for _ in range(20):
-        power = f @ f + b @ b
-        k = -2 * (f @ b) / power if power > spent else 0.0
-        taps = np.append(taps, 0) + k * np.append(taps, 0)[::-1]
-        f, b = (f + k * b)[1:], (b + k * f)[:-1]
-    return taps
+def made(clip: Clip, out: Path, stage: AnonymiseVoice = PAPER) -> np.ndarray:
+    out.mkdir(exist_ok=True)
+    assert stage(clip, out) == {}
+    assert sorted(p.name for p in out.iterdir()) == ["prosody.parquet", "voice.wav"]
+    return sounds.read_wav(out / "voice.wav")
 
 
-def slow(wave: Wave, coefficients: Wave, predict: Callable[[Wave], Wave] = burg) -> Wave:
-    """One frame after the other, with numpy's roots and scipy's filters."""
-    from scipy.signal import lfilter
-
-    count = math.ceil(len(wave) / 160) + 1
-    padded = np.concatenate([np.zeros(160), wave, np.zeros(count * 160 - len(wave))])
-    window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(320) / 320))
-    made = np.zeros_like(padded)
-    for m in range(count):
-        frame = padded[m * 160 :][:320] * window
-        if not frame.any():
-            continue
-        taps = predict(frame)
-        moved = []
-        for root in np.roots(taps):
-            angle = min(abs(np.angle(root)) ** coefficients[m], np.pi)
-            moved.append(root if root.imag == 0 else abs(root) * np.exp(1j * math.copysign(angle, root.imag)))
-        spoken = lfilter([1], np.poly(moved).real, lfilter(taps, [1], frame))
-        spoken *= min(1, 1000 * np.linalg.norm(frame) / np.linalg.norm(spoken))
-        made[m * 160 :][:320] += spoken * window
-    return made[160:][: len(wave)]
+@pytest.fixture
+def talker(media: Path) -> Path:
+    return media / "video" / TALKER
 
 
-def speech(media: Path, seconds: float) -> dict[str, Wave]:
-    """The first file of each of the six readers, from its third second on."""
-    soundfile = pytest.importorskip("soundfile")
-    said = {}
-    for folder in sorted((media / "audio" / "speakers_librispeech").iterdir()):
-        first = sorted(folder.glob("*.flac"))[0]
-        said[folder.name], rate = soundfile.read(first, start=32_000, frames=int(16_000 * seconds), dtype="float64")
-        assert rate == 16_000
-    assert len(said) == 6
-    return said
+def level(wave: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
 
 
-def synthetic(kind: str, samples: int = 8000) -> Wave:
-    draw, t = np.random.default_rng(7), np.arange(samples) / 16_000
-    voice = np.sign(np.sin(2 * np.pi * 110 * t)) * np.exp(-np.mod(t * 110, 1) * 6)
-    return {
-        "noise": lambda: draw.normal(0, 0.1, samples),
-        "buzz": lambda: 0.3 * voice + draw.normal(0, 0.003, samples),
-        "quietest": lambda: draw.integers(-1, 2, samples) / 32768,
-        "gaps": lambda: draw.normal(0, 0.1, samples) * (np.mod(t, 0.1) < 0.05),
-        "click": lambda: np.where(np.arange(samples) == 1234, 0.9, 0.0),
-        "loud": lambda: 1e6 * draw.normal(0, 1, samples),
-    }[kind]()
+# ── on real footage ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("coefficient", [0.5, 0.7, 0.9])
-def test_speech_comes_out_as_from_the_slow_loop(media: Path, coefficient: float) -> None:
-    for who, wave in speech(media, 2).items():
-        expected = slow(wave, np.full(frames_of(len(wave)), coefficient))
-        assert np.abs(mcadams(wave, coefficient) - expected).max() < 1e-8 * max(1, np.abs(expected).max()), who
+@pytest.mark.parametrize("stage", [AnonymiseVoice(), PAPER], ids=["hardened", "deemo-paper"])
+def test_another_voice_as_long_as_before_and_the_same_again(talker: Path, tmp_path: Path, stage: AnonymiseVoice) -> None:
+    clip = seen(talker, tmp_path / "in", start=2000, end=6000)
+    wave, voice = sounds.sound(clip), made(clip, tmp_path / "a", stage)
+    assert len(voice) == len(wave) == math.floor(Fraction(clip.num_frames * 16_000) / clip.grid.fps + Fraction(1, 2))
+    assert abs(np.corrcoef(voice, wave)[0, 1]) < 0.9
+    made(clip, tmp_path / "b", stage)
+    for name in ("voice.wav", "prosody.parquet"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    rows = pq.read_table(tmp_path / "a" / "prosody.parquet")
+    assert rows.column_names == ["f0_semitones", "energy_db", "voiced", "speech_rate"]
+    assert rows.num_rows == math.ceil(len(voice) / 160)
 
 
-@pytest.mark.parametrize("coefficient", [0.5, 0.8])
-@pytest.mark.filterwarnings("ignore")  # numba's and librosa's own
-def test_speech_comes_out_as_from_a_loop_over_librosa(media: Path, coefficient: float) -> None:
-    librosa = pytest.importorskip("librosa")
-    for who, wave in speech(media, 2).items():
-        expected = slow(wave, np.full(frames_of(len(wave)), coefficient), lambda frame: librosa.lpc(frame, order=20))
-        assert np.abs(mcadams(wave, coefficient) - expected).max() < 1e-6, who
+def test_mcadams_keeps_the_level_and_follows_the_subject(talker: Path, tmp_path: Path) -> None:
+    clip = seen(talker, tmp_path / "in", start=2000, end=5000)
+    first = made(clip, tmp_path / "a")
+    wave = sounds.sound(clip)
+    assert level(first) == pytest.approx(level(wave), rel=0.02)
+    expected = mcadams.at_level_of(wave, mcadams.mcadams(wave, mcadams.coefficient_of(KEY, "s-00000001")))
+    assert np.abs(first - expected).max() < 1e-4
+    other = made(seen(talker, tmp_path / "in", subject="s-00000002", start=2000, end=5000), tmp_path / "c")
+    assert np.abs(first - other).max() > 0.01
+    assert np.abs(first - made(clip, tmp_path / "d", AnonymiseVoice(method="mcadams", low=0.7, high=0.71))).max() > 0.01
 
 
-@pytest.mark.parametrize("kind", ["noise", "buzz", "quietest", "gaps", "click", "loud"])
-@pytest.mark.parametrize("coefficient", [0.5, 0.8, 1.2])
-def test_synthetic_sound_comes_out_as_from_the_slow_loop(kind: str, coefficient: float) -> None:
-    wave = synthetic(kind)
-    expected = slow(wave, np.full(frames_of(len(wave)), coefficient))
-    assert np.abs(mcadams(wave, coefficient) - expected).max() < 1e-7 * np.abs(expected).max()
-
-
-def test_the_coefficient_may_change_from_frame_to_frame() -> None:
-    wave = synthetic("buzz")
-    coefficients = np.linspace(0.5, 0.9, frames_of(len(wave)))
-    expected = slow(wave, coefficients)
-    assert np.abs(mcadams(wave, coefficients) - expected).max() < 1e-8 * np.abs(expected).max()
-    same = mcadams(wave, np.full(frames_of(len(wave)), 0.6))
-    assert np.array_equal(same, mcadams(wave, 0.6))
-
-
-def test_coefficient_one_changes_nothing(media: Path) -> None:
-    for wave in speech(media, 1).values():
-        assert np.abs(mcadams(wave, 1.0) - wave).max() < 1e-11
-
-
-# ── blocks, lengths, odd input ───────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("block", [2, 7, 100, 101])
-def test_blocks_are_the_same_as_the_whole(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    wave = synthetic("buzz", 16_000 + 81)
-    coefficients = np.linspace(0.5, 0.9, frames_of(len(wave)))
-    whole = mcadams(wave, coefficients)
-    monkeypatch.setattr(anonymise_voice, "BLOCK", block)
-    assert np.abs(mcadams(wave, coefficients) - whole).max() < 1e-9 * np.abs(whole).max()
-
-
-def test_work_memory_does_not_grow_with_the_recording() -> None:
-    import tracemalloc
-
-    def most(samples: int) -> int:
-        wave = np.random.default_rng(1).normal(0, 0.1, samples)
-        tracemalloc.start()
-        mcadams(wave, 0.8)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return peak - 2 * wave.nbytes  # what it makes, once to add up and once to hand over
-
-    assert most(16_000 * 40) < 1.1 * most(16_000 * 10)
-
-
-@settings(max_examples=40, deadline=None)
-@given(samples=st.integers(1, 1500), seed=st.integers(0, 2**32 - 1), coefficient=st.floats(0.5, 1.0))
-def test_every_sample_of_every_length_is_covered(samples: int, seed: int, coefficient: float) -> None:
-    wave = np.random.default_rng(seed).normal(0, 0.1, samples)
-    changed = mcadams(wave, coefficient)
-    assert changed.shape == wave.shape
-    assert changed.dtype == np.float64
-    assert np.all(changed != 0)
-    assert np.abs(mcadams(wave, 1.0) - wave).max() < 1e-9
-    if samples > 40:  # of shorter sound the last frames hold a few samples: the slow loop's roots are not so good
-        expected = slow(wave, np.full(frames_of(samples), coefficient))
-        assert np.abs(changed - expected).max() < 1e-6 * max(1, np.abs(expected).max())
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.lists(st.sampled_from([0.0, -1.0, 1.0, 0.5, 3e-5, 1e-30, 1e-160, 5e-324]), max_size=700),
-    st.floats(0.3, 1.0),
-    st.sampled_from([np.float32, np.float64]),
+@pytest.mark.parametrize(
+    ("method", "per", "same"),
+    [("mcadams", "speaker", True), ("mcadams", "utterance", False), ("normalise", "speaker", False)],
 )
-def test_no_input_makes_nan_or_passes_full_scale(samples: list[float], coefficient: float, kind: type) -> None:
-    wave = np.array(samples, kind)
-    levelled = at_level_of(wave, mcadams(wave, coefficient))
-    assert levelled.shape == wave.shape
-    assert np.all(np.abs(levelled) <= 1)
+def test_another_clip_is_another_voice_unless_it_is_one_a_speaker(
+    talker: Path, tmp_path: Path, method: Any, per: Any, same: bool
+) -> None:
+    stage = AnonymiseVoice(method=method, per=per)
+    one = made(seen(talker, tmp_path / "in", start=2000, end=5000), tmp_path / "a", stage)
+    two = made(seen(talker, tmp_path / "in", start=3000, end=6000), tmp_path / "b", stage)
+    shared_one, shared_two = one[16_000 + 800 : -800], two[800 : -16_000 - 800]  # away from the edges
+    alike = np.corrcoef(shared_one, shared_two)[0, 1]
+    assert alike > 0.99 if same else alike < 0.9
 
 
-@pytest.mark.parametrize("frequencies", [(0,), (100,), (440,), (7990,), (261, 329, 392, 523), (6000, 6200, 6400, 7000, 7500)])
-def test_tones_cannot_drown_the_speech_around_them(frequencies: tuple[int, ...]) -> None:
-    t = np.arange(16_000) / 16_000
-    tone = sum(0.1 * np.cos(2 * np.pi * f * t) for f in frequencies)
-    changed = mcadams(tone, 0.5)
-    assert np.isfinite(changed).all()
-    assert np.abs(changed).max() < 4000 * np.abs(tone).max()
+def test_each_speaker_has_a_voice_and_the_interviewer_can_be_muted(talker: Path, tmp_path: Path) -> None:
+    roles = {"A": "subject", "B": "interviewer"}
+    alone = made(seen(talker, tmp_path / "in", end=6000), tmp_path / "a")
+    clip = seen(talker, tmp_path / "in", end=6000, turns=TWO, roles=roles)
+    both = made(clip, tmp_path / "b")
+    half = 48_000
+    loud = np.corrcoef(alone[1600 : half - 1600], both[1600 : half - 1600])[0, 1]
+    assert loud > 0.999  # the subject's own half, but for the level
+    assert np.corrcoef(alone[half + 1600 :], both[half + 1600 :])[0, 1] < 0.95
+    for stage in (AnonymiseVoice(interviewer="mute"), AnonymiseVoice(method="mcadams", interviewer="mute")):
+        muted = made(clip, tmp_path / stage.method, stage)
+        assert not muted[half:].any()
+        assert level(muted[: half - 1600]) > 0.01
 
 
-def test_silence_stays_silence() -> None:
-    assert not mcadams(np.zeros(1000), 0.7).any()
-    assert not at_level_of(np.zeros(1000, np.float32), np.zeros(1000)).any()
-    half = np.concatenate([synthetic("noise", 4000), np.zeros(4000)])
-    changed = mcadams(half, 0.7)
-    assert changed[:4000].any()
-    assert not changed[4000 + 320 :].any()
-    assert mcadams(np.zeros(0), 0.7).shape == (0,)
+def test_names_are_silent_and_nothing_else(talker: Path, tmp_path: Path) -> None:
+    spans = [(2500, 2900), (4000, 4001)]
+    for stage in (AnonymiseVoice(), PAPER):
+        whole = made(seen(talker, tmp_path / "in", start=2000, end=5000), tmp_path / "a", stage)
+        muted = made(seen(talker, tmp_path / "in", start=2000, end=5000, muted=spans), tmp_path / "b", stage)
+        assert not muted[8000:14_400].any()
+        assert not muted[32_000:32_016].any()
+        apart = np.flatnonzero(np.abs(whole - muted) > 0)
+        assert len(apart)
+        assert np.all((apart >= 8000 - 160) & (apart < 14_400 + 160) | (apart >= 32_000 - 160) & (apart < 32_016 + 160))
+        assert np.abs(np.diff(muted)).max() <= np.abs(np.diff(whole)).max() + 1e-3  # no click
 
 
-def test_the_level_is_kept_and_nothing_is_clipped(media: Path) -> None:
-    for wave in speech(media, 4).values():
-        for coefficient in (0.5, 0.9):
-            levelled = at_level_of(wave, mcadams(wave, coefficient))
-            assert np.sqrt(np.mean(levelled**2)) == pytest.approx(np.sqrt(np.mean(wave**2)), rel=0.02)
-            assert np.abs(levelled).max() < 1
-    loud = at_level_of(np.full(1000, 0.99), np.random.default_rng(3).normal(0, 1, 1000))
-    assert 0.9 < np.abs(loud).max() <= 1
+def test_prosody_alone_leaves_no_sound(talker: Path, tmp_path: Path) -> None:
+    clip = seen(talker, tmp_path / "in", start=2000, end=5000)
+    voice = made(clip, tmp_path / "a", AnonymiseVoice(sound="prosody"))
+    assert len(voice) == len(sounds.sound(clip))
+    assert not voice.any()
+    made(clip, tmp_path / "b", AnonymiseVoice())
+    assert (tmp_path / "a" / "prosody.parquet").read_bytes() == (tmp_path / "b" / "prosody.parquet").read_bytes()
 
 
-def test_formants_move_and_the_melody_stays() -> None:
-    t = np.arange(32_000) / 16_000
-    pulses = (np.mod(np.arange(32_000), 133) == 0).astype(float)  # 120 Hz
-    from scipy.signal import lfilter
-
-    pole = 0.98 * np.exp(2j * np.pi * 500 / 16_000)
-    wave = 0.01 * lfilter([1], np.poly([pole, pole.conjugate()]).real, pulses) + np.random.default_rng(2).normal(0, 1e-4, len(t))
-    changed = mcadams(wave, 0.8)
-    strength = np.abs(np.fft.rfft(changed * np.hanning(len(changed))))
-    loudest = np.argmax(strength) * 16_000 / len(changed)
-    assert loudest == pytest.approx((2 * np.pi * 500 / 16_000) ** 0.8 * 16_000 / 2 / np.pi, abs=70)  # 692 Hz
-    assert min(loudest % (16_000 / 133), -loudest % (16_000 / 133)) < 2  # still a harmonic of the same pitch
+def test_the_secret_is_in_nothing_that_is_made(talker: Path, tmp_path: Path) -> None:
+    for stage in (AnonymiseVoice(), PAPER):
+        made(seen(talker, tmp_path / "in", end=1000), tmp_path / stage.method, stage)
+        drawn = mcadams.coefficient_of(KEY, "s-00000001")
+        for name in ("voice.wav", "prosody.parquet"):
+            written = (tmp_path / stage.method / name).read_bytes()
+            for told in (KEY.encode(), bytes.fromhex(KEY), repr(drawn).encode(), np.float64(drawn).tobytes(), b"s-00000001"):
+                assert told not in written
+        assert (tmp_path / stage.method / "voice.wav").stat().st_size == 44 + 2 * 16_000  # a plain header and the samples
 
 
-# ── the coefficient ──────────────────────────────────────────────────────────────────────────────────────────
+def test_footage_without_sound_gets_silence(media: Path, tmp_path: Path) -> None:
+    source = next(p for p in sorted((media / "video").glob("asl_*.mkv")) if not sounds.probe(p)["has_sound"])
+    for stage in (AnonymiseVoice(), PAPER):
+        voice = made(seen(source, tmp_path / "in"), tmp_path / stage.method, stage)
+        assert len(voice) > 0
+        assert not voice.any()
 
 
-@given(st.text(max_size=20), st.text(max_size=20))
-def test_a_subject_has_one_coefficient(one: str, other: str) -> None:
-    assert 0.5 <= coefficient_of(KEY, one) <= 0.9
-    assert (coefficient_of(KEY, one) == coefficient_of(KEY, other)) == (one == other)
-    assert coefficient_of(KEY, one) != coefficient_of("5b" * 32, one)
+def test_sound_that_is_not_numbers_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sounds, "sound", lambda clip: np.array([0.1, np.nan], np.float32))
+    with pytest.raises(MediaError, match="aa-0-1"):
+        AnonymiseVoice()(Clip("aa-0-1", "aa", 0, 1, {}, {"subject": "s-1", "secret": KEY}), tmp_path)
 
 
-def test_coefficients_are_spread_over_the_range() -> None:
-    drawn = np.array([coefficient_of(KEY, f"s-{i:08x}", 0.6, 0.8) for i in range(2000)])
-    assert np.all(np.histogram(drawn, 10, (0.6, 0.8))[0] > 150)
-    assert coefficient_of("00" * 32, "s-00000001") == pytest.approx(0.5408310216064544, abs=1e-15)  # on any machine
+# ── a converter of the user's ────────────────────────────────────────────────────────────────────────────────
+
+HALVE = """
+import sys, wave
+with wave.open(sys.argv[1]) as f:
+    form, n = f.getparams(), f.getnframes()
+    data = f.readframes(n)
+with wave.open(sys.argv[2], "wb") as f:
+    f.setparams(form if len(sys.argv) < 6 else form._replace(framerate=8000))
+    import array
+    samples = array.array("h", data)
+    f.writeframes(array.array("h", [s // 2 for s in samples][: n - int(sys.argv[4])]).tobytes())
+sys.exit(int(sys.argv[3]))
+"""
+
+
+def command(tmp_path: Path, status: int = 0, short: int = 0, more: str = "") -> str:
+    (tmp_path / "halve.py").write_text(HALVE)
+    return f"{sys.executable} {tmp_path / 'halve.py'} {{input}} {{output}} {status} {short} {more}"
+
+
+def test_a_converter_is_plugged_in(talker: Path, tmp_path: Path) -> None:
+    stage = AnonymiseVoice(method="command", command=command(tmp_path, short=300))
+    clip = seen(talker, tmp_path / "in", end=6000, turns=TWO, roles={"A": "subject", "B": "interviewer"})
+    voice, wave = made(clip, tmp_path / "a", stage), sounds.sound(clip)
+    assert len(voice) == len(wave)
+    assert np.abs(voice - wave / 2)[:-300].max() < 2e-4  # both parts, and their joint
+    assert not voice[-300:].any()
+
+
+def test_a_converter_sees_a_number_made_from_the_secret(tmp_path: Path) -> None:
+    (tmp_path / "copy.py").write_text(
+        "import sys, shutil; shutil.copy(sys.argv[1], sys.argv[2]); open(sys.argv[3] + '/seed', 'w').write(sys.argv[4])"
+    )
+    wave = np.linspace(-0.5, 0.5, 500)
+    line = f"{sys.executable} {tmp_path / 'copy.py'} {{input}} {{output}} {tmp_path} {{seed}}"
+    assert np.abs(converted(line, wave, 77, tmp_path) - wave).max() < 1e-4
+    assert (tmp_path / "seed").read_text() == "77"
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [({"status": 3}, "status 3"), ({"short": 321}, "samples"), ({"more": "slow"}, "8000")],
+)
+def test_a_converter_that_did_not_do_it_is_refused(tmp_path: Path, asked: dict[str, Any], says: str) -> None:
+    with pytest.raises(MediaError, match=says):
+        converted(command(tmp_path, **asked), np.zeros(2000), 1, tmp_path)
+
+
+@pytest.mark.parametrize("line", ["no-such-program {input} {output}", "true {input} {output}", "touch {output} {input}"])
+def test_a_converter_that_made_nothing_is_refused(tmp_path: Path, line: str) -> None:
+    with pytest.raises(MediaError, match="made no sound"):
+        converted(line, np.zeros(2000), 1, tmp_path)
+
+
+# ── whose, when ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_speech_outside_any_turn_is_the_subjects() -> None:
+    turns = [{"start_ms": 100, "end_ms": 200, "speaker": "B"}, {"start_ms": 150, "end_ms": 300, "speaker": "A"}]
+    owners = owners_of(turns, {"A": "subject", "B": "bystander"}, 0, 16 * 400)
+    assert set(owners) == {"subject", "B"}
+    assert np.flatnonzero(owners["B"]).tolist() == list(range(1600, 2400))
+
+
+milliseconds = st.integers(-500, 1500)
+
+
+@given(st.lists(st.tuples(milliseconds, milliseconds, st.sampled_from("ABC")), max_size=6), milliseconds, st.integers(0, 3000))
+def test_every_sample_is_somebodys_and_gains_add_up(turns: list[tuple[int, int, str]], zero: int, samples: int) -> None:
+    said = [{"start_ms": min(a, b), "end_ms": max(a, b), "speaker": who} for a, b, who in turns]
+    owners = owners_of(said, {"A": "subject", "B": "interviewer"}, zero, samples)
+    assert sum((mask.astype(int) for mask in owners.values()), np.zeros(samples, int)).tolist() == [1] * samples
+    gains = shares(owners.values())
+    assert np.allclose(sum(gains, np.zeros(samples)), 1)
+    assert all(np.abs(np.diff(gain)).max(initial=0) <= 1 / 80 for gain in gains)
+
+
+@given(st.lists(st.tuples(st.integers(0, 900), st.integers(0, 900)), max_size=5))
+def test_what_is_muted_is_silent_and_comes_back_in_10_ms(spans: list[tuple[int, int]]) -> None:
+    silent = np.zeros(1000, bool)
+    for a, b in spans:
+        silent[min(a, b) : max(a, b)] = True
+    gain = audible(silent)
+    assert not gain[silent].any()
+    near = np.convolve(silent, np.ones(2 * 160 + 1), mode="same") > 0.5 if silent.any() else silent
+    assert np.all(gain[~near] == 1)
+    assert np.abs(np.diff(gain)).max() <= 1 / 80
+
+
+@given(milliseconds, milliseconds, milliseconds)
+def test_samples_lie_where_the_source_clock_says(start: int, length: int, zero: int) -> None:
+    span = samples_between(start, start + abs(length), zero)
+    assert span.start == max(start - zero, 0) * 16
+    assert span.stop == max(start + abs(length) - zero, 0) * 16
+
+
+# ── parameters ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 0.9), (0.9, 0.5), (0.5, 1.5), (-1.0, 0.5)])
@@ -243,58 +284,7 @@ def test_a_range_that_makes_no_sense_is_refused(low: float, high: float) -> None
         AnonymiseVoice(low=low, high=high)
 
 
-# ── the stage ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def seen(path: Path, subject: str = "s-00000001", start: int = 0, end: int | None = None) -> Clip:
-    facts = sounds.probe(path)
-    grid = Grid.of(facts["grid"])
-    first, last = grid.frame_at(start), grid.frames if end is None else grid.frame_at(end)
-    known = {"grid": facts["grid"], "has_sound": facts["has_sound"], "subject": subject, "secret": KEY}
-    return Clip("aa-0-1", "aa", grid.ms_at(first), grid.ms_at(last), {"source": File.of(path)}, known).only(AnonymiseVoice.needs)
-
-
-def made(clip: Clip, out: Path, stage: AnonymiseVoice = AnonymiseVoice()) -> bytes:  # noqa: B008 - frozen
-    out.mkdir()
-    assert stage(clip, out) == {}
-    assert [p.name for p in out.iterdir()] == ["voice.wav"]
-    return (out / "voice.wav").read_bytes()
-
-
-def test_real_footage_gets_another_voice_as_long_and_as_loud(media: Path, tmp_path: Path) -> None:
-    clip = seen(media / "video" / "talker_hands_speech_wim.mp4", start=2000, end=8000)
-    first = made(clip, tmp_path / "a")
-    wave, voice = sounds.sound(clip), sounds.read_wav(tmp_path / "a" / "voice.wav")
-    assert len(voice) == len(wave) == math.floor(Fraction(clip.num_frames * 16_000) / clip.grid.fps + Fraction(1, 2))
-    assert np.sqrt(np.mean(np.square(voice))) == pytest.approx(np.sqrt(np.mean(np.square(wave))), rel=0.02)
-    assert abs(np.corrcoef(voice, wave)[0, 1]) < 0.9
-    assert made(clip, tmp_path / "b") == first
-    other = seen(media / "video" / "talker_hands_speech_wim.mp4", "s-00000002", 2000, 8000)
-    assert made(other, tmp_path / "c") != first
-    narrow = AnonymiseVoice(low=0.7, high=0.71)
-    assert made(clip, tmp_path / "d", narrow) != first
-
-
-def test_the_secret_is_in_nothing_that_is_made(media: Path, tmp_path: Path) -> None:
-    clip = seen(media / "video" / "talker_hands_speech_wim.mp4", end=1000)
-    written = made(clip, tmp_path / "a")
-    drawn = coefficient_of(KEY, clip.facts["subject"])
-    for told in (KEY.encode(), bytes.fromhex(KEY), repr(drawn).encode(), np.float64(drawn).tobytes(), b"s-00000001"):
-        assert told not in written
-    assert len(written) == 44 + 2 * len(sounds.sound(clip))  # a plain header and the samples: no room for a word
-    assert KEY not in repr(AnonymiseVoice())
-    assert set(asdict(AnonymiseVoice())) == {"method", "low", "high"}
-
-
-def test_footage_without_sound_gets_silence(media: Path, tmp_path: Path) -> None:
-    source = next(p for p in sorted((media / "video").glob("asl_*.mkv")) if not sounds.probe(p)["has_sound"])
-    made(seen(source), tmp_path / "a")
-    voice = sounds.read_wav(tmp_path / "a" / "voice.wav")
-    assert len(voice) > 0
-    assert not voice.any()
-
-
-def test_sound_that_is_not_numbers_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sounds, "sound", lambda clip: np.array([0.1, np.nan], np.float32))
-    with pytest.raises(MediaError, match="aa-0-1"):
-        AnonymiseVoice()(Clip("aa-0-1", "aa", 0, 1, {}, {"subject": "s-1", "secret": KEY}), tmp_path)
+@pytest.mark.parametrize("line", ["", "convert {input}", "convert {output}", "convert '{input} {output}"])
+def test_a_command_that_cannot_be_run_is_refused(line: str) -> None:
+    with pytest.raises(ConfigError, match="command"):
+        AnonymiseVoice(method="command", command=line)

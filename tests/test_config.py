@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from deemo_data import config
+from deemo_data import config, corrections
 from deemo_data.clip import Clip, File, write_clips
 from deemo_data.config import PROFILES, Project, read_config, table_name
 from deemo_data.errors import ConfigError, ProjectError
+from deemo_data.ingest import Person, write_subjects
 from deemo_data.pipeline import ORDER
 
 
@@ -151,7 +152,25 @@ def test_clips_know_what_their_source_knows(tmp_path: Path) -> None:
     (clip,) = made.clips()
     assert (clip.id, clip.start_ms, clip.end_ms) == ("aa-0-400", 0, 400)
     assert clip.files == {"source": File("raw.mp4", "1"), "safe": File("safe.mp4", "2")}
-    assert clip.facts == {"subject": "s-1", "consent": {"statement": "yes"}, "leaks_passed": True}
+    said = {"known_names": [], "drawn": [], "speakers_said": {}}
+    assert clip.facts == {"subject": "s-1", "consent": {"statement": "yes"}, "leaks_passed": True} | said
+
+
+def test_clips_know_what_people_said_of_them(tmp_path: Path) -> None:
+    made = Project.make(tmp_path / "p", "hardened")
+    write_clips([Clip("aa", "aa", 0, 900, {}, {"subject": "s-1"})], made.root / "sources.jsonl")
+    write_clips([Clip("aa-0-400", "aa", 0, 400), Clip("aa-400-900", "aa", 400, 900)], made.root / "clips.jsonl")
+    write_subjects(made.private / "subjects.csv", [Person("aa", "s-1", "Johanna Falkenberg", ("Toni", "Falke"))])
+    corrections.add(made.root, "aa", 500, 600, [0.1, 0.2, 0.3, 0.4])
+    first, second = made.clips()
+    assert first.facts["known_names"] == ["Toni", "Falke", "Johanna Falkenberg"]
+    assert first.facts["drawn"] == [], "a box elsewhere does not touch it"
+    assert second.facts["drawn"] == [{"start_ms": 500, "end_ms": 600, "box": [0.1, 0.2, 0.3, 0.4]}]
+
+
+@pytest.mark.parametrize("name", ["P01", "subject 3", "12", "AB", ""])
+def test_a_code_is_no_name(name: str) -> None:
+    assert Person("aa", "s-1", name, ()).all_names == ()
 
 
 def test_reports_are_stable(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import av
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -51,9 +52,20 @@ def make_clip(folder: Path, number: int, subject: str = "", first: int = 30, fra
     facts = {
         "grid": grid.to_fact(), "subject": subject or f"s-{number:08x}", "subject_assumed": False, "licence": "CC BY 4.0",
         "consent": {"statement": "test media", "asserted": True}, "leaks": {"passed": True, "frames_looked_at": frames},
+        "body_unit": "picture", "transcript": "I met [NAME].",
     }  # fmt: skip
-    files = {"video": File.of(folder / f"{name}.mp4"), "body": File.of(folder / f"{name}.body.parquet")}
+    write_prosody(folder / f"{name}.prosody.parquet", round(100 * frames / grid.fps))
+    files = {n: File.of(folder / f"{name}.{ending}") for n, ending in
+             (("video", "mp4"), ("body", "body.parquet"), ("prosody", "prosody.parquet"))}  # fmt: skip
     return SafeClip(Clip(name, f"v-{number}", grid.ms_at(first), grid.ms_at(first + frames), files, facts))
+
+
+def write_prosody(path: Path, steps: int) -> None:
+    """Curves of so many steps of 10 ms: voiced in the second half."""
+    f0 = np.where(np.arange(steps) < steps // 2, np.nan, 1.5).astype(np.float32)
+    columns = {"f0_semitones": f0, "energy_db": np.full(steps, -30, np.float32), "voiced": ~np.isnan(f0),
+               "speech_rate": np.full(steps, 4, np.float32)}  # fmt: skip
+    pq.write_table(pa.table(columns), path)
 
 
 def marked(clip: Clip, start: int, end: int, label: str = "Folding arms", who: str = "a-1", kind: str = "nfbl") -> Label:
@@ -106,6 +118,9 @@ def test_rows_of_body_language(made: tuple[Path, list[SafeClip], list[Label]]) -
     assert body.shape == (20, 1, 64, 3)
     assert np.isnan(body[0, 0, 0]).all()
     assert len(row["body_confidence"]) == 20 * 64
+    assert np.isnan(row["prosody_f0"][:33]).all()
+    assert row["prosody_f0"][33:] == [1.5] * 34, "67 steps of 10 ms, the second half voiced"
+    assert (set(row["prosody_energy"]), set(row["prosody_rate"])) == ({-30}, {4})
     assert json.loads(row["leaks"])["passed"] is True
 
 
@@ -118,7 +133,7 @@ def test_rows_of_emotion(made: tuple[Path, list[SafeClip], list[Label]]) -> None
     assert (row["response"], row["emotion_words"], row["clues"]["video"]) == ("happy", ["glad"], "arms folded")
     human, gpt = row["conversations"]
     assert human["from"] == "human"
-    assert human["value"].startswith("<video>\nWhich of these emotions")
+    assert human["value"].startswith("<video>\nThe person says: I met [NAME].\nWhich of these emotions")
     assert gpt == {"from": "gpt", "value": "happy"}
     again = run(clips, labels, out)
     assert again.left_out == (f"clip {clips[2].id}: no majority for one emotion (proud, sad)",)

@@ -149,6 +149,25 @@ def test_no_face_is_an_empty_table() -> None:
     assert list(empty.columns) == list(tracks.FACE_COLUMNS)
 
 
+# ── two detectors ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_second_detector_adds_and_never_takes_away() -> None:
+    first = np.stack([box(100), box(300, score=0.12)])
+    second = np.stack([box(104, score=0.9), box(300, score=0.75), box(500, score=0.75), box(700, score=0.9)])
+    found = ff.joined(first, second, 0.3)
+    assert [float(b[0] + b[2]) / 2 for b in found] == [100, 300, 700], "seen already, seen a trace of, not, very sure"
+    assert [round(float(b[4]), 2) for b in found] == [0.9, 0.6, 0.6], "what it adds may still be a hand"
+    np.testing.assert_array_equal(ff.joined(first, second[:0], 0.3), first[:1])
+    assert ff.joined(first[:0], second[:0], 0.3).shape == (0, 5)
+
+
+def test_a_square_from_brow_to_chin_becomes_a_face() -> None:
+    (made,) = ff.heads(np.stack([box(100, 100, 50)]))
+    assert [round(float(v), 2) for v in made] == [75, 64, 125, 125, 0.9]
+    assert ff.heads(np.zeros((0, 5), np.float32)).shape == (0, 5)
+
+
 # ── heads from the pose ──────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from deemo_data import media, tracks
+from deemo_data import hands, media, tracks
 from deemo_data.clip import Clip, File, Grid
 from deemo_data.errors import StageError
-from deemo_data.stages.mask_video import FILL, MaskVideo
+from deemo_data.hands import Hand
+from deemo_data.models.mediapipe import Hand as Seen
+from deemo_data.stages.mask_video import FILL, MaskVideo, owners
 
 W, H = 96, 64
 BOXES = st.tuples(*(st.floats(-60, 150) for _ in range(2)), *(st.floats(0.5, 120) for _ in range(2)))
@@ -143,8 +145,12 @@ def clip(tmp_path: Path, count: int = 30, boxes: dict[int, tuple[float, ...]] | 
     rows = [(f, 0, *b, 0.9, "detected") for f, b in (boxes or {}).items()]
     faces = pd.DataFrame(rows, columns=list(tracks.FACE_COLUMNS))
     tracks.write_faces(faces.astype({"frame": "int32", "track": "int32"}), tmp_path / "faces.parquet")
-    files = {"source": File.of(tmp_path / "film.mp4"), "faces": File.of(tmp_path / "faces.parquet")}
-    return Clip("c", "c", 0, grid.ms_at(expected or count), files, {"grid": grid.to_fact()})
+    none = pd.DataFrame([], columns=list(tracks.FACE_COLUMNS)).astype({"frame": "int32", "track": "int32"})
+    tracks.write_faces(none, tmp_path / "text_boxes.parquet")
+    hands.write_looks([], tmp_path / "hand_looks.parquet")
+    names = ("faces", "hand_looks", "text_boxes")
+    files = {"source": File.of(tmp_path / "film.mp4")} | {n: File.of(tmp_path / f"{n}.parquet") for n in names}
+    return Clip("c", "c", 0, grid.ms_at(expected or count), files, {"grid": grid.to_fact(), "drawn": []})
 
 
 def shown(path: Path, count: int) -> list[np.ndarray]:
@@ -187,3 +193,125 @@ def test_frames_that_do_not_come_are_missed(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(media, "frames", lambda c: list(whole(c))[:-1])
     with pytest.raises(StageError, match="30 frames expected, 29 decoded"):
         MaskVideo()(made, tmp_path)
+
+
+# ── hands over a face ────────────────────────────────────────────────────────────────────────────────────────
+
+FACE = np.array([[18.0, 4.0, 78.0, 60.0]], np.float32)
+
+
+def hand(x: float = 0.0, scale: float = 280, **more: float) -> Hand:
+    """An open hand in the middle of the face, as large as a hand before that face is."""
+    spread = [(0.0, 0.09)]
+    for finger in range(5):
+        spread += [(0.03 * (finger - 2) * (0.6 + 0.2 * n), 0.02 - 0.03 * n) for n in range(4)]
+    points = np.asarray(np.array(spread) * scale + [48 + x, 32], np.float32)
+    return Hand(points, np.zeros(21, np.float32), scale, **more)  # type: ignore[arg-type]
+
+
+def laid(stage: MaskVideo, source: np.ndarray, pairs: list[tuple[Hand, Hand | None]]) -> tuple[np.ndarray, np.ndarray]:
+    """(picture, where the source shows) of a face with hands over it."""
+    yuv = source.copy()
+    for box in FACE:
+        stage.cover(yuv, box)
+    return yuv, stage.put_back(yuv, source, FACE, pairs)
+
+
+@pytest.mark.parametrize(
+    ("stage", "pair"),
+    [
+        (MaskVideo(hands="drawn"), (hand(), hand())),
+        (MaskVideo(), (hand(), None)),
+        (MaskVideo(), (hand(motion=30.0), hand())),
+        (MaskVideo(), (hand(filled=True), hand(filled=True))),
+        (MaskVideo(), (hand(scale=100), hand(scale=100))),
+    ],
+    ids=["drawn", "one look only", "fast", "seen by neither", "far too small"],
+)
+def test_a_drawn_hand_shows_no_pixel_of_the_source(stage: MaskVideo, pair: tuple[Hand, Hand | None]) -> None:
+    one, other = noise(1), noise(2)
+    (a, bare), (b, _) = laid(stage, one, [pair]), laid(stage, other, [pair])
+    assert not bare.any()
+    under = ellipse(FACE[0], 1.35)
+    for name, x, y, mask in zip("yuv", planes(a), planes(b), [under] + [halved(under)] * 2, strict=True):
+        np.testing.assert_array_equal(x[mask], y[mask])
+        assert len(np.unique(x[mask])) >= 2, f"a hand is drawn in {name}"
+
+
+def test_a_shown_hand_shows_where_both_looks_have_bones_and_nowhere_else() -> None:
+    one, first, second = noise(1), hand(), hand(x=2.0)
+    yuv, bare = laid(MaskVideo(), one, [(first, second)])
+    both = hands.bones(first, H, W) & hands.bones(second, H, W) & ellipse(FACE[0], 1.35)
+    np.testing.assert_array_equal(bare, both)
+    assert bare.any()
+    np.testing.assert_array_equal(planes(yuv)[0][bare], planes(one)[0][bare])
+    other, _ = laid(MaskVideo(), noise(2), [(first, second)])
+    hidden = ellipse(FACE[0], 1.35) & ~bare
+    np.testing.assert_array_equal(planes(yuv)[0][hidden], planes(other)[0][hidden])
+    whole = ~halved(~bare)
+    for now, then in zip(planes(yuv)[1:], planes(other)[1:], strict=True):
+        mask = halved(ellipse(FACE[0], 1.35)) & ~whole
+        np.testing.assert_array_equal(now[mask], then[mask])
+
+
+def test_a_drawn_hand_before_a_shown_one_hides_it() -> None:
+    _, alone = laid(MaskVideo(), noise(1), [(hand(), hand())])
+    _, behind = laid(MaskVideo(), noise(1), [(hand(), hand()), (hand(x=4), None)])
+    assert behind.sum() < alone.sum()
+
+
+def test_hands_beside_the_face_are_left_alone() -> None:
+    source = noise(1)
+    yuv, bare = laid(MaskVideo(), source, [(hand(x=500), hand(x=500))])
+    covered = source.copy()
+    MaskVideo().cover(covered, FACE[0])
+    np.testing.assert_array_equal(yuv, covered)
+    assert not bare.any()
+
+
+def with_hands(made: Clip, tmp_path: Path) -> Clip:
+    """The clip, with a hand over the middle of the picture in every frame, in both looks."""
+    flat = hand()
+    points = np.concatenate([flat.points / [W, H], np.zeros((21, 1))], axis=1).astype(np.float32)
+    world = np.concatenate([(flat.points - [48, 32]) / flat.scale, np.zeros((21, 1))], axis=1).astype(np.float32)
+    seen = Seen(points, world, "left", 0.9)
+    hands.write_looks([(f, look, [seen]) for f in range(made.num_frames) for look in (0, 1)], tmp_path / "hand_looks.parquet")
+    return made.knowing({"hand_looks": File.of(tmp_path / "hand_looks.parquet")}, {})
+
+
+def test_hands_are_shown_drawn_or_hidden(tmp_path: Path) -> None:
+    made = with_hands(clip(tmp_path, boxes=dict.fromkeys(range(30), (18, 4, 78, 60))), tmp_path)
+    luma = {}
+    for kind in ("shown", "drawn", "hidden"):
+        MaskVideo(hands=kind, crf=0)(made, tmp_path)  # type: ignore[arg-type]
+        luma[kind] = shown(tmp_path / "masked.mp4", 30)[10][:H][hands.bones(hand(), H, W)].astype(int)
+    assert np.mean(np.abs(luma["shown"] - 190) < 8) > 0.9, "the wall behind, where the hand would be"
+    assert np.mean(np.abs(luma["drawn"] - 190) < 8) < 0.2
+    assert (np.abs(luma["hidden"] - FILL["y"]) < 8).all()
+
+
+def test_text_and_owners_boxes_lie_over_all(tmp_path: Path) -> None:
+    made = with_hands(clip(tmp_path, boxes=dict.fromkeys(range(30), (18, 4, 78, 60))), tmp_path)
+    text = pd.DataFrame([(5, 0, 30.0, 10.0, 60.0, 50.0, 1.0, "detected")], columns=list(tracks.FACE_COLUMNS))
+    tracks.write_faces(text.astype({"frame": "int32", "track": "int32"}), tmp_path / "text_boxes.parquet")
+    owner = {"start_ms": 400, "end_ms": 480, "box": [0.0, 0.0, 0.25, 1.0]}
+    made = made.knowing({"text_boxes": File.of(tmp_path / "text_boxes.parquet")}, {"drawn": [owner]})
+    MaskVideo(crf=0)(made, tmp_path)
+    frames = shown(tmp_path / "masked.mp4", 30)
+    assert (np.abs(frames[5][10:50, 30:60].astype(int) - FILL["y"]) < 8).all(), "no hand is put back over text"
+    for f in (9, 10, 11, 12):
+        plain = (np.abs(frames[f][:H, :24].astype(int) - FILL["y"]) < 8).all()
+        assert plain == (f in (10, 11)), f
+
+
+@given(st.integers(0, 1200), st.integers(1, 500), st.sampled_from([Fraction(25), Fraction(30000, 1001)]), st.integers(0, 700))
+def test_an_owners_box_is_on_each_frame_that_is_seen_within_its_time(start: int, lasts: int, fps: Fraction, begin: int) -> None:
+    grid = Grid(fps, False, Fraction(0), 40, W, H)
+    drawn = {"start_ms": start, "end_ms": start + lasts, "box": [0.0, 0.0, 0.5, 0.5]}
+    made = Clip("c", "c", begin, grid.ms_at(40), {}, {"grid": grid.to_fact(), "drawn": [drawn]})
+    on = owners(made)
+    for ms in range(start, start + lasts):
+        f = int((Fraction(ms, 1000) + Fraction(1, 2000)) * fps) - made.first_frame
+        if 0 <= f < made.num_frames:
+            assert f in on
+    assert len(on) <= Fraction(lasts, 1000) * fps + 2

@@ -18,7 +18,8 @@ NFBL: dict[str, Any] = {
     "clip_id": "c-1", "subject_id": "s-1", "subject_assumed": False, "video": "clips/c-1.mp4",
     "fps": 25.0, "fps_num": 25, "fps_den": 1,
     "num_frames": 4, "duration_ms": 160, "width": 2, "height": 2, "annotation": "single", "events": [EVENT],
-    "body": [0.0] * 768, "body_confidence": [1.0] * 256, "body_frames": 4, "body_people": 1, "body_points": 64, "body_dims": 3,
+    "body": [0.0] * 768, "body_confidence": [1.0] * 256, "body_frames": 4, "body_people": 1, "body_points": 64, "body_dims": 3, "body_unit": "picture",
+    "prosody_f0": [0.0] * 16, "prosody_energy": [0.0] * 16, "prosody_rate": [0.0] * 16,
     "transcript": "", "consent": {"statement": "yes", "asserted": False}, "licence": None, "leaks": "{}",
     "provenance": [{"name": "video", "sha256": "0" * 64}], "vocabulary": "imigue-32 1",
 }  # fmt: skip
@@ -68,6 +69,8 @@ def test_events(change: dict[str, Any], told: str) -> None:
         ({"body_points": 10}, "has 10 points"),
         ({"body_frames": 3}, "body has 3 frames, the clip has 4"),
         ({"body": [0.0]}, "not as long as its shape"),
+        ({"prosody_f0": [0.0] * 15}, "prosody curves do not last 160 ms"),
+        ({"prosody_f0": [0.0] * 30, "prosody_energy": [0.0] * 30, "prosody_rate": [0.0] * 30}, "do not last 160 ms"),
         ({"provenance": [{"name": "video", "sha256": "abc"}]}, "sha256"),
         ({"consent": None}, "consent"),
         ({"uri": "x"}, "Extra inputs"),

@@ -26,7 +26,7 @@ def project(tmp_path: Path) -> Project:
 def clip(project: Project, tmp_path: Path) -> Clip:
     """One that may go."""
     files = {}
-    for name in ("source", "body", "faces", "masked", "voice", "safe", "public_body", "leaks"):
+    for name in ("source", "body", "faces", "masked", "voice", "prosody", "safe", "public_body", "leaks"):
         path = project.store / f"{name}.bin"
         path.write_text(json.dumps({"frames": [3, 4], "looked_at": 100}) if name == "leaks" else f"bytes of {name}")
         files[name] = File.of(path)
@@ -40,7 +40,7 @@ def clip(project: Project, tmp_path: Path) -> Clip:
 
 def test_what_passes_carries_nothing_along(project: Project, clip: Clip) -> None:
     safe = door.release(clip, project)
-    assert set(safe.files) == {"video", "body"}
+    assert set(safe.files) == {"video", "body", "prosody"}
     assert safe.path("video").read_text() == "bytes of safe"
     assert safe.path("body").read_text() == "bytes of public_body"
     assert safe.files["video"] == File.of(safe.path("video"))
@@ -63,7 +63,7 @@ def test_names_outside_are_stable_and_say_nothing(project: Project, clip: Clip, 
     assert other.source == safe.source
     elsewhere = door.release(clip, Project.make(tmp_path / "q", "hardened"))
     assert {elsewhere.id, elsewhere.source}.isdisjoint({safe.id, safe.source}), "the same footage elsewhere is not recognised"
-    assert len(list(project.released.iterdir())) == 4
+    assert len(list(project.released.iterdir())) == 6
 
 
 @pytest.mark.parametrize(
@@ -141,4 +141,4 @@ def test_where_no_links_can_be_made_there_are_copies(project: Project, clip: Cli
     safe = door.release(clip, project)
     assert safe.path("video").read_text() == "bytes of safe"
     assert safe.path("video").stat().st_nlink == 1
-    assert len(list(project.released.iterdir())) == 2, "nothing left aside"
+    assert len(list(project.released.iterdir())) == 3, "nothing left aside"

@@ -14,10 +14,13 @@ REPO = Path(__file__).parents[1]
 PACKAGE = REPO / "deemo_data"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-RUNTIMES = {"onnxruntime", "mediapipe", "insightface", "onnx", "torch", "faster_whisper"}
+RUNTIMES = {
+    "onnxruntime", "mediapipe", "insightface", "onnx", "torch", "faster_whisper", "ctranslate2", "spacy", "presidio_analyzer", "dlib",
+}  # fmt: skip
 HEAVY = RUNTIMES | {
     "av", "cv2", "datasets", "ffmpeg", "httpx", "huggingface_hub", "imageio_ffmpeg", "label_studio_sdk", "numpy", "pandas",
-    "pyannote", "pyarrow", "ray", "rich", "scenedetect", "scipy", "soundfile", "transformers", "yt_dlp",
+    "jellyfish", "legal_eval", "matplotlib", "pyannote", "pyarrow", "pyworld", "rapidfuzz", "ray", "rich", "scenedetect", "scipy",
+    "sklearn", "soundfile", "transformers", "yt_dlp",
 }  # fmt: skip
 ONLY_IN = {"subprocess": {"media.py", "models/weights.py"}, "ray": {"executors.py"}}
 

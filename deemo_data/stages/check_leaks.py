@@ -29,23 +29,22 @@ Hit = dict[str, Any]  # box, score, on_face, presence (null where it was not ask
 class CheckLeaks:
     """Makes `leaks`: every hit in every frame; tells whether the clip passed, and a summary without places.
 
-    Two looks at the whole picture, at two scales: full-range BlazeFace for large faces, short-range BlazeFace for those
-    from 36 pixels of a 720p frame on. A strong hit where the original had a face counts as it is: a face that shows
-    half is still seen by the detectors. Elsewhere a detector alone is not enough (it takes hands for faces), so a hit
-    counts when the face mesh network is sure of it, in three framings. That network is asked about the same place again
-    after five frames.
+    Two looks at the whole picture by full-range BlazeFace, at two scales: for large faces, and for those from 36 pixels
+    of a 720p frame on. A strong hit where the original had a face counts as it is, be it on a mask, on a hand shown over
+    it or on the face that shows between its fingers: half a face is still seen by the detector. Elsewhere a detector
+    alone is not enough (it takes hands for faces), so a hit counts when the face mesh network is sure of it, in three
+    framings. That network is asked about the same place again after five frames.
     """
 
-    full: Literal["blazeface-full-2c3728"] = "blazeface-full-2c3728"
-    short: Literal["blazeface-short-bbff11"] = "blazeface-short-bbff11"
+    detector: Literal["blazeface-full-2c3728"] = "blazeface-full-2c3728"
     confirm: Literal["facemesh-1055cb"] = "facemesh-1055cb"
-    full_longest: Annotated[int, Field(ge=128, le=4096)] = 256  # px of the longer side that each is shown
-    short_longest: Annotated[int, Field(ge=128, le=4096)] = 640
+    longest: Annotated[int, Field(ge=128, le=4096)] = 256  # px of the longer side that the detector is shown
+    small_longest: Annotated[int, Field(ge=128, le=4096)] = 512  # and once more, for small faces
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5  # a detector's score from which on a hit is written down
     strong: Annotated[float, Field(gt=0, le=1)] = 0.7  # and from which on it counts where the original had a face
     sure: Annotated[float, Field(gt=0, le=1)] = 0.5  # the mesh network's presence from which on a hit counts elsewhere
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("safe", "faces", "grid")
     makes: ClassVar[dict[str, str]] = {"leaks": "leaks.json"}
     tells: ClassVar[tuple[str, ...]] = ("leaks_passed", "leaks_summary")
@@ -69,7 +68,7 @@ class CheckLeaks:
             "frames_looked_at": looked_at,
             "frames_with_a_face": len(frames),
             "hits_not_confirmed": sum(not h["leaks"] for h in hits),
-            "by": [self.full, self.short, self.confirm],
+            "by": [self.detector, self.confirm],
         }
         return {"leaks_passed": not frames, "leaks_summary": summary}
 
@@ -79,12 +78,11 @@ class CheckLeaks:
 
         from deemo_data.models import blazeface, facemesh
 
-        full, short, mesh = blazeface.load(self.full), blazeface.load(self.short), facemesh.load(self.confirm)
+        net, mesh = blazeface.load(self.detector), facemesh.load(self.confirm)
         asked: deque[tuple[int, NDArray[np.float32], float]] = deque(maxlen=64)  # frame, box, presence of late
 
         def look(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-            large = blazeface.look(full, rgb, self.threshold, self.full_longest)
-            return np.concatenate([large, blazeface.look(short, rgb, self.threshold, self.short_longest)])
+            return np.concatenate([blazeface.look(net, rgb, self.threshold, n) for n in (self.longest, self.small_longest)])
 
         def presence(index: int, rgb: NDArray[np.uint8], box: NDArray[np.float32]) -> float:
             for frame, other, sure in asked:  # clutter that stands still is asked about once in a while

@@ -1,4 +1,4 @@
-"""Find every face in every frame: detected now and then, linked both ways, and covered where nothing was detected."""
+"""Find every face in every frame: by two detectors now and then, linked both ways, covered where nothing was detected."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from deemo_data.tracks import Body
 
+DOUBTED = 0.6  # a box of no higher score may be a hand
+TRACE = 0.1  # the first detector's score from which on it has an inkling of a face
+ALONE = 0.85  # the second detector's score from which on it needs nobody
 Detect = Callable[["NDArray[np.uint8]"], "NDArray[np.float32]"]  # a picture of the working size -> (n, 5) boxes, score
 
 
@@ -36,12 +39,15 @@ class FindFaces:
     model_sha256: str = ""  # insightface only: the digest of that file
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.3
     longest: Annotated[int, Field(ge=128, le=4096)] = 640  # px of the longer side that the detector is shown
+    second: Literal["blazeface-short-bbff11", "none"] = "blazeface-short-bbff11"  # adds the faces that only it sees
+    second_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    second_longest: Annotated[int, Field(ge=128, le=4096)] = 256
     every: Annotated[int, Field(ge=1, le=30)] = 5
     bridge_ms: Annotated[int, Field(ge=0)] = 2000  # a face gone for no longer is taken to have been there
     hold_ms: Annotated[int, Field(ge=0)] = 500  # how long a box is held before its first look and after its last
     pose: bool = True  # also cover the head end of the pose where no box does
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("source", "grid", "body")
     makes: ClassVar[dict[str, str]] = {"faces": "faces.parquet"}
     tells: ClassVar[tuple[str, ...]] = ()
@@ -61,20 +67,33 @@ class FindFaces:
         return {}
 
     def _detector(self, clip: Clip) -> tuple[Detect, int, int]:
-        """The detector, and the size of picture that it wants to be shown."""
+        """Both detectors in one, and the size of picture that it wants to be shown."""
         from deemo_data.models import centerface
 
-        grid = clip.grid
-        width, height = centerface.working_size(grid.width, grid.height, self.longest)
+        width, height = centerface.working_size(clip.grid.width, clip.grid.height, self.longest)
+        if self.second == "none":
+            return self._first(self.threshold), width, height
+        first, second = self._first(min(TRACE, self.threshold)), self._second()
+        return lambda bgr: joined(first(bgr), second(bgr), self.threshold), width, height
+
+    def _first(self, threshold: float) -> Detect:
         match self.detector:
             case "centerface-09189d":
+                from deemo_data.models import centerface
+
                 net = centerface.load(self.detector)
-                return lambda bgr: centerface.detect(net, bgr, self.threshold), width, height
+                return lambda bgr: centerface.detect(net, bgr, threshold)
             case "insightface":
                 from deemo_data.models import insightface
 
                 model = insightface.load(self.model, self.model_sha256)
-                return lambda bgr: insightface.detect(model, bgr, self.threshold), width, height
+                return lambda bgr: insightface.detect(model, bgr, threshold)
+
+    def _second(self) -> Detect:
+        from deemo_data.models import blazeface
+
+        net = blazeface.load(self.second)
+        return lambda bgr: heads(blazeface.look(net, bgr[:, :, ::-1], self.second_threshold, self.second_longest))
 
     def _look(self, clip: Clip) -> tuple[dict[int, NDArray[np.float32]], list[int]]:
         """{frame looked at: (n, 5) boxes in source pixels}, and the frames at which a new shot begins."""
@@ -109,6 +128,33 @@ class FindFaces:
             between.clear()
             last = frame.index
         return dict(sorted(looks.items())), cuts
+
+
+def heads(found: NDArray[np.float32]) -> NDArray[np.float32]:
+    """BlazeFace's squares from brow to chin as boxes of whole faces.
+
+    Measured on 797 faces that CenterFace saw too: 0.92 times as wide, 1.19 as high, their middle 0.12 further up.
+    """
+    import numpy as np
+
+    up = 0.22 * (found[:, 3] - found[:, 1])
+    return np.stack([found[:, 0], found[:, 1] - up, *found[:, 2:].T], axis=1)
+
+
+def joined(first: NDArray[np.float32], second: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
+    """The boxes of which the first detector is sure, and those that the second adds to them, to be doubted.
+
+    It adds a face where the first has at least a trace of one, or where it is very sure: alone it takes fists for faces.
+    """
+    import numpy as np
+
+    sure, traces = first[first[:, 4] >= threshold], first[first[:, 4] < threshold]
+    new = []
+    for box in second:
+        seen, maybe = (any(overlap(box, other) > 0.2 for other in others) for others in (sure, traces))
+        if not seen and (maybe or box[4] >= ALONE):
+            new.append([*box[:4], min(box[4], DOUBTED)])
+    return np.concatenate([sure, np.array(new, np.float32)]) if new else sure
 
 
 def differ(a: NDArray[np.float32], b: NDArray[np.float32]) -> bool:
@@ -169,7 +215,7 @@ def only_hands(track: Track, body: Body, width: int, height: int) -> bool:
     """Whether a track is a hand that the detector took for a face: weak all the time, and always on a tracked hand."""
     from deemo_data.tracks import hand_boxes
 
-    if max(float(b[4]) for b in track.boxes.values()) >= 0.6:
+    if max(float(b[4]) for b in track.boxes.values()) > DOUBTED:
         return False
     return all(any(on_hand(box, hand) for hand in hand_boxes(body, f, width, height)) for f, box in track.boxes.items())
 
