@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from deemo_data import ingest, label_export, labels, pipeline, release, segment, store
+from deemo_data import ingest, label_export, labels, pipeline, release, segment, speakers, store
 from deemo_data.clip import Clip, write_clips
 from deemo_data.config import Project, table_name
 from deemo_data.errors import ConfigError, NotReleasable, ProjectError
 from deemo_data.export import Exported, clear
 from deemo_data.export import export as write_dataset
 from deemo_data.pipeline import Failure, Stage, Watcher
+from deemo_data.speakers import Turn
+from deemo_data.stages.diarise import Diarise
 from deemo_data.vocabulary import Emotions, Nfbl, load_emotions, load_nfbl
 
 MADE = {name for stage in pipeline.ORDER for name in (*stage.makes, *stage.tells)}
@@ -191,6 +195,28 @@ def current(project: Project) -> list[Clip]:
     """All clips, each with what the store has of it under the deemo.toml of now: what an older one made does not count."""
     done, failed = through(project, project.clips(), set())
     return [*done.values(), *(f.clip for f in failed.values())]
+
+
+def voices(project: Project) -> list[tuple[Clip, list[Turn] | None]]:
+    """Each source that has clips, and who speaks when in it; None where that is not made yet, or not anew after a change."""
+    diarise = next(s for s in project.config.attempts[0] if isinstance(s, Diarise))
+    wholes = {c.source: bare(c).whole() for c in project.clips()}
+    found: list[tuple[Clip, list[Turn] | None]] = []
+    for whole in wholes.values():
+        made = store.find(diarise, whole, project.store, project.secret)
+        rows = json.loads(made.path("turns").read_text())["turns"] if made else None
+        found.append((whole, None if rows is None else [Turn(**row) for row in rows]))
+    return found
+
+
+def say_of_speakers(project: Project, source: str, **said: Any) -> None:
+    """Write down what a person says of a source's speakers (speakers.change); the next run goes by it."""
+    with project.locked():
+        known = {whole.source: whole for whole, _ in voices(project)}
+        if source not in known:
+            raise ConfigError(f"there is no source {source!r} with clips", f"Sources: {', '.join(known) or 'none yet'}")
+        before = known[source].facts["speakers_said"]
+        speakers.write(project.root, source, speakers.change(before, duration_ms=known[source].end_ms, **said))
 
 
 def vocabularies(project: Project) -> tuple[Nfbl, Emotions]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deemo_data.errors import DeemoError, ProjectError
+from deemo_data.errors import ConfigError, DeemoError, ProjectError
 from deemo_data.terminal import end, finish, progress, run_stages, say_pulled, say_taken, write_dataset
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def cli() -> None:
     \b
     The whole line at once:   deemo build DIR SOURCES --consent "WORDS"
     Step by step:             deemo init, ingest, segment, run, push, pull, export, validate
+    What people correct:      deemo speakers (who speaks when), review (what a mask missed)
+    How safe it is:           deemo audit DIR
     Something to look at:     deemo demo DIR
 
     SOURCES is a folder of videos, one video, an http(s) address, or a CSV with the columns
@@ -148,6 +150,92 @@ def status(project: Path) -> None:
         reasons[f"{m.reason}. {m.advice}"] = reasons.get(f"{m.reason}. {m.advice}", 0) + 1
     for reason, count in reasons.items():
         console.print(f"{count} clips: {reason}", style="yellow", highlight=False, soft_wrap=True)
+
+
+@cli.command()
+@DIR
+@click.argument("source", required=False)
+@click.option("--count", type=int, metavar="N", help="So many speak in it; 0 leaves it to the machine again.")
+@click.option("--merge", multiple=True, metavar="B=A", help="Speaker B is speaker A.")
+@click.option("--role", "roles", multiple=True, metavar="A=ROLE", help="subject, interviewer or bystander.")
+@click.option(
+    "--turn", "turns", multiple=True, metavar="START-END=A", help="Who speaks from when to when (1:02.5-1:04=B; - is nobody)."
+)
+def speakers(
+    project: Path, source: str | None, count: int | None, merge: Sequence[str], roles: Sequence[str], turns: Sequence[str]
+) -> None:
+    """Show who speaks when in each source, and correct it; the next `deemo run` goes by what you say.
+
+    The machine's answer is a draft: where two speak at once it tells one of them, and it may take two people for one.
+    """
+    from deemo_data import build
+    from deemo_data import speakers as voices
+    from deemo_data.stages.assign_roles import of_speakers
+
+    opened = _open(project)
+    if count is not None or merge or roles or turns:
+        if source is None:
+            raise ConfigError("which source is that about?", f"Type: deemo speakers {project} SOURCE, with its id")
+        build.say_of_speakers(opened, source, count=count, merge=merge, roles=roles, turns=turns)
+        click.echo(f"Noted in {voices.path_in(opened.root)}. Next: deemo run {project}")
+    for whole, heard in build.voices(opened):
+        if source in (None, whole.source):
+            click.echo(f"{whole.source}  {whole.path('source').name}")
+            said = whole.facts["speakers_said"]
+            shown = (
+                voices.show(heard, of_speakers(heard, said), whole.end_ms) if heard is not None else "not made yet: deemo run\n"
+            )
+            click.echo(shown)
+
+
+@cli.command()
+@DIR
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="On this machine; by default one that is free.")
+@click.option("--open/--no-open", "opens", default=False, help="Open it in the browser.")
+def review(project: Path, port: int, opens: bool) -> None:
+    """For the data owner: look at masked clips, cover what was missed, withhold what must not leave."""
+    from deemo_data.review import Door
+
+    with Door(_open(project), port) as door:
+        click.echo(f"{door.address}\nKeep this address to yourself: it shows the footage. Ctrl-C ends it.")
+        if opens:
+            click.launch(door.address)
+        door.serve_forever()
+
+
+@cli.command()
+@DIR
+@click.option(
+    "--recogniser",
+    "models",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="A face recogniser or detector of InsightFace's kind (.onnx); may be repeated. Mind its licence.",
+)
+@click.option(
+    "--profiles",
+    type=click.Choice(["both", "own"]),
+    default="both",
+    show_default=True,
+    help="both: also make the other profile's masks and voices, in private/, and attack these too.",
+)
+@click.option(
+    "--clips", "most", type=click.IntRange(0), default=10, show_default=True, help="At most so many of a subject; 0 for all."
+)
+@WORKERS
+def audit(project: Path, models: Sequence[Path], profiles: str, most: int, workers: int) -> None:
+    """Attack what was made, channel by channel; out/privacy.html says how far attackers came."""
+    from deemo_data import audit as attacks
+    from deemo_data import audit_page
+
+    opened = _open(project)
+    with progress() as watcher:
+        said, missing = attacks.audit(opened, models=models, both=profiles == "both", most=most, workers=workers, watcher=watcher)
+    for line in audit_page.summary(said):
+        click.echo(line)
+    click.echo(f"{opened.out / 'privacy.html'} says it all, with intervals and what it does not show")
+    end(missing)
 
 
 @cli.command()

@@ -150,7 +150,8 @@ def nfbl_features(vocabulary: Nfbl) -> Features:
         "fps_num": number, "fps_den": number, "num_frames": number, "duration_ms": Value("int64"), "width": number,
         "height": number, "annotation": ClassLabel(names=LEVELS), "events": List(event), "body": half, "body_confidence": half,
         "body_frames": number, "body_people": number, "body_points": number, "body_dims": number,
-        "body_unit": ClassLabel(names=UNITS),         "prosody_f0": half, "prosody_energy": half, "prosody_rate": half, "transcript": text,
+        "body_unit": ClassLabel(names=UNITS), "prosody_f0": half, "prosody_energy": half, "prosody_rate": half,
+        "transcript": text,
         "consent": {"statement": text, "asserted": Value("bool")}, "licence": text, "leaks": text,
         "provenance": List({"name": text, "sha256": text}), "vocabulary": text,
     })  # fmt: skip

@@ -24,6 +24,7 @@ WIDE_MM = (20.0, 17.0, 15.0)  # of the three bones of a finger as it is drawn, p
 BARE = 0.75  # times as wide where source pixels show: at full width a seam of the face behind shows along each finger
 STUB_MM, STUB_WIDE_MM = 50.0, 40.0  # the piece of forearm that is drawn behind the wrist
 MOST_GAP = 4  # frames
+LEAST_SEEN = 3  # frames; what is seen in fewer is something else, now and then in a face, that was taken for a hand
 REACH_MM = 150.0  # a hand that moved further within a frame is another hand
 FAST_MM = 20.0  # a frame; from here on points are not smoothed
 Line = tuple[Sequence[int], Sequence[int], float]  # from, to, width in pixels
@@ -111,7 +112,7 @@ def follow(look: dict[int, list[Hand]]) -> dict[int, list[Hand]]:
                 left.remove(n)
         tracks += [Track({frame: look[frame][n]}) for n in sorted(left)]
     found: dict[int, list[Hand]] = {}
-    for track in tracks:
+    for track in (t for t in tracks if len(t.hands) >= LEAST_SEEN):
         for frame, hand in smoothed(filled(track.hands)).items():
             found.setdefault(frame, []).append(hand)
     return found

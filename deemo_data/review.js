@@ -12,7 +12,9 @@ let clips = [];
 let chosen = null; // the id of the clip that was asked for last
 let clip = null; // as /api/clip gives it
 let frame = 0; // the one on the screen
-let wanted = null; // the one that is being sought
+let goal = null; // the one that the player was sent to; null while it plays
+let sent = 0; // the one that is being sought
+let busy = false; // it is on its way, or not loaded yet
 let draft = null; // {box, start, end, replaces}
 let version = 0; // of the videos: another one after each run
 
@@ -124,7 +126,7 @@ function listed() {
 function listClips() {
   $("clips").replaceChildren(...listed().map((c) => {
     const inside = [c.boxes ? many(c.boxes, "box", "boxes") : "", c.waiting && c.state !== "waiting" ? "run again" : ""].filter(Boolean);
-    const button = make("button", { type: "button", dataset: { clip: c.id }, onclick: () => attempt(() => open(c.id)) },
+    const button = make("button", { type: "button", dataset: { clip: c.id }, onclick: () => choose(c.id) },
       make("span", { className: "of", textContent: c.name }),
       make("span", { className: "row" }, `${clock(c.start_ms)}–${clock(c.end_ms)}${inside.map((t) => ` · ${t}`).join("")}`,
         make("span", { className: `badge ${c.state}`, textContent: STATES[c.state] })));
@@ -150,7 +152,16 @@ function neighbour(by) {
   const ids = listed().map((c) => c.id);
   const at = clip ? ids.indexOf(clip.id) : -1;
   const next = at < 0 ? (by > 0 ? 0 : ids.length - 1) : clamp(at + by, 0, ids.length - 1);
-  if (ids[next]) attempt(() => open(ids[next]));
+  if (ids[next]) choose(ids[next]);
+}
+
+/** Open a clip, and let the keys be for it and no longer for the list. */
+function choose(id) {
+  document.activeElement?.blur();
+  attempt(async () => {
+    await open(id);
+    if (!draft) $("screen").focus({ preventScroll: true });
+  });
 }
 
 // ── one clip ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -165,7 +176,7 @@ async function open(id) {
   if (!same) {
     tell("");
     setDraft(null);
-    frame = wanted = 0;
+    frame = goal = 0;
   }
   $("nothing").hidden = true;
   $("work").hidden = false;
@@ -179,7 +190,9 @@ async function open(id) {
   $("picture").style.setProperty("--ratio", `${clip.width} / ${clip.height}`);
   for (const slider of ["scrub", "from", "to"]) $(slider).max = clip.frames - 1;
   const address = clip.video ? `video/${id}?v=${version}` : "";
-  if (video.getAttribute("src") !== address) {
+  if ((video.getAttribute("src") ?? "") !== address) {
+    goal = aim();
+    busy = Boolean(address);
     if (address) video.src = address;
     else video.removeAttribute("src");
     video.load();
@@ -222,17 +235,23 @@ function listRuns() {
 
 // ── frames: the middle of a frame is sought, and what the player says it shows is believed ───────────────────
 
+const aim = () => goal ?? frame;
+
 function seek(k) {
-  if (!clip || !clip.video) return;
+  if (!clip?.video) return;
   video.pause();
-  const target = clamp(Math.round(k), 0, clip.frames - 1);
-  if (wanted === null) video.currentTime = (target + 0.5) / rate();
-  wanted = target;
-  if (video.readyState === 0) arrived(target); // it goes there once it is loaded
+  goal = clamp(Math.round(k), 0, clip.frames - 1);
+  if (!busy) send();
+}
+
+function send() {
+  busy = true;
+  sent = goal;
+  video.currentTime = (sent + 0.5) / rate();
 }
 
 function step(by) {
-  seek((wanted ?? frame) + by);
+  seek(aim() + by);
 }
 
 function arrived(k) {
@@ -246,21 +265,18 @@ function presented(_, about) {
 }
 
 video.addEventListener("seeked", () => {
-  const here = Math.floor(video.currentTime * rate());
-  if (wanted !== null && wanted !== here) {
-    video.currentTime = (wanted + 0.5) / rate(); // somebody stepped on meanwhile
-    return;
-  }
-  wanted = null;
-  arrived(here);
-});
+  busy = false;
+  if (goal === null) return;
+  if (goal !== sent) send(); // somebody stepped on meanwhile
+  else if (frame === sent || !video.requestVideoFrameCallback) arrived(sent);
+  else setTimeout(() => !busy && goal !== null && arrived(goal), 500);
+}); // else `presented` says it, once it is so: the picture may come a moment later than this event
 video.addEventListener("loadedmetadata", () => {
-  const target = wanted ?? frame;
-  wanted = null;
-  seek(target);
+  busy = false;
+  if (video.paused) seek(aim());
 });
 video.addEventListener("pause", () => {
-  if (wanted === null && !video.ended) seek(frame);
+  if (goal === null && !video.ended) seek(frame);
   draw();
 });
 video.addEventListener("play", draw);
@@ -276,7 +292,7 @@ function play() {
   if (!video.paused) video.pause();
   else {
     if (frame === clip.frames - 1) video.currentTime = 0;
-    wanted = null;
+    goal = null;
     attempt(() => video.play());
   }
 }
@@ -284,7 +300,7 @@ function play() {
 function jump(by) {
   if (!clip) return;
   const starts = leakRuns().map(([a]) => a);
-  const next = by > 0 ? starts.find((a) => a > frame) : starts.findLast((a) => a < frame);
+  const next = by > 0 ? starts.find((a) => a > aim()) : starts.findLast((a) => a < aim());
   if (next !== undefined) seek(next);
   else tell(starts.length ? `No ${by > 0 ? "later" : "earlier"} frame with a face.` : "The leak check saw no face in this clip.");
 }
@@ -327,7 +343,7 @@ function draw() {
 function drawOriginal() {
   const asked = $("show-original").checked;
   const image = $("original");
-  const address = asked && video.paused && clip.video && wanted === null ? `original/${clip.id}/${frame}` : "";
+  const address = asked && video.paused && clip.video && !busy && aim() === frame ? `original/${clip.id}/${frame}` : "";
   if ((image.getAttribute("src") ?? "") === address) return;
   image.hidden = $("raw").hidden = true;
   if (address) image.src = address;
@@ -350,14 +366,14 @@ function setDraft(next) {
 function begin(box, focus = false) {
   if (!clip?.video) return;
   video.pause();
-  const half = Math.round(rate() / 2);
-  setDraft({ box, start: Math.max(0, frame - half), end: Math.min(clip.frames, frame + half + 1), replaces: null });
+  const [here, half] = [aim(), Math.round(rate() / 2)];
+  setDraft({ box, start: Math.max(0, here - half), end: Math.min(clip.frames, here + half + 1), replaces: null });
   draw();
   if (focus) $("draft").focus();
 }
 
 function change(b) {
-  seek(clamp(frame, b.start_frame, b.end_frame - 1));
+  seek(clamp(aim(), b.start_frame, b.end_frame - 1));
   setDraft({ box: [...b.box], start: b.start_frame, end: b.end_frame, replaces: b.id });
   draw();
   $("draft").focus();
@@ -384,8 +400,8 @@ function setSpan(start, end) {
   draft.end = clamp(end, 1, clip.frames);
   draw();
 }
-const fromHere = (k = frame) => setSpan(k, Math.max(draft?.end ?? 0, k + 1));
-const toHere = (k = frame) => setSpan(Math.min(draft?.start ?? 0, k), k + 1);
+const fromHere = (k = aim()) => setSpan(k, Math.max(draft?.end ?? 0, k + 1));
+const toHere = (k = aim()) => setSpan(Math.min(draft?.start ?? 0, k), k + 1);
 
 async function saveBox() {
   if (!draft) return;

@@ -17,6 +17,8 @@ from deemo_data.errors import ConfigError, ProjectError
 from deemo_data.ingest import Person, write_subjects
 from deemo_data.pipeline import ORDER
 
+MASK = [s.__name__ for s in ORDER].index("MaskVideo")
+
 
 def read(tmp_path: Path, text: str) -> config.Config:
     (tmp_path / "deemo.toml").write_text(text)
@@ -44,7 +46,7 @@ def test_hardened_says_what_the_defaults_are(tmp_path: Path) -> None:
         assert stage == default, "a default is written in two places, and they differ"
     said = tomllib.loads(config.profile_text("hardened"))
     assert set(said["project"]) == {f.name for f in fields(config.About)}
-    assert set(said["mask_video"]) == {f.name for f in fields(made.attempts[0][3])}
+    assert set(said["mask_video"]) == {f.name for f in fields(made.attempts[0][MASK])}
 
 
 def test_the_paper_is_weaker(tmp_path: Path) -> None:
@@ -57,7 +59,7 @@ def test_an_attempt_changes_what_it_says_and_nothing_else(tmp_path: Path) -> Non
     made = read(
         tmp_path, "[mask_video]\ncrf = 30\n[[attempt]]\nmask_video = { grow = 2 }\n[[attempt]]\nfind_faces = { every = 1 }\n"
     )
-    masks = [stages[3] for stages in made.attempts]
+    masks = [stages[MASK] for stages in made.attempts]
     assert [(m.crf, m.grow) for m in masks] == [(30, 1.35), (30, 2.0), (30, 1.35)]  # type: ignore[attr-defined]
     assert [stages[1].every for stages in made.attempts] == [5, 5, 1]  # type: ignore[attr-defined]
 
@@ -66,8 +68,12 @@ def test_an_attempt_changes_what_it_says_and_nothing_else(tmp_path: Path) -> Non
     ("text", "says", "advice"),
     [
         ("[mask_vidoe]\n", r"deemo.toml: \[mask_vidoe\] is not known", "mask_video"),
-        ("[mask_video]\ncfr = 3\n", r"\[mask_video\] has no key 'cfr'", "Known keys: mode, shape, grow, crf, preset"),
-        ("[publish_body]\nx = 3\n", "has no key 'x'", "nothing to choose"),
+        (
+            "[mask_video]\ncfr = 3\n",
+            r"\[mask_video\] has no key 'cfr'",
+            "Known keys: mode, shape, grow, hands, agree_mm, fast_mm, crf, preset",
+        ),
+        ("[assemble]\nx = 3\n", "has no key 'x'", "nothing to choose"),
         ("[mask_video]\nmode = 'pixels'\n", r"\[mask_video\] mode = 'pixels'.*'fill', 'mosaic' or 'blur'", "Mend"),
         ("[mask_video]\ncrf = 99\n", r"\[mask_video\] crf = 99", "Mend"),
         ("[find_faces]\nthreshold = 'high'\n", r"\[find_faces\] threshold = 'high'", "Mend"),

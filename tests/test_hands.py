@@ -56,18 +56,24 @@ def test_looks_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("gap", "whole"), [(4, True), (5, False)])
 def test_a_gap_of_four_frames_is_filled_and_no_longer_one(gap: int, whole: bool) -> None:
-    found = hands.follow({0: [hand(x=100)], gap + 1: [hand(x=100 + 4 * (gap + 1))]})
-    assert (sorted(found) == list(range(gap + 2))) is whole
+    after = [3 + gap + n for n in range(3)]
+    found = hands.follow({f: [hand(x=100 + 4 * f)] for f in (0, 1, 2, *after)})
+    assert sorted(found) == (list(range(after[-1] + 1)) if whole else [0, 1, 2, *after])
     if whole:
-        assert [h[0].filled for h in found.values()] == [False] + [True] * gap + [False]
-        assert found[2][0].points[0, 0] == pytest.approx(108, abs=0.1)
+        assert [f for f, (h,) in found.items() if h.filled] == list(range(3, 3 + gap))
+        assert found[4][0].points[0, 0] == pytest.approx(116, abs=0.1)
 
 
 def test_two_hands_keep_apart_and_a_leap_is_another_hand() -> None:
     found = hands.follow({f: [hand(x=60 + f), hand(x=250 - f)][:: 1 if f % 2 else -1] for f in range(6)})
     assert all(h.motion < 2 for both in found.values() for h in both)
-    leapt = hands.follow({0: [hand(x=20)], 1: [hand(x=300)]})
-    assert [h.motion for both in leapt.values() for h in both] == [float("inf")] * 2
+    leapt = hands.follow({f: [hand(x=20 if f < 3 else 300)] for f in range(6)})
+    assert max(h.motion for both in leapt.values() for h in both) == 0
+
+
+def test_what_is_seen_for_a_moment_is_no_hand() -> None:
+    assert hands.follow({5: [hand()], 6: [hand()]}) == {}
+    assert sorted(hands.follow({5: [hand()], 6: [hand()], 8: [hand()]})) == [5, 6, 7, 8]
 
 
 def test_slow_points_are_smoothed_and_fast_ones_are_not() -> None:

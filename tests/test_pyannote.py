@@ -191,7 +191,8 @@ save(like, out / "embedding")
 
 rng = np.random.default_rng(0)
 (out / "plda").mkdir()
-np.savez(out / "plda" / "xvec_transform.npz", mean1=np.zeros(32), mean2=np.zeros(16), lda=np.linalg.qr(rng.normal(size=(32, 16)))[0])
+lda = np.linalg.qr(rng.normal(size=(32, 16)))[0]
+np.savez(out / "plda" / "xvec_transform.npz", mean1=np.zeros(32), mean2=np.zeros(16), lda=lda)
 np.savez(out / "plda" / "plda.npz", mu=np.zeros(16), tr=np.eye(16), psi=np.linspace(4, 1, 16))
 (out / "config.yaml").write_text("""
 dependencies: {pyannote.audio: 4.0.0}

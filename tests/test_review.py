@@ -467,8 +467,9 @@ def until(page: Any, condition: str) -> None:
 
 
 def at(page: Any, frame: int) -> None:
-    """Wait until the page says that it shows this frame, and it holds still."""
+    """Wait until the page says that it shows this frame, and has been painted since."""
     until(page, f"document.querySelector('#frame').dataset.frame === '{frame}' && !document.querySelector('#video').seeking")
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def go(page: Any, frame: int) -> None:

@@ -15,7 +15,8 @@ PACKAGE = REPO / "deemo_data"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 RUNTIMES = {
-    "onnxruntime", "mediapipe", "insightface", "onnx", "torch", "faster_whisper", "ctranslate2", "spacy", "presidio_analyzer", "dlib",
+    "onnxruntime", "mediapipe", "insightface", "onnx", "torch", "faster_whisper", "ctranslate2", "spacy", "presidio_analyzer",
+    "dlib",
 }  # fmt: skip
 HEAVY = RUNTIMES | {
     "av", "cv2", "datasets", "ffmpeg", "httpx", "huggingface_hub", "imageio_ffmpeg", "label_studio_sdk", "numpy", "pandas",

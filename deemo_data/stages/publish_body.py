@@ -40,7 +40,8 @@ class PublishBody:
     none        picture: x and y are shares of its width and height, z is in the unit of x
     place       shoulders: the clip's shoulder width is 1, its middle between the shoulders (0, 0, 0): where somebody
                 stands, and how large; x, y and z in the same unit, y down; outside 0 to 1, within about 10
-    limbs       as place, and each bone keeps its direction but has the length that it has in everybody
+    limbs       as place, turned so that the shoulders are level and face the camera on the whole, and each bone keeps
+                its direction but has the length that it has in everybody: how somebody holds the shoulders, and is built
 
     Figures are a clip's, not a frame's: movement stays. Smoothing is by 1-2-1 means, which move nothing in time; next to
     a gap a point stays as it is.
@@ -49,7 +50,7 @@ class PublishBody:
     normalise: Literal["none", "place", "limbs"] = "limbs"
     smooth: Annotated[int, Field(ge=0, le=10)] = 1  # how many times; each takes away half of what shakes at fps / 4
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("body", "roles", "grid")
     makes: ClassVar[dict[str, str]] = {"public_body": "body.parquet"}
     tells: ClassVar[tuple[str, ...]] = ("body_unit",)
@@ -65,7 +66,7 @@ class PublishBody:
         if self.normalise != "none":
             body = placed(body, clip.grid.width, clip.grid.height)
         if self.normalise == "limbs":
-            body = Body(alike(body), body.confidence)
+            body = Body(alike(Body(turned(body), body.confidence)), body.confidence)
         tracks.write_body(body, out / self.makes["public_body"])
         return {"body_unit": "picture" if self.normalise == "none" else "shoulders"}
 
@@ -103,6 +104,27 @@ def placed(body: Body, width: int, height: int) -> Body:
     wide = max(float(np.quantile(np.hypot(*(left - right)[:, :2].T), 0.75)), 1.0)
     middle = np.median((left + right) / 2, axis=0)
     return Body(np.asarray((pixels - middle) / wide, np.float32), body.confidence)
+
+
+def turned(body: Body) -> NDArray[np.float32]:
+    """The points of a placed track as the clip's median shoulder line lies level and frontal, one shoulder width apart."""
+    import numpy as np
+
+    points = body.points
+    sure = (body.confidence[:, 0, SHOULDERS] >= SURE).all(axis=1) & np.isfinite(points[:, 0, SHOULDERS]).all(axis=(1, 2))
+    if not sure.any():
+        return points
+    for first, second in ((0, 1), (0, 2)):  # in the picture, then about the upright axis
+        line = np.median(points[sure, 0, SHOULDERS[0]] - points[sure, 0, SHOULDERS[1]], axis=0)
+        angle = -np.arctan2(line[second], line[first])
+        turn = np.eye(3)
+        turn[[first, first, second, second], [first, second, first, second]] = (
+            np.cos(angle), np.sin(angle), -np.sin(angle), np.cos(angle),
+        )  # fmt: skip
+        points = points @ turn
+    apart = points[sure, 0, SHOULDERS[0]] - points[sure, 0, SHOULDERS[1]]
+    wide = np.quantile(np.hypot(apart[:, 0], apart[:, 1]), 0.75)
+    return np.asarray(points / max(wide, 1e-3), np.float32)
 
 
 def alike(body: Body) -> NDArray[np.float32]:
