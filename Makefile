@@ -11,7 +11,7 @@ GL      := libegl1 libgles2
 GL_HERE := [ "$$(PATH=$$PATH:/sbin ldconfig -p | grep -cE 'libEGL.so.1 |libGLESv2.so.2 ')" -ge 2 ]
 GL_GET  := apt-get install -y -qq $(GL) >/dev/null 2>&1
 
-.PHONY: help setup build-dataset test slow lint check fix bench docs clean
+.PHONY: help setup build-dataset audit test slow lint check fix bench docs clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -37,6 +37,11 @@ ifdef SOURCES
 else
 	$(DEEMO) demo "$(PROJECT)" $(if $(PROFILE),--profile "$(PROFILE)")
 endif
+
+audit: setup     ## PROJECT=dir: attack what was made; out/privacy.html
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[audit]'
+	$(DEEMO) models pull --group audit
+	$(DEEMO) audit "$(PROJECT)"
 
 test: setup      ## all tests that need no optional weights
 	$(BIN)/python -m pytest

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 RATE = 16_000
 STEP = 160  # samples: a row every 10 ms
 LOWEST, HIGHEST = 60.0, 500.0  # Hz
+FRAME, CANDIDATES = 640, 6  # samples that F0 is heard in (40 ms), and how many peaks of a frame are kept
+VOICED, QUIET = 0.45, 0.03  # strength that no pitch has, more so in frames quieter than this share of the loudest
+OCTAVE, JUMP, SWITCH = 0.01, 0.35, 0.14  # what an octave down costs, what one of a jump does, and beginning or ending a voice
 FLOOR_DB = -80.0
 DEEP = 40.0  # dB below the loudest from which on nothing counts as speech
 RATE_MS = 1000  # the speech rate is the mean over so long
@@ -60,19 +63,61 @@ def rows_of(wave: NDArray[np.floating]) -> int:
 
 
 def pitch(wave: NDArray[np.floating], step: int = STEP) -> NDArray[np.float64]:
-    """F0 in Hz every `step` samples, 0 where there is none: WORLD's DIO, refined by StoneMask (Morise et al. 2009, pyworld)."""
+    """F0 in Hz every `step` samples, 0 where there is none.
+
+    After Boersma (1993): the peaks of each frame's autocorrelation, divided by the window's own, are candidates, "no
+    pitch" is one more, and the path through them that is strong and jumps little is taken.
+    """
     import numpy as np
-    import pyworld
 
     count = -(-len(wave) // step)
-    if len(wave) < 4 * STEP or not np.any(wave):  # too short for a period of the deepest voice
+    if not np.any(wave):
         return np.zeros(count)
-    samples = np.ascontiguousarray(wave, np.float64)
-    samples = samples / np.abs(samples).max()
-    span = 1000 * step / RATE
-    rough, times = pyworld.dio(samples, RATE, f0_floor=LOWEST, f0_ceil=HIGHEST, frame_period=span)
-    found: NDArray[np.float64] = np.pad(pyworld.stonemask(samples, rough, times, RATE), (0, count))[:count]
-    return np.where((found >= LOWEST) & (found <= HIGHEST), found, 0)
+    padded = np.pad(np.asarray(wave, np.float64), (FRAME // 2, FRAME // 2 + step))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME)[::step][:count]
+    blocks = [_candidates(frames[first : first + 2048]) for first in range(0, count, 2048)]
+    hertz, strength, peak = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    voiced = hertz > 0
+    strength = np.where(voiced, strength - OCTAVE * np.log2(HIGHEST / np.maximum(hertz, LOWEST)), -1)
+    strength[:, 0] = VOICED + np.maximum(0, 2 - peak / peak.max() / QUIET * (1 + VOICED))
+    tones = np.log2(np.where(voiced, hertz, 1))
+    both = voiced[1:, None, :] & voiced[:-1, :, None]
+    jumps = JUMP * np.abs(tones[1:, None, :] - tones[:-1, :, None])
+    cost = np.where(both, jumps, SWITCH * (voiced[1:, None, :] != voiced[:-1, :, None])) * (STEP / step)
+    came, best = np.zeros((count, CANDIDATES + 1), np.int64), strength[0]
+    for k in range(1, count):
+        through = best[:, None] - cost[k - 1]
+        came[k] = through.argmax(axis=0)
+        best = through.max(axis=0) + strength[k]
+    path = np.zeros(count, np.int64)
+    path[-1] = best.argmax()
+    for k in range(count - 1, 0, -1):
+        path[k - 1] = came[k, path[k]]
+    found: NDArray[np.float64] = hertz[np.arange(count), path]
+    return found
+
+
+def _candidates(frames: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Of frames (n, 640): F0 in Hz (n, 7), the first and those that are none 0; their strengths (n, 7); the peaks (n,)."""
+    import numpy as np
+
+    window, size = np.hanning(FRAME), 2 * FRAME
+    lags = np.arange(int(RATE / HIGHEST) - 1, int(RATE / LOWEST) + 2)
+    own = np.fft.irfft(np.abs(np.fft.rfft(window, size)) ** 2)
+    centred = frames - frames.mean(axis=1, keepdims=True)
+    alike = np.fft.irfft(np.abs(np.fft.rfft(centred * window, size)) ** 2)
+    alike = alike[:, lags] / np.maximum(alike[:, :1], 1e-12) * (own[0] / own[lags])
+    before, here, after = alike[:, :-2], alike[:, 1:-1], alike[:, 2:]
+    tops = np.where((here > before) & (here >= after) & (here > VOICED / 2), here, -1)
+    which = np.argsort(-tops, axis=1, kind="stable")[:, :CANDIDATES]
+    row = np.arange(len(frames))[:, None]
+    one, two, three = before[row, which], here[row, which], after[row, which]
+    bend = one - 2 * two + three
+    shift = np.clip((one - three) / np.where(bend < -1e-9, 2 * bend, np.inf), -0.5, 0.5)
+    hertz = np.where(tops[row, which] > 0, np.clip(RATE / (lags[1:-1][which] + shift), LOWEST, HIGHEST), 0)
+    strength = np.minimum(two - (one - three) * shift / 4, 1)
+    none = np.zeros((len(frames), 1))
+    return np.hstack([none, hertz]), np.hstack([none, strength]), np.abs(centred).max(axis=1)
 
 
 def energy(wave: NDArray[np.floating]) -> NDArray[np.float64]:

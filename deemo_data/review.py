@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 import socketserver
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from pathlib import Path
@@ -55,6 +56,11 @@ class Door(ThreadingHTTPServer):
     def server_bind(self) -> None:
         socketserver.TCPServer.server_bind(self)  # http.server's own would ask the network for this machine's name
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Until somebody presses Ctrl-C, or calls `shutdown`."""
+        with suppress(KeyboardInterrupt):
+            super().serve_forever(poll_interval)
 
     @property
     def address(self) -> str:

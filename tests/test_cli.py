@@ -675,3 +675,41 @@ def test_status_tells_what_is_to_do(cut: Path, deemo: Deemo) -> None:
     assert "check_leaks" in said.out
     assert f"deemo run {cut}" in said.out
     assert contents(cut) == before
+
+
+# ── who speaks ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_speakers_are_shown_and_corrected(cut: Path, deemo: Deemo, weights: Path) -> None:
+    source = json.loads((cut / "sources.jsonl").read_text().splitlines()[0])["id"]
+    before = deemo("speakers", cut)
+    assert (before.status, before.lines) == (0, [])
+    assert "not made yet: deemo run" in before.out
+    assert source in before.out
+    noted = deemo("speakers", cut, source, "--count", 1, "--turn", "0-0.5=A", "--role", "A=interviewer")
+    assert noted.status == 0
+    assert "Next: deemo run" in noted.out
+    said = json.loads((cut / "corrections" / "speakers.json").read_text())
+    assert said == {source: {"count": 1, "roles": {"A": "interviewer"}, "turns": [[0, 500, "A"]]}}
+    assert deemo("run", cut, "--until", "diarise", "--workers", 0).status == 0
+    after = deemo("speakers", cut, source).out.splitlines()
+    assert [line for line in after if line.startswith("A ")][0].split()[-1] == "interviewer"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--count", "2"], ["which source", "deemo speakers"]),
+        (["nobody", "--count", "2"], ["no source 'nobody'", "Sources: "]),
+        (["{source}", "--role", "A=boss"], ["boss is no role", "Roles: subject, interviewer"]),
+        (["{source}", "--merge", "A"], ["--merge", "B=A"]),
+        (["{source}", "--turn", "5-3=A"], ["5-3=A"]),
+    ],
+    ids=lambda v: v[0] if isinstance(v, list) else "",
+)
+def test_what_cannot_be_said_of_speakers(cut: Path, deemo: Deemo, arguments: list[str], words: Sequence[str]) -> None:
+    source = json.loads((cut / "sources.jsonl").read_text().splitlines()[0])["id"]
+    said = deemo("speakers", cut, *(a.format(source=source) for a in arguments))
+    assert said.status == 2
+    said.line_with(*words)
+    assert not (cut / "corrections" / "speakers.json").exists()

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deemo_data import build, corrections, media, release, review, review_desk
-from deemo_data.cli import cli
 from deemo_data.clip import Clip, File, Grid, write_clips
 from deemo_data.config import Project
 from deemo_data.errors import ConfigError
@@ -319,7 +318,6 @@ def test_the_pages_are_in_the_package() -> None:
     assert [file for file, _ in review.PAGES.values() if not any(fnmatch(file, pattern) for pattern in taken)] == []
 
 
-@pytest.mark.skipif("review" not in cli.commands, reason="no command for it yet")
 def test_from_the_command_line(opened: Open) -> None:
     """It prints the address, the address works, and Ctrl-C ends it without complaint."""
     import signal

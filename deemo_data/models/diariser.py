@@ -32,7 +32,7 @@ LENGTHS = (120, 160, 200)  # mel frames; the longest are clustered
 STEADY = 0.7  # the share of windows that are clustered: those whose first half sounds most like their second
 FINE = 0.25  # cosine distance, average linkage: how unlike windows of one small cluster may be
 APART = 0.36  # how unlike two clusters are that are two speakers: see `unlike`
-LEAST = 3.0  # seconds: who says less is nobody of their own
+LEAST, SHARE = 3.0, 0.05  # seconds, and of all speech: who says less than either is nobody of their own
 MOST = 1500  # windows that are clustered: evenly spaced ones of a long recording
 RIDGE = 0.1  # of the mean variance
 SWITCH = 0.1  # what a change of speaker costs, in steps of one step's score
@@ -70,8 +70,9 @@ def embedded(
     steady = _steady(windows[0], starts, half)[usable]
     chosen = usable[steady >= np.quantile(steady, 1 - STEADY)]
     chosen = chosen[np.unique(np.linspace(0, len(chosen) - 1, min(len(chosen), MOST)).astype(int))]
-    seconds = steps.sum() * STEP / 100 / len(chosen)  # of speech that each window stands for
-    centres = cluster(windows[-1][chosen], LEAST / seconds, speakers, most)
+    speech = float(steps.sum()) * STEP / 100
+    least = max(LEAST, SHARE * speech) * len(chosen) / speech  # windows: each stands for a part of the speech
+    centres = cluster(windows[-1][chosen], least, speakers, most)
     return told(spans, resegment(windows, starts, steps, centres), uri)
 
 
