@@ -23,7 +23,8 @@ RATE = 16_000
 TICK = 80  # samples between values of F0: 5 ms
 HOP, WINDOW, SIZE = 100, 400, 512  # of the short-time spectra: 25 ms every 6.25 ms
 BANDS, CEPSTRA = 40, 20
-LEVEL = 0.06  # RMS of what was said, of full scale; the same for all
+LEVEL, FINAL_LEVEL = 0.06, 0.045  # RMS of what was said, of full scale, while at work and at the end; the same for all
+FADE = 160  # samples, 10 ms: how the wave begins and ends
 FAINT, NOTHING = 1e-10, -22.0  # a power that is added to all, and the logarithm below which there is nothing else
 KNEE = 0.9  # of full scale; only what lies above it is bent
 
@@ -35,8 +36,8 @@ MEANS = (11.6, 1.6, 4.4, 0.9, 0.7, -0.8, 0.0, -0.5, 0.2, -0.2, 0.1, -0.5, 0.7, -
 SPREADS = (8.2, 4.2, 4.0, 3.1, 2.4, 2.1, 1.9, 1.7, 1.6, 1.4, 1.3, 1.3, 1.2, 1.1, 1.1, 1.0, 0.9, 0.9, 0.8)
 SPEEDS = (0.81, 0.8, 0.86, 0.79, 0.87, 0.95, 0.95, 1.0, 1.0, 1.0, 1.0, 1.1, 1.05, 1.1, 1.1, 1.1, 1.1, 1.15, 1.15, 1.15)
 # How far the draws go
-PITCH_DRAW, PITCH_SPREAD_DRAW, TRACT_DRAW = 0.3, 0.15, 0.18  # natural logarithms; the first and the last even, else normal
-MEAN_DRAW = (2.0, 0.5, 0.6, 0.6, 0.7, 0.6, 0.5, 0.4, 0.4, 0.3, 0.3, 0.3, 0.3, 0.2, 0.2, 0.2, 0.1, 0.1, 0.1)
+PITCH_DRAW, PITCH_SPREAD_DRAW, TRACT_DRAW = 0.2, 0.15, 0.1  # natural logarithms; the first and the last even, else normal
+MEAN_DRAW = (5.0, 1.25, 1.5, 1.5, 1.75, 1.5, 1.25, 1.0, 1.0, 0.75, 0.75, 0.75, 0.75, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25)
 SPREAD_DRAW, SPEED_DRAW = 0.15, 0.08
 PAUSE_DB, PAUSE_DRAW = -46.0, 4.0  # of the made noise, against what was said
 LEAST = 40  # short-time spectra of speech, 0.25 s, that a spread is trusted from
@@ -365,10 +366,12 @@ def paused(made: NDArray[np.float64], wave: NDArray[np.float64], said: NDArray[n
 
 
 def levelled(wave: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What is not pause at the common level; peaks above 0.9 are bent so that none passes 1."""
+    """What is not pause at the common level, faded at both ends; peaks above 0.9 are bent so that none passes 1."""
     import numpy as np
 
-    loud = wave * (LEVEL / max(_rms(wave[np.abs(wave) > LEVEL / 100]), 1e-9))
+    place = np.arange(len(wave))
+    wave = wave * np.minimum(np.minimum(place, place[::-1]) / FADE, 1)
+    loud = wave * (FINAL_LEVEL / max(_rms(wave[np.abs(wave) > LEVEL / 100]), 1e-9))
     over = np.maximum(np.abs(loud) - KNEE, 0)
     return np.copysign(np.minimum(np.abs(loud), KNEE) + (1 - KNEE) * np.tanh(over / (1 - KNEE)), loud)
 

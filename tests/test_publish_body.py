@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from deemo_data import tracks
 from deemo_data.clip import Clip, File, Grid
+from deemo_data.stages import find_faces
 from deemo_data.stages import publish_body as pb
 from deemo_data.stages.publish_body import PublishBody, alike, placed, smoothed
 from deemo_data.tracks import Body
@@ -34,12 +35,18 @@ def person(frames: int = 30, seed: int = 0, scale: float = 1.0, at: tuple[float,
     return Body(points, np.ones(points.shape[:3], np.float32))
 
 
-def published(body: Body, tmp_path: Path, whose: str = "subject", **how: Any) -> tuple[Body, dict[str, Any]]:
+def published(
+    body: Body, tmp_path: Path, whose: str = "subject", faces: list[find_faces.Row] | None = None, **how: Any
+) -> tuple[Body, dict[str, Any]]:
+    """What is published of a body; faces of track 0 are the subject's, others not."""
     tracks.write_body(body, tmp_path / "all.parquet")
-    (tmp_path / "roles.json").write_text(json.dumps({"speakers": {}, "faces": {}, "body": whose}))
+    tracks.write_faces(find_faces.table(faces or []), tmp_path / "faces.parquet")
+    roles = {str(row[1]): "subject" if row[1] == 0 else "bystander" for row in faces or []}
+    (tmp_path / "roles.json").write_text(json.dumps({"speakers": {}, "faces": roles, "body": whose}))
     frames = len(body.points)
     fact = Grid(Fraction(25), False, Fraction(0), frames, WIDE, HIGH).to_fact()
-    files = {"body": File.of(tmp_path / "all.parquet"), "roles": File.of(tmp_path / "roles.json")}
+    names = {"body": "all.parquet", "roles": "roles.json", "faces": "faces.parquet"}
+    files = {n: File.of(tmp_path / f) for n, f in names.items()}
     facts = PublishBody(**how)(Clip("a", "a", 0, frames * 40, files, {"grid": fact}), tmp_path)
     return tracks.read_body(tmp_path / "body.parquet"), facts
 
@@ -54,6 +61,32 @@ def test_there_are_no_face_points(tmp_path: Path, mode: str) -> None:
     assert body.points.shape == (30, 1, 64, 3)
     assert np.isfinite(body.points).all()
     assert facts == {"body_unit": "picture" if mode == "none" else "shoulders"}
+
+
+def test_frames_in_which_the_pose_is_on_somebody_else_are_empty(tmp_path: Path) -> None:
+    body = person()
+    head = np.nanmean(body.points[:, 0, :11, :2] * [WIDE, HIGH], axis=1)
+
+    def box(frame: int, track: int, x: float, y: float) -> find_faces.Row:
+        return (frame, track, x - 80, y - 80, x + 80, y + 80, 0.9, "detected")
+
+    faces = [box(f, 0 if f < 20 else 1, *head[f]) for f in range(30)]
+    seen, _ = published(body, tmp_path, faces=faces, normalise="none", smooth=0)
+    assert np.isfinite(seen.points[:20]).all()
+    assert np.isnan(seen.points[20:]).all()
+    assert (seen.confidence[20:] == 0).all()
+
+
+def test_turned_so_that_how_the_shoulders_are_held_does_not_show(tmp_path: Path) -> None:
+    angle = np.radians(20)
+    turn = np.array([[np.cos(angle), np.sin(angle), 0], [-np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    body = person()
+    size = np.array([WIDE, HIGH, WIDE])
+    tilted = Body((body.points * size @ turn / size).astype(np.float32), body.confidence)
+    one, other = (published(b, tmp_path, normalise="limbs")[0].points for b in (body, tilted))
+    assert np.allclose(one, other, atol=0.02)
+    line = np.median(one[:, 0, 0] - one[:, 0, 1], axis=0)
+    assert np.allclose(line, [1, 0, 0], atol=0.01)
 
 
 def test_as_it_is(tmp_path: Path) -> None:

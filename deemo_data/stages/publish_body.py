@@ -34,7 +34,7 @@ FINGERS = ((0.09, 0.10, 0.075, 0.06), (0.21, 0.10, 0.06, 0.05), (0.21, 0.105, 0.
 
 @dataclass(frozen=True)
 class PublishBody:
-    """Makes `public_body`: 22 body and 2 x 21 hand points a frame; no point at all when the body is not the subject's.
+    """Makes `public_body`: 22 body and 2 x 21 hand points a frame; no point where the body is not the subject's.
 
     normalise   unit (fact `body_unit`)   what is gone
     none        picture: x and y are shares of its width and height, z is in the unit of x
@@ -51,17 +51,28 @@ class PublishBody:
     smooth: Annotated[int, Field(ge=0, le=10)] = 1  # how many times; each takes away half of what shakes at fps / 4
 
     version: ClassVar[int] = 3
-    needs: ClassVar[tuple[str, ...]] = ("body", "roles", "grid")
+    needs: ClassVar[tuple[str, ...]] = ("body", "roles", "faces", "grid")
     makes: ClassVar[dict[str, str]] = {"public_body": "body.parquet"}
     tells: ClassVar[tuple[str, ...]] = ("body_unit",)
 
     def __call__(self, clip: Clip, out: Path) -> Facts:
-        from deemo_data import tracks
+        import numpy as np
 
-        body = tracks.read_body(clip.path("body")).without_face()
+        from deemo_data import tracks
+        from deemo_data.stages.assign_roles import strangers
+
+        whole = tracks.read_body(clip.path("body"))
+        roles = json.loads(clip.path("roles").read_text())
+        faces = {int(track): role for track, role in roles["faces"].items()}
+        other = strangers(whole, tracks.read_faces(clip.path("faces")), faces, clip.grid.width, clip.grid.height)
+        body = whole.without_face()
         body = Body(body.points[:, :1], body.confidence[:, :1])
-        if json.loads(clip.path("roles").read_text())["body"] != "subject":
+        if roles["body"] != "subject":
             body = nothing(body)
+        elif other.any():
+            none, gone = nothing(body), other[:, None, None]
+            points = np.where(gone[..., None], none.points, body.points)
+            body = Body(points, np.where(gone, none.confidence, body.confidence))
         body = Body(smoothed(body.points, self.smooth), body.confidence)
         if self.normalise != "none":
             body = placed(body, clip.grid.width, clip.grid.height)
@@ -121,7 +132,7 @@ def turned(body: Body) -> NDArray[np.float32]:
         turn[[first, first, second, second], [first, second, first, second]] = (
             np.cos(angle), np.sin(angle), -np.sin(angle), np.cos(angle),
         )  # fmt: skip
-        points = points @ turn
+        points = np.asarray(points @ turn, np.float32)
     apart = points[sure, 0, SHOULDERS[0]] - points[sure, 0, SHOULDERS[1]]
     wide = np.quantile(np.hypot(apart[:, 0], apart[:, 1]), 0.75)
     return np.asarray(points / max(wide, 1e-3), np.float32)

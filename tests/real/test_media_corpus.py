@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from deemo_data import build, media, tracks
+from deemo_data import build, hands, media, tracks
 from deemo_data.clip import Clip
 from deemo_data.config import Project
 from deemo_data.models import insightface
@@ -47,12 +47,21 @@ def decoded(path: Path) -> Iterator[NDArray[np.uint8]]:
             yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="bgr24"), (frame.rotation // 90) % 4))
 
 
-def covered(original: NDArray[np.uint8], masked: NDArray[np.uint8], box: NDArray[np.float32]) -> float:
-    """The share of a face that does not show: pixels of the inner ellipse of its box that changed, or are flat like paint."""
+def covered(
+    original: NDArray[np.uint8], masked: NDArray[np.uint8], box: NDArray[np.float32], hulls: list[NDArray[np.int32]]
+) -> float:
+    """The share of a face that does not show: pixels of the inner ellipse of its box that changed, or are flat like paint.
+
+    A hand before the face (`hulls`) is meant to show, and is not face.
+    """
     x0, y0, x1, y1 = (float(v) for v in box[:4])
     inner = np.zeros(original.shape[:2], np.uint8)
     middle, axes = (round((x0 + x1) / 2), round((y0 + y1) / 2)), (round((x1 - x0) * 0.45), round((y1 - y0) * 0.45))
     cv2.ellipse(inner, middle, (max(1, axes[0]), max(1, axes[1])), 0, 0, 360, 1, -1)
+    for hull in hulls:
+        cv2.fillConvexPoly(inner, hull, 0)
+    if not inner.any():
+        return 1.0
     changed = np.abs(original.astype(np.int16) - masked).max(axis=2) > 10
     grey = cv2.cvtColor(masked, cv2.COLOR_BGR2GRAY)
     kernel = np.ones((9, 9), np.uint8)
@@ -71,13 +80,15 @@ def detector(media_folder: Path) -> Any:
 def uncovered(project: Project, clip: Clip, net: Any, every: int, threshold: float) -> tuple[int, list[tuple[int, float]]]:
     """Faces seen in every `every`-th frame of the footage, and (frame, share covered) of those that show more than 5 %."""
     shown = decoded(clip.path("safe"))
+    looks = hands.read_looks(clip.path("hand_looks"), clip.grid.width, clip.grid.height)
     seen, bad = 0, []
     for frame, masked in zip(media.frames(clip), shown, strict=True):
         if frame.index % every == 0:
             original = frame.bgr()
             for box in insightface.detect(net, original, threshold):
                 seen += 1
-                if (share := covered(original, masked, box)) < 0.95:
+                hulls = [cv2.convexHull(h.points.astype(np.int32)) for look in looks for h in look.get(frame.index, ())]
+                if (share := covered(original, masked, box, hulls)) < 0.95:
                     bad.append((frame.index, round(share, 3)))
     return seen, bad
 
