@@ -323,7 +323,6 @@ def test_silence_is_left_out(media: Path) -> None:
 
 
 def test_melody_of_an_unchanged_voice_is_kept(media: Path) -> None:
-    pytest.importorskip("pyworld")
     said = readers(media, 3, 1, 3.0)
     same = voice.melody_kept(said, said)
     assert [score.value for score in same.values()] == pytest.approx([1, 1])

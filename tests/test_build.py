@@ -92,6 +92,7 @@ def fresh(made: Made, root: Path) -> Project:
     """A project with the sources, clips and secret of `made` that no stage has seen."""
     project = Project.make(root, "hardened")
     shutil.copyfile(made.root / "private" / "secret.key", project.private / "secret.key")
+    shutil.copyfile(made.root / "private" / "subjects.csv", project.private / "subjects.csv")
     shutil.copyfile(made.root / "sources.jsonl", project.root / "sources.jsonl")
     shutil.copytree(made.project.store / "Segment", project.store / "Segment")
     build.cut(project)
@@ -186,7 +187,7 @@ def frames_of(video: Path) -> tuple[Fraction, int]:
 
 
 def test_there_are_no_more_clips_in_out_than_in_the_dataset(made: Made) -> None:
-    names = {f"{p}{end}" for p in public(made.project).values() for end in (".mp4", ".body.parquet")}
+    names = {f"{p}{end}" for p in public(made.project).values() for end in (".mp4", ".body.parquet", ".prosody.parquet")}
     assert {p.name for p in made.project.released.iterdir()} == names
     assert {p.name for p in made.project.dataset.rglob("*.mp4")} == {n for n in names if n.endswith(".mp4")}
 
@@ -310,7 +311,7 @@ def test_nothing_private_is_in_any_released_byte(made: Made) -> None:
     for clip in project.clips():
         source = clip.path("source")
         private |= {clip.id, clip.source, clip.files["source"].sha256, source.name, source.stem}
-        private |= {f.sha256 for n, f in clip.files.items() if n not in ("safe", "public_body")}
+        private |= {f.sha256 for n, f in clip.files.items() if n not in ("safe", "public_body", "prosody")}
     assert secrets_in(project, private) == []
     assert secrets_in(project, {CONSENT}), "what is there is found"
 
@@ -469,6 +470,8 @@ def test_until_and_only(short: Project) -> None:
     too_soon = process("run", short.root, "--only", "assemble")
     assert too_soon.status == 1
     assert "has not been made" in too_soon.line_with(short.clips()[0].id)
+    between = STAGES[STAGES.index("FindFaces") + 1 : STAGES.index("AnonymiseVoice")]
+    assert made_by(until="redact") == dict.fromkeys(between, 1)
     assert made_by(only="anonymise_voice") == {"AnonymiseVoice": 1}
     assert made_by(only="mask_video") == {"MaskVideo": 1}
     assert made_by(until="mask_video") == {}

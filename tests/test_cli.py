@@ -394,7 +394,10 @@ def test_a_span_outside_the_source(project: Path, eat: Path, media: Path, tmp_pa
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[mask_video]\ngrwo = 2.0\n", ("deemo.toml", "[mask_video]", "'grwo'", "mode, shape, grow, crf, preset")),
+        (
+            "[mask_video]\ngrwo = 2.0\n",
+            ("deemo.toml", "[mask_video]", "'grwo'", "mode, shape, grow, hands, agree_mm, fast_mm, crf, preset"),
+        ),
         ("[mask]\ngrow = 2.0\n", ("deemo.toml", "[mask]", "Known tables", "mask_video")),
         ("[mask_video]\ngrow = 0.1\n", ("deemo.toml", "grow", "0.1")),
         ("[mask_video]\nmode = 'glitter'\n", ("deemo.toml", "mode", "glitter", "fill")),
@@ -517,7 +520,7 @@ def test_weights_that_are_not_ours(cut: Path, tmp_path: Path) -> None:
         (tmp_path / "models" / row.file).write_bytes(b"not a network")
     said = process("run", cut, "--workers", "1", DEEMO_MODELS=str(tmp_path / "models"))
     assert said.status == 1
-    assert "deemo models pull" in said.line_with("is not the file we pinned")
+    assert "deemo models pull" in said.line_with("is not what we pinned")
 
 
 def test_models_list_needs_none(tmp_path: Path) -> None:

@@ -23,6 +23,10 @@ def test_all_packages_and_all_models_in_one_process(weights: Path) -> None:
         "BlazeFace full range",
         "face mesh",
         "Silero VAD",
+        "GE2E",
+        "Whisper tiny",
+        "spaCy and Presidio",
+        "PP-OCR",
     }
     assert set(done.stdout.splitlines()) == names
 
