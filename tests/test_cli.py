@@ -693,10 +693,10 @@ def test_speakers_are_shown_and_corrected(cut: Path, deemo: Deemo, weights: Path
     assert noted.status == 0
     assert "Next: deemo run" in noted.out
     said = json.loads((cut / "corrections" / "speakers.json").read_text())
-    assert next(line for line in after if line.startswith("A ")).split()[-1] == "interviewer"
+    assert said == {source: {"count": 1, "roles": {"A": "interviewer"}, "turns": [[0, 500, "A"]]}}
     assert deemo("run", cut, "--until", "diarise", "--workers", 0).status == 0
     after = deemo("speakers", cut, source).out.splitlines()
-    assert [line for line in after if line.startswith("A ")][0].split()[-1] == "interviewer"
+    assert next(line for line in after if line.startswith("A ")).split()[-1] == "interviewer"
 
 
 @pytest.mark.parametrize(
