@@ -46,8 +46,8 @@ audit: setup     ## PROJECT=dir: attack what was made; out/privacy.html
 test: setup      ## all tests that need no optional weights
 	$(BIN)/python -m pytest
 
-slow: setup      ## the tests that take minutes
-	$(BIN)/python -m pytest -m slow
+slow: setup      ## the tests that take minutes (ARGS="tests/test_x.py" for some of them)
+	$(BIN)/python -m pytest -m slow --timeout 900 $(ARGS)
 
 lint: setup      ## format, lint and types
 	$(BIN)/ruff format --check .
