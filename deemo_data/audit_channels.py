@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from deemo_data import audit_use, audit_words
+from deemo_data import audit_use, audit_words, build
 from deemo_data.audit import BEFORE, Found, Line, Material
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ def face(material: Material) -> Found:
     recognisers, detectors = attacks.attackers(material.models, not lacking)
     if not recognisers:
         found.notes.append("No recogniser is here, so nothing is known of this channel. Give one with --recogniser FILE.onnx")
+        advice = "Type: pip install 'deemo-data[audit]', then deemo models pull --group audit, or give --recogniser FILE.onnx"
+        material.missing.append(
+            build.Missing("channel face", "audit", "no face recogniser is here, so nobody attacked it", advice)
+        )
         return found
     take = attacks.TakeFaces(material.models, not lacking, FRAMES)
     taken = material.make(take, [c.knowing({}, {"subject_tracks": subject_tracks(c)}) for c in material.clips])
