@@ -32,7 +32,7 @@ def face(material: Material) -> Found:
         found.notes.append("No recogniser is here, so nothing is known of this channel. Give one with --recogniser FILE.onnx")
         advice = "Type: pip install 'deemo-data[audit]', then deemo models pull --group audit, or give --recogniser FILE.onnx"
         material.missing.append(
-            build.Missing("channel face", "audit", "no face recogniser is here, so nobody attacked it", advice)
+            build.Missing("channel face", "audit", "no face recogniser is here, nobody attacked it", advice)
         )
         return found
     take = attacks.TakeFaces(material.models, not lacking, FRAMES)
