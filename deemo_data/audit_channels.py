@@ -31,9 +31,7 @@ def face(material: Material) -> Found:
     if not recognisers:
         found.notes.append("No recogniser is here, so nothing is known of this channel. Give one with --recogniser FILE.onnx")
         advice = "Type: pip install 'deemo-data[audit]', then deemo models pull --group audit, or give --recogniser FILE.onnx"
-        material.missing.append(
-            build.Missing("channel face", "audit", "no face recogniser is here, nobody attacked it", advice)
-        )
+        material.missing.append(build.Missing("channel face", "audit", "no face recogniser is here, nobody attacked it", advice))
         return found
     take = attacks.TakeFaces(material.models, not lacking, FRAMES)
     taken = material.make(take, [c.knowing({}, {"subject_tracks": subject_tracks(c)}) for c in material.clips])
