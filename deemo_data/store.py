@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from deemo_data.pipeline import Stage
 
 # versions of these are kept beside each entry, not in its key
-RECORDED = ("av", "onnxruntime", "mediapipe", "insightface", "opencv-contrib-python", "scenedetect-headless", "onnx", "numpy")
+RECORDED = (
+    "av", "onnxruntime", "mediapipe", "insightface", "opencv-contrib-python", "scenedetect-headless", "onnx", "numpy", "scipy",
+    "faster-whisper", "ctranslate2", "spacy", "presidio-analyzer",
+)  # fmt: skip
 
 
 def key(stage: Stage, clip: Clip) -> str:
