@@ -17,6 +17,7 @@ from deemo_data.attacks import body
 from deemo_data.attacks.body import Row, Track, attack, figures, identify
 from deemo_data.attacks.scores import within_chance
 from deemo_data.clip import Clip, File, Grid
+from deemo_data.stages import find_faces
 from deemo_data.stages.track_body import TrackBody
 
 FRAMES = 60
@@ -196,9 +197,10 @@ def published(signers: list[tuple[Track, Clip]], normalise: str, out: Path) -> l
     made = []
     roles = out / "roles.json"
     roles.write_text(json.dumps({"speakers": {}, "faces": {}, "body": "subject"}))
+    tracks.write_faces(find_faces.table([]), out / "faces.parquet")
     for track, clip in signers:
         (out / track.clip).mkdir()
-        known = clip.knowing({"roles": File.of(roles)}, {}).only(PublishBody.needs)
+        known = clip.knowing({"roles": File.of(roles), "faces": File.of(out / "faces.parquet")}, {}).only(PublishBody.needs)
         PublishBody(normalise=normalise)(known, out / track.clip)  # type: ignore[arg-type]
         aspect = track.aspect if normalise == "none" else 1.0
         made.append(Track.read(track.subject, out / track.clip / "body.parquet", track.fps, aspect, track.clip))
