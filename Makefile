@@ -4,6 +4,8 @@ PROJECT ?= demo
 VENV    := .venv
 BIN     := $(VENV)/bin
 DEEMO   := $(BIN)/deemo
+# Label Studio's server pins what we do not want to be pinned to: it has a venv of its own
+LABEL_STUDIO := .venv-label-studio
 # one cv2: four wheels unpack onto one path, this one needs no libGL
 CV2     := opencv-contrib-python-headless==4.12.0.88
 # what MediaPipe's landmarkers load
@@ -11,7 +13,7 @@ GL      := libegl1 libgles2
 GL_HERE := [ "$$(PATH=$$PATH:/sbin ldconfig -p | grep -cE 'libEGL.so.1 |libGLESv2.so.2 ')" -ge 2 ]
 GL_GET  := apt-get install -y -qq $(GL) >/dev/null 2>&1
 
-.PHONY: help setup build-dataset audit test slow lint check fix bench docs clean
+.PHONY: help setup build-dataset audit label-studio label-studio-venv test slow lint check fix bench docs clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -43,6 +45,16 @@ audit: setup     ## PROJECT=dir: attack what was made; out/privacy.html
 	$(DEEMO) models pull --group audit
 	$(DEEMO) audit "$(PROJECT)"
 
+$(LABEL_STUDIO)/.ready:
+	$(PYTHON) -m venv $(LABEL_STUDIO)
+	$(LABEL_STUDIO)/bin/python -m pip install -q --disable-pip-version-check label-studio==1.23.2
+	touch $@
+
+label-studio-venv: $(LABEL_STUDIO)/.ready
+
+label-studio: setup label-studio-venv ## PROJECT=dir: a server for annotators, on this machine only (PORT=8080)
+	$(DEEMO) label-studio "$(PROJECT)" $(if $(PORT),--port "$(PORT)")
+
 test: setup      ## all tests that need no optional weights
 	$(BIN)/python -m pytest
 
@@ -66,5 +78,5 @@ bench: setup     ## deface, ffmpeg and ours, side by side in one run
 docs: setup      ## write docs/cli.md anew
 	$(BIN)/python -m deemo_data.cli docs > docs/cli.md
 
-clean:           ## remove .venv and the demo
-	rm -rf $(VENV) demo
+clean:           ## remove both venvs and the demo
+	rm -rf $(VENV) $(LABEL_STUDIO) demo

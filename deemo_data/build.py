@@ -229,14 +229,6 @@ def within(project: Project, said: str) -> str:
     return str(project.root / said) if said.endswith(".toml") else said
 
 
-def push_to_file(project: Project, path: Path) -> tuple[int, list[Missing]]:
-    """Released clips as a file that Label Studio imports; what they were is noted in the ledger, labels/pushed.jsonl."""
-    with project.locked():
-        safe, kept = release.release_all(current(project), project)
-        count = labels.write_tasks(safe, project.labels, path, vocabularies(project)[0])
-    return count, _kept(kept)
-
-
 def pull_from_file(project: Project, path: Path, match: Path | None = None, vocabulary: str | None = None) -> label_export.Pulled:
     """A Label Studio JSON export into labels/. An export that is not of our clips needs `match` and `vocabulary`."""
     if match is not None and vocabulary is None:
@@ -255,7 +247,7 @@ def give_out(project: Project, allow_proposed: bool = False) -> tuple[Exported, 
     nfbl, emotions = vocabularies(project)
     with project.locked():
         safe, kept = release.release_all(current(project), project)
-        missing = _kept(kept)
+        missing = kept_back(kept)
         project.write_report("export.json", [vars(m) for m in missing])
         if not safe:
             clear(project.dataset)
@@ -268,7 +260,8 @@ def give_out(project: Project, allow_proposed: bool = False) -> tuple[Exported, 
     return made, missing
 
 
-def _kept(kept: list[tuple[Clip, NotReleasable]]) -> list[Missing]:
+def kept_back(kept: Sequence[tuple[Clip, NotReleasable]]) -> list[Missing]:
+    """The clips that may not be released, with the reason."""
     return [Missing(clip.id, "release", e.what.removeprefix(f"clip {clip.id}").lstrip(": "), e.advice) for clip, e in kept]
 
 
@@ -297,4 +290,4 @@ def status(project: Project) -> tuple[list[Clip], list[StageState], list[Missing
             release.may_go(clip, project)
         except NotReleasable as e:
             kept.append((clip, e))
-    return clips, states, _kept(kept)
+    return clips, states, kept_back(kept)

@@ -6,15 +6,13 @@ import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from deemo_data import cli_annotate
 from deemo_data.errors import ConfigError, DeemoError, ProjectError
-from deemo_data.terminal import end, finish, progress, run_stages, say_pulled, say_taken, write_dataset
-
-if TYPE_CHECKING:
-    from deemo_data.config import Project
+from deemo_data.terminal import end, finish, opened, progress, run_stages, say_taken, write_dataset
 
 DIR = click.argument("project", metavar="DIR", type=click.Path(path_type=Path))
 REPLACE = click.option("--replace", "replace_all", is_flag=True, help="Drop the project's sources that are not in SOURCES.")
@@ -31,6 +29,7 @@ def cli() -> None:
     \b
     The whole line at once:   deemo build DIR SOURCES --consent "WORDS"
     Step by step:             deemo init, ingest, segment, run, push, pull, export, validate
+    Annotators:               deemo label-studio, push, pull, agree, push --adjudicate; templates
     What people correct:      deemo speakers (who speaks when), review (what a mask missed)
     How safe it is:           deemo audit DIR
     Something to look at:     deemo demo DIR
@@ -95,12 +94,12 @@ def ingest(project: Path, sources: str, consent: str | None, replace_all: bool, 
     """Take footage in: probe and hash it, record consent and licence. Nothing is copied."""
     from deemo_data import build
 
-    opened = _open(project)
+    here = opened(project)
     with progress() as watcher:
         taken, missing = build.take_in(
-            opened, sources, consent, allow_local=allow_local_addresses, replace_all=replace_all, watcher=watcher
+            here, sources, consent, allow_local=allow_local_addresses, replace_all=replace_all, watcher=watcher
         )
-    say_taken(opened, taken, missing)
+    say_taken(here, taken, missing)
     end(missing)
 
 
@@ -112,7 +111,7 @@ def segment(project: Path, workers: int) -> None:
     from deemo_data import build
 
     with progress() as watcher:
-        clips, missing = build.cut(_open(project), workers=workers, watcher=watcher)
+        clips, missing = build.cut(opened(project), workers=workers, watcher=watcher)
     seconds = sum(c.end_ms - c.start_ms for c in clips) / 1000
     click.echo(f"{len(clips)} clips, {seconds:.1f} s in all")
     end(missing)
@@ -125,7 +124,7 @@ def segment(project: Path, workers: int) -> None:
 @WORKERS
 def run(project: Path, until: str | None, only: str | None, workers: int) -> None:
     """Put every clip through the stages. Stop it at any moment; run it again to go on."""
-    end(run_stages(_open(project), until, only, workers))
+    end(run_stages(opened(project), until, only, workers))
 
 
 @cli.command()
@@ -135,16 +134,19 @@ def status(project: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from deemo_data import build
+    from deemo_data import annotate, build
 
-    opened = _open(project)
-    clips, stages, kept = build.status(opened)
+    here = opened(project)
+    clips, stages, kept = build.status(here)
     console = Console()
-    console.print(f"{len(opened.sources())} sources, {len(clips)} clips, {len(clips) - len(kept)} ready to be released")
+    console.print(f"{len(here.sources())} sources, {len(clips)} clips, {len(clips) - len(kept)} ready to be released")
     table = Table("stage", "made", "to do", "made with other versions of", box=None)
     for stage in stages:
         table.add_row(stage.name, str(stage.made), str(len(clips) - stage.made), ", ".join(stage.other_versions) or "-")
     console.print(table)
+    if (labelled := annotate.progress(here)).pushed:
+        by = f"{labelled.single} by one person, {labelled.reviewed} by more, {labelled.adjudicated} adjudicated"
+        console.print(f"{labelled.pushed} clips pushed to annotators; labelled: {by} ({labelled.people} people)")
     reasons: dict[str, int] = {}
     for m in kept:
         reasons[f"{m.reason}. {m.advice}"] = reasons.get(f"{m.reason}. {m.advice}", 0) + 1
@@ -172,13 +174,13 @@ def speakers(
     from deemo_data import speakers as voices
     from deemo_data.stages.assign_roles import of_speakers
 
-    opened = _open(project)
+    here = opened(project)
     if count is not None or merge or roles or turns:
         if source is None:
             raise ConfigError("which source is that about?", f"Type: deemo speakers {project} SOURCE, with its id")
-        build.say_of_speakers(opened, source, count=count, merge=merge, roles=roles, turns=turns)
-        click.echo(f"Noted in {voices.path_in(opened.root)}. Next: deemo run {project}")
-    for whole, heard in build.voices(opened):
+        build.say_of_speakers(here, source, count=count, merge=merge, roles=roles, turns=turns)
+        click.echo(f"Noted in {voices.path_in(here.root)}. Next: deemo run {project}")
+    for whole, heard in build.voices(here):
         if source in (None, whole.source):
             click.echo(f"{whole.source}  {whole.path('source').name}")
             said = whole.facts["speakers_said"]
@@ -196,7 +198,7 @@ def review(project: Path, port: int, opens: bool) -> None:
     """For the data owner: look at masked clips, cover what was missed, withhold what must not leave."""
     from deemo_data.review import Door
 
-    with Door(_open(project), port) as door:
+    with Door(opened(project), port) as door:
         click.echo(f"{door.address}\nKeep this address to yourself: it shows the footage. Ctrl-C ends it.")
         if opens:
             click.launch(door.address)
@@ -229,41 +231,17 @@ def audit(project: Path, models: Sequence[Path], profiles: str, most: int, worke
     from deemo_data import audit as attacks
     from deemo_data import audit_page
 
-    opened = _open(project)
+    here = opened(project)
     with progress() as watcher:
-        said, missing = attacks.audit(opened, models=models, both=profiles == "both", most=most, workers=workers, watcher=watcher)
+        said, missing = attacks.audit(here, models=models, both=profiles == "both", most=most, workers=workers, watcher=watcher)
     for line in audit_page.summary(said):
         click.echo(line)
-    click.echo(f"{opened.out / 'privacy.html'} says it all, with intervals and what it does not show")
+    click.echo(f"{here.out / 'privacy.html'} says it all, with intervals and what it does not show")
     end(missing)
 
 
-@cli.command()
-@DIR
-@click.option("--to-file", type=click.Path(path_type=Path), required=True, help="Write Label Studio's import JSON here.")
-def push(project: Path, to_file: Path) -> None:
-    """Hand released clips to annotators, as a file that Label Studio imports."""
-    from deemo_data import build
-
-    count, kept = build.push_to_file(_open(project), to_file)
-    click.echo(f"{count} clips written to {to_file}; import it in Label Studio")
-    end(kept)
-
-
-@cli.command()
-@DIR
-@click.option("--from-file", type=click.Path(path_type=Path, exists=True), required=True, help="A Label Studio JSON export.")
-@click.option(
-    "--match", type=click.Path(path_type=Path, exists=True), help="For an export that is not of our clips: CSV name, source."
-)
-@click.option("--vocabulary", help="The vocabulary that such an export was labelled with: a name of ours, or a file.")
-def pull(project: Path, from_file: Path, match: Path | None, vocabulary: str | None) -> None:
-    """Bring labels back from Label Studio into labels/."""
-    from deemo_data import build
-
-    pulled = build.pull_from_file(_open(project), from_file, match, vocabulary)
-    say_pulled(pulled)
-    raise SystemExit(1 if pulled.problems else 0)
+for command in cli_annotate.COMMANDS:
+    cli.add_command(command)
 
 
 @cli.command()
@@ -271,7 +249,7 @@ def pull(project: Path, from_file: Path, match: Path | None, vocabulary: str | N
 @click.option("--allow-proposed", is_flag=True, help="Let machine-made events out too, marked as proposed.")
 def export(project: Path, allow_proposed: bool) -> None:
     """Write the dataset: PROJECT/out/dataset, for datasets.load_dataset."""
-    end(write_dataset(_open(project), allow_proposed))
+    end(write_dataset(opened(project), allow_proposed))
 
 
 @cli.command()
@@ -346,12 +324,6 @@ def reference() -> str:
 
     page(cli, "deemo", None)
     return "\n".join(pages) + "\n"
-
-
-def _open(folder: Path) -> Project:
-    from deemo_data.config import Project
-
-    return Project.open(folder)
 
 
 def main() -> None:

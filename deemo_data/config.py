@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -40,11 +40,22 @@ class About:
 
 
 @dataclass(frozen=True)
+class Labelling:
+    """The [labelling] table: how clips go to annotators."""
+
+    overlap: Annotated[int, Field(ge=1, le=20)] = 2  # people who label each clip, without seeing each other's work
+    proposals: Annotated[float, Field(ge=0, le=1)] = 0.8  # share of the clips that go out with proposals
+    size: Literal["1440x900", "1280x720"] = "1440x900"  # of the annotators' screens, at least
+    batch: Annotated[int, Field(ge=1, le=1000)] = 250  # clips sent or fetched at once
+
+
+@dataclass(frozen=True)
 class Config:
     """deemo.toml, read. `attempts[0]` are the stages; later ones are for clips that the leak check refused."""
 
     project: About
     segment: Segment
+    labelling: Labelling
     export: Export
     attempts: list[list[Stage]] = field(default_factory=list)
 
@@ -60,7 +71,7 @@ def read_config(path: Path) -> Config:
         said = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise ConfigError(f"{path}: {e}", "Mend that line and run again") from e
-    tables: dict[str, Any] = {"project": About, "segment": Segment, "export": Export}
+    tables: dict[str, Any] = {"project": About, "segment": Segment, "labelling": Labelling, "export": Export}
     stages: dict[str, Any] = {table_name(s.__name__): s for s in ORDER}
     known = [*tables, *stages, "attempt"]
     if strange := [t for t in said if t not in known]:
@@ -160,7 +171,8 @@ class Project:
     store = property(lambda self: self.private / "store")
     labels = property(lambda self: self.root / "labels")
     out = property(lambda self: self.root / "out")
-    released = property(lambda self: self.out / "released")
+    served = property(lambda self: self.out / "released")  # what Label Studio may see: nothing else lies below it
+    released = property(lambda self: self.served / "clips")  # Label Studio wants a folder below the one it serves
     dataset = property(lambda self: self.out / "dataset")
 
     def sources(self) -> list[Clip]:

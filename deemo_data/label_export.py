@@ -4,63 +4,32 @@ from __future__ import annotations
 
 import csv
 import json
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from deemo_data.clip import Clip, round_half_up
 from deemo_data.errors import LabelError
-from deemo_data.labels import Change, Label, Pushed, keys_in_force, pseudonym, read_ledger, short_id, update
+from deemo_data.label_reading import Reading, Shown, by_clip, file_names, key_of, name_of, ours, read_task
+from deemo_data.labels import Change, Shelf
 from deemo_data.release import public_id
 from deemo_data.vocabulary import Emotions, Nfbl
-
-SHOWN_TO_ADJUDICATOR = ("ann_a", "ann_b")  # read-only copies of others' events: they come back on submit
-WRITTEN = ("clue_video", "clue_audio", "clue_text", "reasoning")
-CHOSEN = ("emotion", "sentiment")
-REGIONS = {"timelinelabels": "timelinelabels", "labels": "labels"}  # type -> where its class stands in value
-KEPT_OF_ANNOTATION = ("id", "unique_id", "created_at", "updated_at", "lead_time", "ground_truth", "parent_prediction")
 
 
 @dataclass(frozen=True)
 class Pulled:
-    """What came out of an export. `problems`: one line each for what was left out, and where."""
+    """What was read. `problems`: one line each for what was left out, and where."""
 
     tasks: int
     annotations: int
     change: Change
     problems: tuple[str, ...]
 
-
-@dataclass(frozen=True)
-class Shown:
-    """The video an annotator saw, on its source's clock: frame k begins at base_ms + (first_frame + k) / fps."""
-
-    clip: str
-    source: str
-    start_ms: int
-    end_ms: int
-    base_ms: int
-    first_frame: int
-    num_frames: int
-    fps: Fraction
-
-    def ms_at(self, frame: int) -> int:
-        return self.base_ms + round_half_up((self.first_frame + frame) * 1000 / self.fps)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What is known while one export is read, and what has been found."""
-
-    secret: bytes
-    vocabulary: Nfbl
-    emotions: Emotions
-    said: dict[str, Label] = field(default_factory=dict)
-    unread: set[str] = field(default_factory=set)  # keys of what could not be understood: it deletes nothing
-    problems: list[str] = field(default_factory=list)
+    def __add__(self, other: Pulled) -> Pulled:
+        counts = (self.tasks + other.tasks, self.annotations + other.annotations, self.change + other.change)
+        return Pulled(*counts, self.problems + other.problems)
 
 
 def read_export(
@@ -86,19 +55,18 @@ def read_export(
     Raises LabelError when the file is no export, or none of it is about this project's clips.
     """
     tasks = _tasks(path)
-    reading = Reading(secret, vocabulary, emotions)
+    reading = Reading(secret, vocabulary, emotions, by_clip(folder))
     table = _read_match(match, sources, secret) if match else {}
-    ledger = read_ledger(folder)
     strangers: list[str] = []
     prefixes: set[str] = set()
     count = 0
     for task in tasks:
-        shown = _ours(task, ledger, reading) or _matched(task, table)
+        shown = ours(task, reading) or _matched(task, table)
         if shown is None:
-            strangers.append(_name(task))
+            strangers.append(name_of(task))
             continue
-        prefixes.add(_task_key(task, shown))
-        count += _read_task(task, shown, reading)
+        prefixes.add(key_of(task, shown))
+        count += read_task(task, shown, reading)
     if strangers and len(strangers) == len(tasks):
         advice = (
             "Add them to the match table" if match else f"Type: deemo pull DIR --from-file {path} --match M.csv --vocabulary V"
@@ -106,9 +74,10 @@ def read_export(
         first = ", ".join(strangers[:3]) + " ..." * (len(strangers) > 3)
         raise LabelError(f"{path.name} is not about this project's clips: {first}", advice)
     reading.problems.extend(f"{name}: no clip of this project was pushed under its id and fps, left out" for name in strangers)
-    held = [k for k in keys_in_force(folder) if k.split("/")[0] in prefixes and k not in reading.unread]
+    shelf = Shelf(folder)
+    held = [k for prefix in sorted(prefixes) for k in shelf.keys(prefix) if k not in reading.unread]
     projects = sorted({str(t["project"]) for t in tasks if isinstance(t.get("project"), int)})
-    change = update(folder, f"project-{projects[0]}" if projects else "pulled", reading.said, held)
+    change = shelf.update(f"project-{projects[0]}" if projects else "pulled", reading.said, held)
     return Pulled(len(tasks) - len(strangers), count, change, tuple(reading.problems))
 
 
@@ -127,35 +96,8 @@ def _tasks(path: Path) -> list[dict[str, Any]]:
     return tasks
 
 
-def _name(task: dict[str, Any]) -> str:
-    names = _file_names(task.get("data"))
-    return f"task {task.get('id', '?')}" + (f" ({names[0]})" if names else "")
-
-
-def _file_names(data: object) -> list[str]:
-    """Whatever in a task's data may name a file: the last part of each text, without Label Studio's upload prefix."""
-    texts = [v for v in data.values() if isinstance(v, str) and v] if isinstance(data, dict) else []
-    lasts = [re.split(r"[/\\=]", t)[-1] for t in texts]
-    named = [n for n in lasts if re.search(r"\.\w{2,4}$", n)]
-    return [*named, *(re.sub(r"^[0-9a-f]{8}-", "", n) for n in named)]
-
-
-def _ours(task: dict[str, Any], ledger: Sequence[Pushed], reading: Reading) -> Shown | None:
-    """The last push under the clip id that the task carries, at the rate it was shown at."""
-    data = task["data"] if isinstance(task["data"], dict) else {}
-    fps = data.get("fps")
-    lines = [p for p in ledger if p.clip == data.get("clip")]
-    fitting = [p for p in lines if not _is_number(fps) or abs(float(Fraction(p.fps)) - fps) < 1e-3]
-    if not fitting:
-        return None
-    p = fitting[-1]
-    if p.vocabulary != reading.vocabulary.said:
-        reading.problems.append(f"{_name(task)}: pushed with vocabulary {p.vocabulary}, read with {reading.vocabulary.said}")
-    return Shown(p.clip, p.source, p.start_ms, p.end_ms, 0, p.first_frame, p.num_frames, Fraction(p.fps))
-
-
 def _matched(task: dict[str, Any], table: dict[str, Shown]) -> Shown | None:
-    names = [str(task.get("id")), *_file_names(task["data"])]
+    names = [str(task.get("id")), *file_names(task["data"])]
     return next((table[n] for n in [*names, *(Path(n).stem for n in names[1:])] if n in table), None)
 
 
@@ -193,151 +135,3 @@ def _read_match(path: Path, sources: Sequence[Clip], secret: bytes) -> dict[str,
         frames = round_half_up((end - start) * fps / 1000)
         table[row["name"].strip()] = Shown(public, public, start, end, start, 0, frames, fps)
     return table
-
-
-def _task_key(task: dict[str, Any], shown: Shown) -> str:
-    return short_id(shown.clip, task.get("id"), task.get("project"), task.get("created_at"))
-
-
-def _read_task(task: dict[str, Any], shown: Shown, reading: Reading) -> int:
-    name = _name(task)
-    if drafts := task.get("drafts"):
-        reading.problems.append(f"{name}: {len(drafts)} draft(s) never handed in, left out")
-    annotations = task.get("annotations")
-    if not isinstance(annotations, list):
-        reading.problems.append(f"{name}: has no list of annotations")
-        return 0
-    read = 0
-    for number, annotation in enumerate(annotations):
-        where = f"{name} annotation {annotation.get('id', number) if isinstance(annotation, dict) else number}"
-        if not isinstance(annotation, dict) or not isinstance(annotation.get("result"), list):
-            reading.problems.append(f"{where}: its result is not a list, left out")
-        elif annotation.get("was_cancelled"):
-            reading.problems.append(f"{where}: was skipped by its annotator, left out")
-        else:
-            if annotation.get("completed_by") is None:
-                reading.problems.append(f"{where}: does not say who made it")
-            key = f"{_task_key(task, shown)}/{short_id(annotation.get('unique_id') or annotation.get('id', number))}"
-            _read_annotation(annotation, key, where, shown, reading)
-            read += 1
-    return read
-
-
-def _read_annotation(annotation: dict[str, Any], key: str, where: str, shown: Shown, reading: Reading) -> None:
-    results = []
-    for result in annotation["result"]:
-        if isinstance(result, dict) and isinstance(result.get("value"), dict) and isinstance(result.get("from_name"), str):
-            if result["from_name"] not in SHOWN_TO_ADJUDICATOR:
-                results.append(result)
-        else:
-            reading.problems.append(f"{where}: a result without from_name or value, left out")
-    regions = {r.get("id") for r in results if r.get("type") in REGIONS}
-    about = {k: annotation[k] for k in KEPT_OF_ANNOTATION if k in annotation}
-    who = pseudonym(reading.secret, annotation.get("completed_by", "unknown"))
-
-    def label(kind: str, value: Any, start_ms: int, end_ms: int, raw: list[dict[str, Any]]) -> Label:
-        said = {"annotation": about, "results": raw, "vocabulary": reading.vocabulary.said}
-        return Label(shown.clip, shown.source, start_ms, end_ms, kind, value, who, said)
-
-    timeline = not results or any(r.get("type") == "timelinelabels" for r in results)
-    reading.said[f"{key}/seen"] = label("seen", "nfbl" if timeline else "clip", shown.start_ms, shown.end_ms, [])
-    for result in results:
-        of_region = result.get("id") in regions and result.get("id") is not None
-        own = f"{key}/{short_id(result.get('id'), result['from_name'])}"
-        if result.get("type") in REGIONS:
-            beside = [r for r in results if of_region and r.get("id") == result["id"] and r.get("type") not in REGIONS]
-            for number, (kind, value, start, end) in enumerate(_region(result, beside, own, where, shown, reading)):
-                reading.said[f"{own}/{number}"] = label(kind, value, start, end, [result, *beside])
-        elif not of_region and "ranges" in result["value"]:
-            reading.problems.append(f"{where}: {result['from_name']} belongs to a region that is not there, left out")
-        elif not of_region and (got := _whole(result, own, where, reading)):
-            reading.said[own] = label(*got, shown.start_ms, shown.end_ms, [result])
-
-
-def _region(
-    result: dict[str, Any], beside: list[dict[str, Any]], key: str, where: str, shown: Shown, reading: Reading
-) -> Iterator[tuple[str, Any, int, int]]:
-    value, kind = result["value"], result["type"]
-    where = f"{where} region {result.get('id', '?')}"
-    names = value.get(REGIONS[kind])
-    before = len(reading.problems)
-    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-        reading.problems.append(f"{where}: has no class, left out")
-        names = []
-    certainty = next((c for r in beside if r["from_name"].endswith("certainty") for c in r["value"].get("choices", ())), None)
-    for start, end in _spans(value, kind, where, shown, reading):
-        for name in names:
-            if kind == "labels":
-                yield "sound", {"name": result["from_name"], "label": name}, start, end
-            elif found := reading.vocabulary.find(name):
-                yield "nfbl", {"label": found.name, "certainty": certainty}, start, end
-            else:
-                reading.problems.append(f"{where}: {name!r} is not in vocabulary {reading.vocabulary.said}, left out")
-    if len(reading.problems) > before:
-        reading.unread.update(f"{key}/{n}" for n in range(len(value.get("ranges") or "1") * max(len(names), 1)))
-
-
-def _spans(value: dict[str, Any], kind: str, where: str, shown: Shown, reading: Reading) -> list[tuple[int, int]]:
-    """The spans of a region on the source's clock; what makes no sense becomes a problem."""
-    if kind == "labels":
-        start, end = value.get("start"), value.get("end")
-        length = (shown.end_ms - shown.start_ms) / 1000
-        if not _is_number(start) or not _is_number(end) or not 0 <= start < end <= length + 0.1:
-            reading.problems.append(f"{where}: from {start} to {end} s in {length:.3f} s of sound, left out")
-            return []
-        ends = [shown.start_ms + round_half_up(Fraction(t) * 1000) for t in (start, end)]
-        return [(ends[0], min(ends[1], shown.end_ms))]
-    ranges = value.get("ranges")
-    if not isinstance(ranges, list) or not ranges:
-        reading.problems.append(f"{where}: has no ranges, left out")
-        return []
-    spans = []
-    for r in ranges:
-        start, end = (r.get("start"), r.get("end")) if isinstance(r, dict) else (None, None)
-        if not _is_number(start) or not _is_number(end) or start != int(start) or end != int(end):
-            wrong = "is not in whole frames"
-        elif start < 1:
-            wrong = "begins before frame 1, the first"
-        elif start > end:
-            wrong = "ends before it starts"
-        elif end > shown.num_frames + 1:  # one more: a player may count a last frame that we do not
-            wrong = f"goes past frame {shown.num_frames}, the last"
-        else:
-            spans.append((shown.ms_at(int(start) - 1), min(shown.ms_at(int(end)), shown.end_ms)))
-            if spans[-1][0] < spans[-1][1]:
-                continue
-            spans.pop()
-            wrong = f"goes past frame {shown.num_frames}, the last"
-        reading.problems.append(f"{where}: {start}-{end} {wrong}, left out")
-    return spans
-
-
-def _whole(result: dict[str, Any], key: str, where: str, reading: Reading) -> tuple[str, Any] | None:
-    """Kind and value of what was said about the whole clip."""
-    name, value = result["from_name"], result["value"]
-    chosen, text = value.get("choices"), value.get("text")
-    if isinstance(text, str):
-        text = [text]
-    wrong = ""
-    if result.get("type") == "choices" and isinstance(chosen, list) and chosen:
-        if name not in CHOSEN:
-            return "choice", {"name": name, "choices": chosen}
-        known = reading.emotions.labels if name == "emotion" else reading.emotions.sentiments
-        found = [k for k in known for c in chosen if k.casefold() == str(c).strip().casefold()]
-        if len(found) == 1 == len(chosen):
-            return name, found[0]
-        wrong = f"{name} {', '.join(map(str, chosen))!r} is not one of vocabulary {reading.emotions.said}"
-    elif result.get("type") == "textarea" and isinstance(text, list) and any(str(t).strip() for t in text):
-        lines = [str(t).strip() for t in text if str(t).strip()]
-        if name == "emotion_words":
-            return name, [w.strip().lower() for t in lines for w in re.split(r"[,;\n]", t) if w.strip()]
-        return (name, "\n".join(lines)) if name in WRITTEN else ("text", {"name": name, "text": "\n".join(lines)})
-    elif result.get("type") == "rating" and _is_number(value.get("rating")):
-        return "rating", {"name": name, "rating": value["rating"]}
-    reading.problems.append(f"{where}: {wrong or f'{name} says nothing that can be read'}, left out")
-    reading.unread.add(key)
-    return None
-
-
-def _is_number(x: object) -> TypeGuard[float]:
-    return isinstance(x, (int, float)) and not isinstance(x, bool) and x == x and abs(x) != float("inf")

@@ -6,13 +6,13 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, astuple, dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from deemo_data.clip import Clip, write_if_changed
+from deemo_data.clip import Clip
 from deemo_data.errors import LabelError
 from deemo_data.store import derive
 from deemo_data.vocabulary import Nfbl
@@ -30,9 +30,10 @@ class Label:
 
     clip       public id of the clip that was looked at; for footage labelled elsewhere, the public id of its source
     source     public id of the source, as on a SafeClip
-    kind       "nfbl" (value: {"label", "certainty"}), "emotion", "sentiment", "emotion_words" (value: list),
-               "clue_video", "clue_audio", "clue_text", "reasoning", "choice", "rating", "text", "sound",
-               "seen" (an annotation was handed in: also when it says that nothing happens), "proposal" (a machine's, as nfbl)
+    kind       "nfbl" (value: {"label", "certainty"}, and "adjudicated": true from an adjudicator), "emotion", "sentiment",
+               "emotion_words" (value: list), "clue_video", "clue_audio", "clue_text", "reasoning", "choice", "rating", "text",
+               "sound", "seen" (an annotation was handed in, also one that says that nothing happens; value: "nfbl",
+               "adjudicated", or "clip" when it was about the whole clip)
     annotator  pseudonym, never a name or address
     raw        what Label Studio exported for it, without who
     """
@@ -54,6 +55,9 @@ class Pushed:
     fps         exact, as "30000/1001"
     first_frame the clip's frame 0 on the grid of its source
     vocabulary  name and version
+    template    the page it was shown on
+    proposals   what was proposed, {"id", "label", "start_frame", "end_frame", "score", "why"} each, id that of the region;
+                None where the clip went out without proposals, so that their effect can be measured
     """
 
     clip: str
@@ -64,6 +68,15 @@ class Pushed:
     num_frames: int
     first_frame: int
     vocabulary: str
+    template: str = "nfbl_timeline"
+    proposals: list[dict[str, Any]] | None = None
+
+    @classmethod
+    def of(cls, clip: SafeClip, vocabulary: Nfbl, template: str, proposals: list[dict[str, Any]] | None) -> Pushed:
+        return cls(
+            clip.id, clip.source, clip.start_ms, clip.end_ms, str(clip.grid.fps), clip.num_frames, clip.first_frame,
+            vocabulary.said, template, proposals,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,122 +96,147 @@ def pseudonym(secret: bytes, who: object) -> str:
     return f"a-{derive(secret, f'annotator:{who}')[:12]}"
 
 
-def write_tasks(
-    clips: Sequence[SafeClip], folder: Path, path: Path, vocabulary: Nfbl, prefix: str = "/data/local-files/?d=released/"
-) -> int:
-    """A Label Studio import file with one of their tasks a clip, and a line each in the ledger. Gives how many clips.
-
-    folder  the project's labels/
-    prefix  what goes before the video's file name in its address
-    """
-    ordered = sorted(clips, key=lambda c: (c.source, c.start_ms, c.end_ms))
-    tasks = [{"data": task_data(c, prefix)} for c in ordered]
-    record_pushed(ordered, folder, vocabulary)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_if_changed(path, json.dumps(tasks, indent=1) + "\n")
-    return len(tasks)
-
-
-def task_data(clip: SafeClip, prefix: str) -> dict[str, Any]:
-    """What a template may ask for by $name. fps is a number: Label Studio takes text for 24."""
-    fps = clip.grid.fps
-    return {
-        "clip": clip.id,
-        "video": f"{prefix}{clip.path('video').name}",
-        "fps": int(fps) if fps.denominator == 1 else float(fps),
-        "num_frames": clip.num_frames,
-        "title": clip.id,
-    }
-
-
-def record_pushed(clips: Iterable[SafeClip], folder: Path, vocabulary: Nfbl) -> None:
-    """Note in the ledger what is about to be shown; what the ledger knows already is not written again."""
-    lines = [
-        Pushed(c.id, c.source, c.start_ms, c.end_ms, str(c.grid.fps), c.num_frames, c.first_frame, vocabulary.said) for c in clips
-    ]
-    known = set(read_ledger(folder))
-    _append(folder / LEDGER, [asdict(p) for p in lines if p not in known])
+def record_pushed(folder: Path, lines: Iterable[Pushed]) -> None:
+    """Note in the ledger what is about to be shown; what it knows already is not written again."""
+    known = {_said(asdict(p)) for p in read_ledger(folder)}
+    append(folder / LEDGER, [row for p in lines if _said(row := asdict(p)) not in known])
 
 
 def read_ledger(folder: Path) -> list[Pushed]:
     """Everything ever pushed, oldest first."""
-    return [Pushed(**row) for row in _lines(folder / LEDGER)]
+    return [Pushed(**row) for row in whole_lines(folder / LEDGER)]
 
 
 def in_force(folder: Path) -> list[Label]:
     """The labels of all files below labels/ that hold now: of each, the last line, unless that deletes it."""
-    return [label for _, label in sorted(_keyed(folder).items(), key=lambda kv: kv[0])]
+    found: dict[str, Label] = {}
+    for name, row in _all(folder):
+        key = row.pop("key")
+        if row.get("deleted"):
+            found.pop(key, None)
+            continue
+        try:
+            found[key] = Label(**row)
+        except TypeError as e:
+            raise LabelError(f"{name}: {e}", "Was it written by another version of deemo?") from e
+    return [label for _, label in sorted(found.items(), key=lambda kv: kv[0])]
 
 
 @dataclass(frozen=True)
 class Change:
-    """What an import did to the store."""
+    """What reading did to the labels in force, in numbers of them."""
 
-    added: int
-    changed: int
-    deleted: int
-    same: int
+    added: int = 0
+    changed: int = 0
+    deleted: int = 0
+    same: int = 0
+
+    def __add__(self, other: Change) -> Change:
+        mine, theirs = astuple(self), astuple(other)
+        return Change(*(m + t for m, t in zip(mine, theirs, strict=True)))
+
+
+class Shelf:
+    """What labels/ holds, as digests: enough to tell what is new, whatever its size.
+
+    The first part of a key, before its "/", is one of their tasks.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._digests: dict[str, dict[str, str]] = {}
+        for _, row in _all(folder):
+            self._note(row)
+
+    def keys(self, task: str) -> list[str]:
+        """The labels in force that came from one of their tasks."""
+        return sorted(self._digests.get(task, ()))
+
+    def update(self, name: str, said: dict[str, Label], gone: Iterable[str] = ()) -> Change:
+        """Write labels by key into labels/NAME.jsonl: new ones and changed ones as new lines, and a line for each that is gone.
+
+        A key says which region of which annotation it is; the same said twice adds nothing.
+        """
+        news = self.news(said)
+        added = sum(not self._of(key) for key in news)
+        rows: list[dict[str, Any]] = [{"key": key, **asdict(said[key])} for key in news]
+        rows += [{"key": key, "deleted": True} for key in sorted(set(gone) - set(said)) if self._of(key)]
+        append(self.folder / f"{name}.jsonl", rows)
+        for row in rows:
+            self._note(row)
+        return Change(added, len(news) - added, len(rows) - len(news), len(said) - len(news))
+
+    def news(self, said: dict[str, Label]) -> list[str]:
+        """The keys of what is not in force yet, or not like that."""
+        return [key for key, label in said.items() if self._of(key) != _said({"key": key, **asdict(label)})]
+
+    def _of(self, key: str) -> str:
+        return self._digests.get(key.split("/")[0], {}).get(key, "")
+
+    def _note(self, row: dict[str, Any]) -> None:
+        keys = self._digests.setdefault(row["key"].split("/")[0], {})
+        if row.get("deleted"):
+            keys.pop(row["key"], None)
+        else:
+            keys[row["key"]] = _said(row)
 
 
 def update(folder: Path, name: str, said: dict[str, Label], gone: Iterable[str] = ()) -> Change:
-    """Write labels by key into labels/NAME.jsonl: new ones and changed ones as new lines, and a line for each that is gone.
-
-    A key says which region of which annotation it is; the same said twice adds nothing.
-    """
-    now = _keyed(folder)
-    added = [k for k in said if k not in now]
-    changed = [k for k in said if k in now and now[k] != said[k]]
-    deleted = sorted(k for k in set(gone) if k in now and k not in said)
-    lines: list[dict[str, Any]] = [{"key": k, **asdict(said[k])} for k in (*added, *changed)]
-    _append(folder / f"{name}.jsonl", [*lines, *({"key": k, "deleted": True} for k in deleted)])
-    return Change(len(added), len(changed), len(deleted), len(said) - len(added) - len(changed))
+    """`Shelf.update`, once."""
+    return Shelf(folder).update(name, said, gone)
 
 
-def keys_in_force(folder: Path) -> list[str]:
-    return sorted(_keyed(folder))
-
-
-def _keyed(folder: Path) -> dict[str, Label]:
-    found: dict[str, Label] = {}
+def _all(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(file name, row) of everything said, deletions too."""
     for path in sorted(folder.glob("*.jsonl")):
-        if path.name == LEDGER:
-            continue
-        for row in _lines(path):
-            key = row.pop("key")
-            if row.get("deleted"):
-                found.pop(key, None)
-            else:
-                try:
-                    found[key] = Label(**row)
-                except TypeError as e:
-                    raise LabelError(f"{path.name}: {e}", "Was it written by another version of deemo?") from e
-    return found
+        if path.name != LEDGER:
+            yield from ((path.name, row) for row in whole_lines(path))
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def _said(row: dict[str, Any]) -> str:
+    """The digest of a row."""
+    return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def whole_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The whole lines of a file; one that a killed process left half written is none."""
     if not path.exists():
-        return []
-    rows = []
-    for number, line in enumerate(path.read_text("utf-8").split("\n")[:-1], 1):
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError as e:
-            raise LabelError(f"{path.name} line {number} cannot be read: {e}", "Put the file back from your backup") from e
-    return rows
+        return
+    with open(path, encoding="utf-8", newline="\n") as f:
+        for number, line in enumerate(f, 1):
+            if not line.endswith("\n"):
+                return
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as e:
+                advice = "Put the file back from your backup"
+                raise LabelError(f"{path.name} line {number} cannot be read: {e}", advice) from e
 
 
-def _append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Add rows to a file of JSON lines, on disk when this returns; what others add at the same time is not mixed in."""
     if not rows:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a+b") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
-        f.seek(0)
-        f.truncate(f.read().rfind(b"\n") + 1)  # half a line of a killed process
+        f.truncate(_end_of_lines(f))  # half a line of a killed process
         f.write("".join(json.dumps(r, sort_keys=True, ensure_ascii=False) + "\n" for r in rows).encode())
         f.flush()
         os.fsync(f.fileno())
+
+
+def _end_of_lines(f: BinaryIO) -> int:
+    """How many bytes of a file are whole lines, seen from its end."""
+    size = f.seek(0, os.SEEK_END)
+    while size > 0:
+        start = max(0, size - 65536)
+        f.seek(start)
+        found = f.read(size - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        size = start
+    return 0
 
 
 def short_id(*parts: object) -> str:
@@ -232,14 +270,16 @@ def whole_clip(labels: Iterable[Label], clip: Clip) -> list[Label]:
     return [lb for lb in labels if lb.kind not in TIMED and fits(lb, clip)]
 
 
+def covers(label: Label, clip: Clip, seen: str) -> bool:
+    """Whether it says that somebody looked (for `seen`) at the whole clip: a span that was looked at may cover several."""
+    if label.kind != "seen" or label.value != seen or label.source != clip.source:
+        return False
+    return _overlap(label, clip) >= FITS * (clip.end_ms - clip.start_ms)
+
+
 def watchers(labels: Iterable[Label], clip: Clip) -> set[str]:
-    """The annotators who looked at the whole clip for body language: a seen span may cover several clips."""
-    return {
-        lb.annotator
-        for lb in labels
-        if lb.kind == "seen" and lb.value == "nfbl" and lb.source == clip.source
-        and _overlap(lb, clip) >= FITS * (clip.end_ms - clip.start_ms)
-    }  # fmt: skip
+    """The annotators of the first group who looked at the whole clip for body language."""
+    return {lb.annotator for lb in labels if covers(lb, clip, "nfbl")}
 
 
 def stale(labels: Iterable[Label], clips: Sequence[Clip]) -> list[Label]:
@@ -261,7 +301,7 @@ def stale(labels: Iterable[Label], clips: Sequence[Clip]) -> list[Label]:
     return left
 
 
-TIMED = ("nfbl", "proposal", "sound")
+TIMED = ("nfbl", "sound")
 
 
 def _overlap(label: Label, clip: Clip) -> int:

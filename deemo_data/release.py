@@ -21,7 +21,9 @@ PUBLIC_FILES = {  # name here -> name and ending outside
     "public_body": ("body", ".body.parquet"),
     "prosody": ("prosody", ".prosody.parquet"),
 }
-PUBLIC_FACTS = ("grid", "subject", "subject_assumed", "consent", "licence", "transcript", "body_unit", "leaks_summary")
+PUBLIC_FACTS = (
+    "grid", "subject", "subject_assumed", "consent", "licence", "transcript", "body_unit", "proposals", "leaks_summary",
+)  # fmt: skip
 
 NO_CONSENT = {"none", "no"}
 
@@ -49,7 +51,7 @@ def may_go(clip: Clip, project: Project) -> None:
 
 
 def release(clip: Clip, project: Project) -> SafeClip:
-    """The clip as strangers may see it: other names, the public files as links below out/released, nothing else.
+    """The clip as strangers may see it: other names, the public files as links below out/released/clips, nothing else.
 
     Raises NotReleasable (see `may_go`).
     """
@@ -74,9 +76,9 @@ def release_all(clips: Iterable[Clip], project: Project) -> tuple[list[SafeClip]
             safe.append(release(clip, project))
         except NotReleasable as e:
             kept.append((clip, e))
-    wanted = {Path(f.path).name for s in safe for f in s.files.values()}
-    for path in project.released.glob("*") if project.released.is_dir() else ():
-        if path.name not in wanted:
+    wanted = {Path(f.path) for s in safe for f in s.files.values()}
+    for path in project.served.rglob("*") if project.served.is_dir() else ():
+        if path.is_symlink() or (path not in wanted and not path.is_dir()):
             path.unlink()
     return safe, kept
 

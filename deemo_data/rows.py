@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from deemo_data.clip import Clip, round_half_up
 from deemo_data.errors import DatasetError
-from deemo_data.labels import Label, Placed, events_of, watchers, whole_clip
+from deemo_data.labels import Label, Placed, covers, events_of, watchers, whole_clip
 from deemo_data.records import Annotation, MerRecord, NfblRecord, ms_of
 from deemo_data.vocabulary import Emotions, Nfbl
 
@@ -29,13 +29,7 @@ def nfbl_record(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, video: st
     video  the file, relative to the table
     Raises DatasetError, naming the clip, when the row would break a rule of records.py.
     """
-    events = merged(clip, labels, vocabulary)
-    if allow_proposed:
-        events += proposed(clip, labels, vocabulary)
-        events.sort(key=lambda e: (e["start_frame"], e["end_frame"], e["label"], e["status"]))
-    looked = len(_lookers(clip, labels, vocabulary))
-    fallback: Annotation = "proposed" if events else "none"
-    level: Annotation = fallback if looked == 0 else "single" if looked == 1 else "reviewed"
+    level, events = said_of(clip, labels, vocabulary, allow_proposed)
     grid, facts = clip.grid, clip.facts
     points, confidence, shape = _body(clip)
     row = {
@@ -70,24 +64,24 @@ def nfbl_record(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, video: st
         raise DatasetError(f"clip {clip.id}: {why(e)}", "This is a fault of deemo, or the store was changed by hand") from e
 
 
+def said_of(
+    clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, allow_proposed: bool = False
+) -> tuple[Annotation, list[dict[str, Any]]]:
+    """How far the clip's labelling has come, and its events: an adjudicator's, else people's, else (if allowed) the machine's."""
+    if adjudicator := adjudicators(clip, labels):
+        return "adjudicated", _adjudicated(clip, labels, vocabulary, adjudicator[-1])
+    looked = len(lookers(clip, labels, vocabulary))
+    if looked:
+        return "single" if looked == 1 else "reviewed", merged(clip, labels, vocabulary)
+    events = proposed(clip, vocabulary) if allow_proposed else []
+    return "proposed" if events else "none", events
+
+
 def merged(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl) -> list[dict[str, Any]]:
     """The clip's events, those that several people marked as one: same class, IoU of at least a half, median edges."""
-    looked = _lookers(clip, labels, vocabulary)
-    heaps: list[list[Placed]] = []
-    for placed in _known(clip, labels, vocabulary, "nfbl"):
-        near = [
-            (iou, -number, heap)
-            for number, heap in enumerate(heaps)
-            if heap[0].label.value["label"] == placed.label.value["label"]
-            and placed.label.annotator not in {p.label.annotator for p in heap}
-            and (iou := _iou(_span(heap), (placed.start_frame, placed.end_frame))) >= SAME
-        ]
-        if near:
-            max(near, key=lambda n: n[:2])[2].append(placed)
-        else:
-            heaps.append([placed])
+    looked = lookers(clip, labels, vocabulary)
     events = []
-    for heap in heaps:
+    for heap in heaps(clip, labels, vocabulary):
         people = len({p.label.annotator for p in heap})
         share = round(people / len(looked), 4) if len(looked) > 1 else None
         said = {"annotators": people, "agreement": share, "status": "reviewed" if people > 1 else "single"}
@@ -95,10 +89,69 @@ def merged(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl) -> list[dict[s
     return sorted(events, key=lambda e: (e["start_frame"], e["end_frame"], e["label"]))
 
 
-def proposed(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl) -> list[dict[str, Any]]:
+def heaps(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl) -> list[list[Placed]]:
+    """The first group's events on the clip, together where several people marked one: same class, IoU of at least a half."""
+    found: list[list[Placed]] = []
+    for placed in _known(clip, labels, vocabulary):
+        near = [
+            (iou, -number, heap)
+            for number, heap in enumerate(found)
+            if heap[0].label.value["label"] == placed.label.value["label"]
+            and placed.label.annotator not in {p.label.annotator for p in heap}
+            and (iou := _iou(span_of(heap), (placed.start_frame, placed.end_frame))) >= SAME
+        ]
+        if near:
+            max(near, key=lambda n: n[:2])[2].append(placed)
+        else:
+            found.append([placed])
+    return found
+
+
+def adjudicators(clip: Clip, labels: Sequence[Label]) -> list[str]:
+    """Who adjudicated the clip, the latest last. Nobody adjudicates a clip that they labelled."""
+    first = watchers(labels, clip)
+    seen = [lb for lb in labels if covers(lb, clip, "adjudicated") and lb.annotator not in first]
+    return [lb.annotator for lb in sorted(seen, key=lambda lb: (_when(lb), lb.annotator))]
+
+
+def _adjudicated(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, who: str) -> list[dict[str, Any]]:
+    """The events as the adjudicator left them; with each, how many people marked it, and the share of the first group who did."""
+    looked, first = lookers(clip, labels, vocabulary), _known(clip, labels, vocabulary)
+    events = []
+    for placed in _known(clip, labels, vocabulary, adjudicated=True):
+        if placed.label.annotator != who:
+            continue
+        span, name = (placed.start_frame, placed.end_frame), placed.label.value["label"]
+        agreed = {
+            p.label.annotator
+            for p in first
+            if p.label.value["label"] == name and _iou((p.start_frame, p.end_frame), span) >= SAME
+        }
+        share = round(len(agreed) / len(looked), 4) if looked else None
+        events.append(
+            _event(clip, [placed], vocabulary) | {"annotators": 1 + len(agreed), "agreement": share, "status": "adjudicated"}
+        )
+    return sorted(events, key=lambda e: (e["start_frame"], e["end_frame"], e["label"]))
+
+
+def proposed(clip: Clip, vocabulary: Nfbl) -> list[dict[str, Any]]:
     """The machine's proposals, marked as such."""
-    said = {"annotators": 0, "agreement": None, "status": "proposed"}
-    return [_event(clip, [p], vocabulary) | said for p in _known(clip, labels, vocabulary, "proposal")]
+    return [
+        {
+            "start_ms": ms_of(p["start_frame"], clip.grid.fps),
+            "end_ms": ms_of(p["end_frame"], clip.grid.fps),
+            "start_frame": p["start_frame"],
+            "end_frame": p["end_frame"],
+            "label": found.name,
+            "group": found.group,
+            "annotators": 0,
+            "agreement": None,
+            "status": "proposed",
+            "truncated": False,
+        }
+        for p in clip.facts.get("proposals") or ()
+        if (found := vocabulary.by_rule(p["rule"]))
+    ]
 
 
 def mer_records(clip: Clip, labels: Sequence[Label], vocabulary: Emotions, video: str) -> tuple[list[MerRecord], list[str]]:
@@ -159,16 +212,21 @@ def why(error: ValidationError) -> str:
     return f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
 
 
-def _lookers(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl) -> set[str]:
-    return watchers(labels, clip) | {p.label.annotator for p in _known(clip, labels, vocabulary, "nfbl")}
+def lookers(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl) -> set[str]:
+    """The first group's annotators who looked at the clip."""
+    return watchers(labels, clip) | {p.label.annotator for p in _known(clip, labels, vocabulary)}
 
 
-def _known(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, kind: str) -> list[Placed]:
-    return [p for p in events_of(labels, clip, (kind,)) if vocabulary.find(p.label.value["label"])]
+def _known(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, adjudicated: bool = False) -> list[Placed]:
+    """The events on the clip of the first group, or of adjudicators, whose class the vocabulary knows."""
+    return [
+        p for p in events_of(labels, clip)
+        if bool(p.label.value.get("adjudicated")) == adjudicated and vocabulary.find(p.label.value["label"])
+    ]  # fmt: skip
 
 
 def _event(clip: Clip, heap: Sequence[Placed], vocabulary: Nfbl) -> dict[str, Any]:
-    start, end = _span(heap)
+    start, end = span_of(heap)
     found = vocabulary.find(heap[0].label.value["label"])
     if found is None:
         raise DatasetError(f"clip {clip.id}: {heap[0].label.value['label']!r} is not in vocabulary {vocabulary.said}")
@@ -183,7 +241,8 @@ def _event(clip: Clip, heap: Sequence[Placed], vocabulary: Nfbl) -> dict[str, An
     }
 
 
-def _span(heap: Sequence[Placed]) -> tuple[int, int]:
+def span_of(heap: Sequence[Placed]) -> tuple[int, int]:
+    """[start, end) in frames of the clip: the medians of the edges."""
     start, end = (
         round_half_up(Fraction(median(edges))) for edges in zip(*((p.start_frame, p.end_frame) for p in heap), strict=True)
     )
@@ -197,10 +256,14 @@ def _iou(a: tuple[int, int], b: tuple[int, int]) -> Fraction:
 
 def _majority(votes: Sequence[Label]) -> str | None:
     """What more than half of the annotators said; None when nobody did or they are divided."""
-    in_time = sorted(votes, key=lambda v: (str(v.raw.get("annotation", {}).get("updated_at") or ""), str(v.value)))
+    in_time = sorted(votes, key=lambda v: (_when(v), str(v.value)))
     by_person = {v.annotator: str(v.value) for v in in_time}  # of two votes of one person, the later
     ranked = Counter(by_person.values()).most_common(1)
     return ranked[0][0] if ranked and 2 * ranked[0][1] > len(by_person) else None
+
+
+def _when(label: Label) -> str:
+    return str(label.raw.get("annotation", {}).get("updated_at") or "")
 
 
 def _digests(clip: Clip) -> dict[str, str]:

@@ -33,7 +33,7 @@ class Segment:
     (decoding is what it costs) and one over the sound (held whole: 230 MB an hour).
     """
 
-    min_ms: int = 2_000
+    min_ms: int = 5_000
     max_ms: int = 20_000  # at least twice min_ms, so that an even cut never makes too short a clip
     pause_ms: int = 700  # silence up to this long does not part two turns
     pad_ms: int = 200  # room before and after speech

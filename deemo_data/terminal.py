@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -112,3 +113,26 @@ def progress() -> Iterator[Watcher]:
             stage=lambda name, clips, done: begun.append(bars.add_task(table_name(name), total=clips, completed=done)),
             clip=lambda name: bars.advance(begun[-1]),
         )
+
+
+@contextmanager
+def counting(name: str) -> Iterator[Callable[[int], None]]:
+    """A count that grows, for a person at a terminal; a log gets nothing."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda clips: None
+        return
+    columns = [TextColumn("{task.description:>16}"), SpinnerColumn(), TextColumn("{task.completed} clips"), TimeElapsedColumn()]
+    with Progress(*columns, console=console) as bars:
+        bar = bars.add_task(name, total=None)
+        yield lambda clips: bars.advance(bar, clips)
+
+
+def opened(folder: Path) -> Project:
+    """The project in a folder."""
+    from deemo_data.config import Project
+
+    return Project.open(folder)

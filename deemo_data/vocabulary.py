@@ -25,6 +25,7 @@ class NfblClass:
     group       a key of the vocabulary's groups
     smg, ma52   the nearest classes of SMG and MA-52, 0-based
     visible_after_masking  False where the sign lies on the masked face
+    rule        of proposals.py, that proposes events of this class
     """
 
     id: int
@@ -36,6 +37,7 @@ class NfblClass:
     smg: tuple[int, ...] = ()
     ma52: tuple[int, ...] = ()
     visible_after_masking: bool = True
+    rule: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,10 @@ class Nfbl:
     def find(self, label: str) -> NfblClass | None:
         """The class called `label`, by name or alias, whatever the case of its letters."""
         return self._by_spelling.get(label.strip().casefold())
+
+    def by_rule(self, rule: str) -> NfblClass | None:
+        """The class that a rule of proposals.py proposes."""
+        return next((c for c in self.classes if c.rule == rule), None)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 import pytest
 from hypothesis import HealthCheck, settings
+from label_studio_fixture import label_studio  # noqa: F401
 
 # A busy machine is no fault of the code, and a failure has to come again.
 settings.register_profile("ours", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

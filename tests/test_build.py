@@ -508,7 +508,7 @@ def test_a_source_that_cannot_be_cut_today_keeps_its_clips(twin: Project, monkey
     """The drive is off, the settings are new: the clips of that source are not forgotten."""
     before = {c.id for c in twin.clips()}
     config = twin.root / "deemo.toml"
-    config.write_text(config.read_text().replace("min_ms = 2000", "min_ms = 1500"))
+    config.write_text(config.read_text().replace("min_ms = 5000", "min_ms = 1500"))
     by_name(twin, "Perpetua").path("source").touch()
     monkeypatch.setattr("deemo_data.segment.shot_cuts", lost)
     _, missing = build.cut(Project.open(twin.root), workers=0)

@@ -124,7 +124,7 @@ def test_all_done_is_0_some_refused_is_1_cannot_is_2(project: Path, eat: Path, t
 
 
 @pytest.mark.parametrize(
-    "arguments", [("nonsense",), ("run",), ("run", "x", "--workers", "-1"), ("run", "x", "--nonsense"), ("push", "x")]
+    "arguments", [("nonsense",), ("run",), ("run", "x", "--workers", "-1"), ("run", "x", "--nonsense"), ("push",)]
 )
 def test_what_click_does_not_understand_is_2(deemo: Deemo, arguments: Sequence[str]) -> None:
     said = deemo(*arguments)

@@ -236,14 +236,54 @@ def test_what_is_taken_back_goes_from_the_dataset(tmp_path: Path) -> None:
     assert "no clip is there any more" in result.left_out[0]
 
 
+PROPOSED = [
+    {"rule": "arms_folded", "start_frame": 2, "end_frame": 6, "score": 0.7, "threshold": 0.5, "why": "..."},
+    {"rule": "of another vocabulary", "start_frame": 2, "end_frame": 6, "score": 0.7, "threshold": 0.5, "why": "..."},
+]
+
+
 def test_proposals_stay_unless_allowed(tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "released", 0)
-    proposal = marked(clip, 2, 6, kind="proposal", who="rule")
-    run([clip], [proposal], tmp_path / "d")
+    clip = SafeClip(make_clip(tmp_path / "released", 0).knowing({}, {"proposals": PROPOSED}))
+    run([clip], [], tmp_path / "d")
     assert rows(tmp_path / "d")[clip.id]["annotation"] == 0
-    run([clip], [proposal], tmp_path / "d", allow_proposed=True)
+    run([clip], [], tmp_path / "d", allow_proposed=True)
     row = rows(tmp_path / "d")[clip.id]
-    assert (row["annotation"], [(e["status"], e["annotators"]) for e in row["events"]]) == (1, [(1, 0)])
+    assert (row["annotation"], [(e["status"], e["annotators"], e["start_frame"]) for e in row["events"]]) == (1, [(1, 0, 2)])
+
+
+def test_where_people_looked_the_machine_is_not_asked(tmp_path: Path) -> None:
+    clip = SafeClip(make_clip(tmp_path / "released", 0).knowing({}, {"proposals": PROPOSED}))
+    run([clip], [said("seen", "nfbl", clip)], tmp_path / "d", allow_proposed=True)
+    row = rows(tmp_path / "d")[clip.id]
+    assert (row["annotation"], row["events"]) == (2, [])
+
+
+def adjudicated(clip: SafeClip, *events: Label, who: str = "a-9") -> list[Label]:
+    """What an adjudicator hands in."""
+    return [said("seen", "adjudicated", clip, who), *(replace(e, value=e.value | {"adjudicated": True}) for e in events)]
+
+
+def test_an_adjudicator_has_the_last_word(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "released", 0)
+    first = [said("seen", "nfbl", clip, "a-1"), said("seen", "nfbl", clip, "a-2"),
+             marked(clip, 2, 6, who="a-1"), marked(clip, 3, 6, who="a-2"), marked(clip, 12, 16, "Touching jaw", who="a-1")]  # fmt: skip
+    last = adjudicated(clip, marked(clip, 2, 7, who="a-9"), marked(clip, 12, 15, "Touching ears", who="a-9"))
+    run([clip], first, tmp_path / "d")
+    row = rows(tmp_path / "d")[clip.id]
+    assert (row["annotation"], [e["status"] for e in row["events"]]) == (3, [3, 2])
+    run([clip], first + last, tmp_path / "d")
+    row = rows(tmp_path / "d")[clip.id]
+    assert row["annotation"] == 4
+    events = [(e["start_frame"], e["end_frame"], e["status"], e["annotators"], e["agreement"]) for e in row["events"]]
+    assert events == [(2, 7, 4, 3, 1.0), (12, 15, 4, 1, 0.0)]
+
+
+def test_nobody_adjudicates_what_they_labelled(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "released", 0)
+    first = [said("seen", "nfbl", clip, "a-1"), marked(clip, 2, 6, who="a-1")]
+    run([clip], first + adjudicated(clip, marked(clip, 9, 12, who="a-1"), who="a-1"), tmp_path / "d")
+    row = rows(tmp_path / "d")[clip.id]
+    assert (row["annotation"], [(e["start_frame"], e["status"]) for e in row["events"]]) == (2, [(2, 2)])
 
 
 def test_classes_of_another_vocabulary_are_left_out_and_named(tmp_path: Path) -> None:

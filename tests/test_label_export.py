@@ -15,8 +15,9 @@ from test_vocabulary import SMALL
 from deemo_data.clip import Clip, File, Grid
 from deemo_data.errors import LabelError
 from deemo_data.label_export import Pulled, read_export
-from deemo_data.labels import events_of, in_force, write_tasks
+from deemo_data.labels import Pushed, events_of, in_force, record_pushed
 from deemo_data.release import SafeClip, public_id
+from deemo_data.sheets import data_of
 from deemo_data.vocabulary import Nfbl, load_emotions, load_nfbl
 
 SECRET = b"k" * 32
@@ -42,10 +43,22 @@ def annotation(*results: Any, id_: int = 1, who: Any = 3, **more: Any) -> dict[s
     return {"id": id_, "unique_id": f"u-{id_}", "completed_by": who, "was_cancelled": False, "result": list(results)} | more
 
 
-def pull(tmp_path: Path, *annotations: Any, clip: Clip = CLIP, data: dict[str, Any] | None = None, **task: Any) -> Pulled:
+def push(tmp_path: Path, clip: Clip, template: str = "nfbl_timeline") -> dict[str, Any]:
+    """Note the clip in the ledger; what an annotator's page is given of it."""
+    record_pushed(tmp_path / "labels", [Pushed.of(SafeClip(clip), load_nfbl("nfbl"), template, None)])
+    return data_of(SafeClip(clip), template)
+
+
+def pull(
+    tmp_path: Path,
+    *annotations: Any,
+    clip: Clip = CLIP,
+    template: str = "nfbl_timeline",
+    data: dict[str, Any] | None = None,
+    **task: Any,
+) -> Pulled:
     """Push `clip`, then read an export with these annotations on it."""
-    write_tasks([SafeClip(clip)], tmp_path / "labels", tmp_path / "push.json", load_nfbl("nfbl"))
-    pushed = json.loads((tmp_path / "push.json").read_text())[0]["data"]
+    pushed = push(tmp_path, clip, template)
     export = [
         {"id": 7, "project": 2, "created_at": "then", "annotations": list(annotations), "data": pushed | (data or {})} | task
     ]
@@ -214,10 +227,31 @@ def test_another_rate_than_was_pushed_is_not_mapped(tmp_path: Path) -> None:
         pull(tmp_path, annotation(region(3, 8)), data={"fps": 24})
 
 
+def test_another_number_of_frames_than_was_pushed_is_not_mapped(tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match="not about this project's clips"):
+        pull(tmp_path, annotation(region(3, 8)), data={"num_frames": 149})
+
+
+def test_what_an_adjudicator_says_is_marked(tmp_path: Path) -> None:
+    pull(tmp_path, annotation(region(3, 8), region(1, 5, name="ann_b", id_="c")), template="adjudicate")
+    found = {lb.kind: lb.value for lb in in_force(tmp_path / "labels")}
+    assert found == {"seen": "adjudicated", "nfbl": {"label": "Folding arms", "certainty": None, "adjudicated": True}}
+
+
+def test_an_adjudicator_who_leaves_nothing_has_adjudicated(tmp_path: Path) -> None:
+    pull(tmp_path, annotation(region(1, 5, name="ann_a", id_="c")), template="adjudicate")
+    assert [(lb.kind, lb.value) for lb in in_force(tmp_path / "labels")] == [("seen", "adjudicated")]
+
+
+def test_an_empty_page_about_the_whole_clip_is_no_look_at_body_language(tmp_path: Path) -> None:
+    pull(tmp_path, annotation(chosen("emotion", "happy")), template="mer_clues")
+    assert {lb.kind: lb.value for lb in in_force(tmp_path / "labels")} == {"seen": "clip", "emotion": "happy"}
+
+
 def test_a_clip_pushed_again_at_another_rate_maps_by_the_rate_it_was_shown_at(tmp_path: Path) -> None:
     clip25 = replace(clip_at(250, 375, grid=GRID25), id=CLIP.id)
-    write_tasks([SafeClip(clip25)], tmp_path / "labels", tmp_path / "push.json", load_nfbl("nfbl"))
-    pull(tmp_path, annotation(region(26, 50)), data={"fps": 25})
+    push(tmp_path, clip25)
+    pull(tmp_path, annotation(region(26, 50)), data={"fps": 25, "num_frames": 50})
     (event,) = [lb for lb in in_force(tmp_path / "labels") if lb.kind == "nfbl"]
     assert (event.start_ms, event.end_ms) == (GRID25.ms_at(275), GRID25.ms_at(300))
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from deemo_data import labels
 from deemo_data.clip import Clip, File, Grid
 from deemo_data.errors import LabelError
-from deemo_data.labels import Label, events_of, fits, in_force, stale, update, watchers, whole_clip
+from deemo_data.labels import Label, Pushed, events_of, fits, in_force, stale, update, watchers, whole_clip
 from deemo_data.release import SafeClip
 from deemo_data.vocabulary import load_nfbl
 
@@ -70,22 +70,34 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
         in_force(tmp_path)
 
 
-def test_push_to_a_file_writes_numbers_and_the_ledger_once(tmp_path: Path) -> None:
-    v = load_nfbl("nfbl")
-    clips = [SafeClip(clip_at(300, 450)), SafeClip(clip_at(0, 100, grid=replace(NTSC, fps=Fraction(25))))]
-    out, folder = tmp_path / "push.json", tmp_path / "labels"
-    assert labels.write_tasks(clips, folder, out, v) == 2
-    data = [t["data"] for t in json.loads(out.read_text())]
-    assert data[0] == {
-        "clip": "c-0-100", "video": "/data/local-files/?d=released/c-0.mp4", "fps": 25, "num_frames": 100, "title": "c-0-100"
-    }  # fmt: skip
-    assert data[1]["fps"] == pytest.approx(29.97002997)
-    ledger = (folder / "pushed.jsonl").read_bytes()
-    labels.write_tasks(clips, folder, out, v)
-    assert (folder / "pushed.jsonl").read_bytes() == ledger
-    line = labels.read_ledger(folder)[1]
+def test_the_ledger_knows_what_was_pushed_once(tmp_path: Path) -> None:
+    clip, nfbl = SafeClip(clip_at(300, 450)), load_nfbl("nfbl")
+    shown = [{"id": "r1", "label": "Folding arms", "start_frame": 3, "end_frame": 9, "score": 0.5, "why": "..."}]
+    lines = [Pushed.of(clip, nfbl, "nfbl_timeline", shown), Pushed.of(clip, nfbl, "adjudicate", None)]
+    labels.record_pushed(tmp_path, lines)
+    before = (tmp_path / "pushed.jsonl").read_bytes()
+    labels.record_pushed(tmp_path, lines)
+    assert (tmp_path / "pushed.jsonl").read_bytes() == before
+    assert labels.read_ledger(tmp_path) == lines
+    line = lines[0]
     assert (line.fps, line.first_frame, line.num_frames, line.vocabulary) == ("30000/1001", 300, 150, "imigue-32 1")
-    assert in_force(folder) == [], "the ledger holds no labels"
+    assert in_force(tmp_path) == [], "the ledger holds no labels"
+
+
+def test_a_line_of_an_older_ledger_is_read(tmp_path: Path) -> None:
+    old = {
+        "clip": "c",
+        "source": "v",
+        "start_ms": 0,
+        "end_ms": 9,
+        "fps": "25",
+        "num_frames": 3,
+        "first_frame": 0,
+        "vocabulary": "x 1",
+    }
+    (tmp_path / "pushed.jsonl").write_text(json.dumps(old) + "\n")
+    (line,) = labels.read_ledger(tmp_path)
+    assert (line.template, line.proposals) == ("nfbl_timeline", None)
 
 
 def test_pseudonyms() -> None:

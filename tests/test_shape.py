@@ -23,7 +23,7 @@ HEAVY = RUNTIMES | {
     "jellyfish", "legal_eval", "matplotlib", "pyannote", "pyarrow", "rapidfuzz", "ray", "rich", "scenedetect", "scipy",
     "sklearn", "soundfile", "transformers", "yt_dlp",
 }  # fmt: skip
-ONLY_IN = {"subprocess": {"media.py", "models/weights.py"}, "ray": {"executors.py"}}
+ONLY_IN = {"subprocess": {"media.py", "models/weights.py", "label_server.py"}, "ray": {"executors.py"}}
 
 
 def is_type_checking(node: ast.AST) -> bool:

@@ -1,0 +1,223 @@
+"""Where a project's annotators work, and what they are given: Label Studio's address, who they are, push, pages, agreement."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deemo_data import labels, release, sheets
+from deemo_data.build import Missing, current, kept_back, vocabularies
+from deemo_data.clip import write_if_changed
+from deemo_data.errors import ConfigError, LabelError
+from deemo_data.store import derive
+from deemo_data.vocabulary import Emotions, Nfbl
+
+if TYPE_CHECKING:
+    from deemo_data.config import Project
+    from deemo_data.label_studio import Server
+    from deemo_data.release import SafeClip
+
+ADDRESS = "label_studio.json"
+ANNOTATORS = "annotators.csv"
+GROUPS = ("label", "adjudicate")
+Watch = Callable[[int], None]  # told how many clips were sent or looked at since it was last told
+
+
+@dataclass(frozen=True)
+class Annotator:
+    """A row of private/annotators.csv."""
+
+    email: str
+    group: str = "label"
+
+
+@dataclass(frozen=True)
+class Handed:
+    """What a push did. page: where annotators label; gone: clips that are still listed there and may no longer be shown."""
+
+    new: int
+    there_before: int
+    with_proposals: int
+    page: str
+    gone: tuple[str, ...] = ()
+
+
+def push(project: Project, template: str = sheets.TIMELINE, watch: Watch = lambda clips: None) -> tuple[Handed, list[Missing]]:
+    """Released clips into Label Studio, on the page of a template; those that are there already are left as they are."""
+    server = server_of(project)
+    with project.locked():
+        safe, kept = release.release_all(current(project), project)
+    return hand_over(project, server, safe, template, watch), kept_back(kept)
+
+
+def hand_over(
+    project: Project, server: Server, safe: Sequence[SafeClip], template: str, watch: Watch = lambda clips: None
+) -> Handed:
+    """See `push`. What is handed over is noted in the ledger before it is sent."""
+    from deemo_data import label_studio
+
+    nfbl, emotions = vocabularies(project)
+    with project.locked():
+        number = desk(project, server, template, nfbl, emotions)
+        there = label_studio.clips_of(server, number)
+        made = list(chosen(project, [c for c in safe if c.id not in there], template, nfbl))
+        labels.record_pushed(project.labels, (s.line for s in made))
+    given = (s.given for s in made)
+    sent = label_studio.push(server, number, given, batch=project.config.labelling.batch, known=there, watch=watch)
+    proposed = sum(s.line.proposals is not None for s in made)
+    gone = tuple(sorted(there - {c.id for c in safe}))
+    return Handed(sent, len(there), proposed, label_studio.page_of(server, number), gone)
+
+
+def chosen(project: Project, safe: Sequence[SafeClip], template: str, nfbl: Nfbl) -> Iterator[sheets.Sheet]:
+    """The sheets of a template: for adjudicators those of the clips in dispute only."""
+    said = labels.in_force(project.labels)
+    if template == sheets.ADJUDICATE:
+        return sheets.disputes(safe, nfbl, said)
+    return sheets.sheets(safe, template, nfbl, said, share=project.config.labelling.proposals)
+
+
+def push_to_file(project: Project, path: Path, template: str = sheets.TIMELINE) -> tuple[int, list[Missing]]:
+    """Released clips as a file that Label Studio imports; what they were is noted in the ledger, labels/pushed.jsonl."""
+    nfbl = vocabularies(project)[0]
+    with project.locked():
+        safe, kept = release.release_all(current(project), project)
+        made = list(chosen(project, safe, template, nfbl))
+        labels.record_pushed(project.labels, (s.line for s in made))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_if_changed(path, json.dumps([s.given for s in made], indent=1) + "\n")
+    return len(made), kept_back(kept)
+
+
+def address(project: Project) -> dict[str, Any]:
+    """private/label_studio.json: url, token, and the numbers of our projects there, by template."""
+    try:
+        said = json.loads((project.private / ADDRESS).read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except json.JSONDecodeError as e:
+        raise ConfigError(f"private/{ADDRESS} is damaged: {e}", "Put it back from your backup, or delete it") from e
+    return dict(said)
+
+
+def server_of(project: Project) -> Server:
+    """The Label Studio of this project: as the environment says, else as `make label-studio` wrote it down."""
+    from deemo_data import label_studio
+
+    said = address(project)
+    url = os.environ.get("LABEL_STUDIO_URL") or said.get("url")
+    token = os.environ.get("LABEL_STUDIO_API_KEY") or said.get("token")
+    if not url or not token:
+        what = "no Label Studio is known to this project"
+        raise LabelError(
+            what, f"Type: make label-studio PROJECT={project.root}, or set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY"
+        )
+    return label_studio.connect(url, token)
+
+
+def desks(project: Project) -> dict[str, int]:
+    """{template: number of our project there}."""
+    return {str(k): int(v) for k, v in address(project).get("projects", {}).items()}
+
+
+def desk(project: Project, server: Server, template: str, nfbl: Nfbl, emotions: Emotions) -> int:
+    """The number of our project there for a template, made or brought up to date, with its page, guide and videos."""
+    from deemo_data import label_studio, templates
+
+    settings = project.config.labelling
+    overlap = 1 if template == sheets.ADJUDICATE else settings.overlap
+    config = templates.render(template, nfbl, emotions, settings.size, annotators=settings.overlap)
+    number = label_studio.project_for(
+        server,
+        title=f"deemo {template} {derive(project.secret, 'label-studio')[:6]}",
+        template=template,
+        config=config,
+        guide=templates.guide(template, nfbl, emotions),
+        overlap=overlap,
+        known=desks(project).get(template),
+    )
+    label_studio.give_storage(server, number, project.released)
+    said = address(project)
+    said["projects"] = {**said.get("projects", {}), template: number}
+    write_if_changed(project.private / ADDRESS, json.dumps(said, indent=1, sort_keys=True) + "\n", mode=0o600)
+    return number
+
+
+def annotators(project: Project) -> list[Annotator]:
+    """Who labels: private/annotators.csv. Raises ConfigError for a row without an e-mail address or of another group."""
+    path = project.private / ANNOTATORS
+    if not path.exists():
+        return []
+    found = []
+    with open(path, newline="", encoding="utf-8-sig") as f:
+        for number, row in enumerate(csv.DictReader(f), 2):
+            who = Annotator((row.get("email") or "").strip(), (row.get("group") or "label").strip())
+            if "@" not in who.email or who.group not in GROUPS:
+                wrong = f"private/{ANNOTATORS} line {number}: it needs an e-mail address and a group"
+                raise ConfigError(wrong, f"Columns: email, group ({' or '.join(GROUPS)})")
+            found.append(who)
+    return found
+
+
+def write_templates(project: Project, folder: Path) -> list[Path]:
+    """Every page, in both sizes, with its guide. Raises LabelError, naming it, when one of them has a fault."""
+    from deemo_data import templates
+
+    return templates.write(folder, *vocabularies(project), project.config.labelling.overlap)
+
+
+def install_keys(project: Project) -> tuple[int, list[str]]:
+    """Our keys, for us and each annotator of the project: (how many have them now, the addresses that have no account there)."""
+    from deemo_data import label_studio, templates
+
+    server, body = server_of(project), templates.hotkeys()
+    number_of = {email: number for number, email in label_studio.annotators(server).items()}
+    people = [who.email for who in annotators(project)]
+    label_studio.install_hotkeys_of(server, server.user, body)
+    for email in people:
+        if email in number_of:
+            label_studio.install_hotkeys_of(server, number_of[email], body)
+    return sum(email in number_of for email in people), [email for email in people if email not in number_of]
+
+
+def agree(project: Project, rounds: int = 1000) -> dict[str, Any]:
+    """How far the annotators agree, into out/agreement.json and out/agreement.html."""
+    from deemo_data import agreement, agreement_page
+
+    nfbl, emotions = vocabularies(project)
+    with project.locked():
+        safe, _ = release.release_all(current(project), project)
+        said, pushed = labels.in_force(project.labels), labels.read_ledger(project.labels)
+    measured = agreement.measure(said, safe, nfbl, emotions, pushed, rounds=rounds)
+    project.write_report("agreement.json", measured)
+    write_if_changed(project.out / "agreement.html", agreement_page.page(measured))
+    return measured
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the labelling of body language is, in clips: each is counted once, under the furthest that it has come."""
+
+    pushed: int
+    single: int
+    reviewed: int
+    adjudicated: int
+    people: int
+
+
+def progress(project: Project) -> Progress:
+    """By the ledger and the labels in force."""
+    lines = [line for line in labels.read_ledger(project.labels) if line.template in (sheets.TIMELINE, sheets.ADJUDICATE)]
+    seen: dict[str, dict[str, set[str]]] = {line.clip: {} for line in lines}
+    for label in labels.in_force(project.labels):
+        if label.kind == "seen" and label.clip in seen and label.value in ("nfbl", "adjudicated"):
+            seen[label.clip].setdefault(label.value, set()).add(label.annotator)
+    done = [c for c in seen.values() if "adjudicated" in c]
+    looked = [len(c.get("nfbl", ())) for c in seen.values() if "adjudicated" not in c]
+    people = {who for c in seen.values() for group in c.values() for who in group}
+    return Progress(len(seen), looked.count(1), sum(n > 1 for n in looked), len(done), len(people))

@@ -1,0 +1,79 @@
+"""What Label Studio held when labels were pulled, as it said it: a line for each of their tasks, and one more after each change.
+
+    labels/raw/project-N.jsonl   {"task", "clip", "updated_at", "sha256", "held", "read_with"}, or {"task", "gone": true}
+
+It is the raw material of labels/: nothing can fetch it again once it is deleted there. Nobody's name or address is in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from deemo_data.errors import LabelError
+from deemo_data.label_reading import KEPT_OF_ANNOTATION
+from deemo_data.labels import append, pseudonym, whole_lines
+
+KEPT = ("id", "project", "created_at", "data")
+KEPT_OF_ANNOTATIONS = (*KEPT_OF_ANNOTATION, "was_cancelled", "prediction", "result")
+
+
+class Log:
+    """What was pulled before from one of their projects. Raises LabelError for a line whose checksum is not right.
+
+    read_with  what else the labels depend on, the vocabularies: after a change everything is read anew
+    """
+
+    def __init__(self, path: Path, read_with: str) -> None:
+        self.path, self.read_with = path, read_with
+        self.known: dict[str, tuple[str, str, str, str]] = {}  # task -> sha256 of what it held, read with what, when, which clip
+        for number, row in enumerate(whole_lines(path), 1):
+            if row.get("gone"):
+                self.known.pop(row["task"], None)
+                continue
+            if digest(row["held"]) != row["sha256"]:
+                raise LabelError(f"{path.name} line {number} is damaged", "Put the file back from your backup")
+            self._know(row)
+
+    def _know(self, row: dict[str, Any]) -> None:
+        self.known[row["task"]] = (row["sha256"], row["read_with"], row["updated_at"], row["clip"])
+
+    def is_current(self, task: str, updated_at: str) -> bool:
+        """Whether it was pulled as it is: nothing of it has changed there since."""
+        return self.known.get(task, ())[1:3] == (self.read_with, updated_at)
+
+    def is_new(self, task: str, held: dict[str, Any]) -> bool:
+        return self.known.get(task, ())[:2] != (digest(held), self.read_with)
+
+    def note(self, held: dict[str, dict[str, Any]], when: dict[str, str]) -> None:
+        """Write down what their tasks hold now, and when that changed; both by the first part of the keys of the labels."""
+        rows: list[dict[str, Any]] = []
+        for task, what in held.items():
+            about = {"clip": str(what["data"].get("clip")), "updated_at": str(when.get(task, ""))}
+            rows.append({"task": task, **about, "sha256": digest(what), "held": what, "read_with": self.read_with})
+        append(self.path, rows)
+        for row in rows:
+            self._know(row)
+
+    def note_gone(self, seen: set[str]) -> list[str]:
+        """The clips whose tasks were there before and are not among `seen`; each is told once."""
+        gone = {t: clip for t, (*_, clip) in self.known.items() if t not in seen}
+        append(self.path, [{"task": t, "gone": True} for t in gone])
+        for t in gone:
+            del self.known[t]
+        return sorted(gone.values())
+
+
+def held_by(task: dict[str, Any], secret: bytes) -> dict[str, Any]:
+    """Of one of their tasks, what is kept: the data, and the annotations with a pseudonym for who made them."""
+    annotations = [
+        {k: a[k] for k in KEPT_OF_ANNOTATIONS if k in a} | {"by": pseudonym(secret, a.get("completed_by", "unknown"))}
+        for a in task.get("annotations") or ()
+    ]
+    return {k: task[k] for k in KEPT if k in task} | {"annotations": annotations}
+
+
+def digest(held: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()

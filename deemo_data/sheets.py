@@ -1,0 +1,119 @@
+"""What annotators are shown of a released clip: the data of its page, proposals, and for adjudicators everybody's versions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deemo_data import rows
+from deemo_data.labels import Label, Pushed, short_id
+from deemo_data.vocabulary import Nfbl
+
+if TYPE_CHECKING:
+    from deemo_data.release import SafeClip
+
+PREFIX = "/data/local-files/?d=clips/"  # before a video's file name, where a server of `make label-studio` has it
+TIMELINE, ADJUDICATE = "nfbl_timeline", "adjudicate"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One clip as an annotator will be shown it: its line of the ledger, and what Label Studio is given."""
+
+    line: Pushed
+    given: dict[str, Any]
+
+
+def sheets(
+    clips: Sequence[SafeClip], template: str, nfbl: Nfbl, said: Iterable[Label] = (), *, share: float = 0, prefix: str = PREFIX
+) -> Iterator[Sheet]:
+    """The clips in the order of their sources and time. On the timeline, a `share` of them goes out with proposals.
+
+    said  the labels in force: what was said of a clip so far is shown beside its clues
+    """
+    of_source = by_source(said)
+    for clip in sorted(clips, key=lambda c: (c.source, c.start_ms, c.end_ms)):
+        shown = proposals(clip, nfbl) if template == TIMELINE and with_proposals(clip, share) else None
+        data = data_of(clip, template, prefix, events_text(clip, of_source.get(clip.source, ()), nfbl))
+        yield Sheet(Pushed.of(clip, nfbl, template, shown), given(data, [(region(p), p["score"]) for p in shown or ()]))
+
+
+def disputes(clips: Sequence[SafeClip], nfbl: Nfbl, said: Iterable[Label], prefix: str = PREFIX) -> Iterator[Sheet]:
+    """The clips that the first group disagrees about and nobody has adjudicated: agreed events drawable, versions to look at."""
+    from deemo_data import agreement
+
+    of_source = by_source(said)
+    for clip in sorted(clips, key=lambda c: (c.source, c.start_ms, c.end_ms)):
+        near = of_source.get(clip.source, [])
+        if rows.adjudicators(clip, near):
+            continue
+        if dispute := agreement.disputed(near, clip, nfbl):
+            data = data_of(clip, ADJUDICATE, prefix)
+            results = [(r, 1.0) for r in agreement.regions(dispute)]
+            yield Sheet(Pushed.of(clip, nfbl, ADJUDICATE, None), given(data, results, "merged"))
+
+
+def by_source(said: Iterable[Label]) -> dict[str, list[Label]]:
+    found: dict[str, list[Label]] = {}
+    for label in said:
+        found.setdefault(label.source, []).append(label)
+    return found
+
+
+def data_of(clip: SafeClip, template: str, prefix: str = PREFIX, events: str = "") -> dict[str, Any]:
+    """What a template may ask for by $name. fps is a number: Label Studio takes text for 24."""
+    fps = clip.grid.fps
+    return {
+        "clip": clip.id,
+        "template": template,
+        "video": f"{prefix}{clip.path('video').name}",
+        "fps": int(fps) if fps.denominator == 1 else float(fps),
+        "num_frames": clip.num_frames,
+        "title": clip.id,
+        "transcript": clip.facts.get("transcript") or "(no words)",
+        "events_text": events or "(none yet)",
+    }
+
+
+def given(data: dict[str, Any], results: Sequence[tuple[dict[str, Any], float]], by: str = "rules") -> dict[str, Any]:
+    """What Label Studio imports: the data and, unless there is nothing to show, one prediction."""
+    if not results:
+        return {"data": data}
+    score = round(sum(s for _, s in results) / len(results), 4)
+    return {"data": data, "predictions": [{"model_version": by, "score": score, "result": [r for r, _ in results]}]}
+
+
+def with_proposals(clip: SafeClip, share: float) -> bool:
+    """Whether a clip belongs to the share that goes out with proposals: by its public id, the same every time."""
+    return int(hashlib.sha256(f"proposals:{clip.id}".encode()).hexdigest()[:8], 16) < share * 16**8
+
+
+def proposals(clip: SafeClip, nfbl: Nfbl) -> list[dict[str, Any]]:
+    """What the rules propose on a clip, in the words of the vocabulary: as the ledger has it (labels.Pushed)."""
+    found = []
+    for p in clip.facts.get("proposals") or ():
+        if known := nfbl.by_rule(p["rule"]):
+            about = {"label": known.name, **{n: p[n] for n in ("start_frame", "end_frame", "score", "why")}}
+            found.append({"id": short_id(clip.id, known.name, p["start_frame"], p["end_frame"]), **about})
+    return found
+
+
+def region(event: dict[str, Any], name: str = "nfbl") -> dict[str, Any]:
+    """An event as Label Studio's region. Frames there are 1-based and inclusive: [s, e) is (s + 1, e)."""
+    return {
+        "id": event["id"],
+        "from_name": name,
+        "to_name": "video",
+        "type": "timelinelabels",
+        "value": {"ranges": [{"start": event["start_frame"] + 1, "end": event["end_frame"]}], "timelinelabels": [event["label"]]},
+        "score": event["score"],
+        "meta": {"text": [event["why"]]},
+    }
+
+
+def events_text(clip: SafeClip, said: Sequence[Label], nfbl: Nfbl) -> str:
+    """The clip's events so far, one a line, for whoever writes its clues."""
+    _, events = rows.said_of(clip, said, nfbl)
+    return "\n".join(f"{e['start_ms'] / 1000:.1f}–{e['end_ms'] / 1000:.1f} s  {e['label']} ({e['status']})" for e in events)

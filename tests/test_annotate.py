@@ -1,0 +1,83 @@
+"""Where annotators work and who they are, as the project knows it; and how far their work is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_labels import clip_at, said
+
+from deemo_data import annotate, labels
+from deemo_data.annotate import Annotator, Progress
+from deemo_data.config import Project
+from deemo_data.errors import ConfigError, LabelError
+from deemo_data.labels import Pushed
+from deemo_data.release import SafeClip
+from deemo_data.vocabulary import load_nfbl
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
+    monkeypatch.delenv("LABEL_STUDIO_API_KEY", raising=False)
+    return Project.make(tmp_path / "p")
+
+
+def test_without_a_server_it_says_what_to_type(project: Project) -> None:
+    with pytest.raises(LabelError) as e:
+        annotate.server_of(project)
+    assert "make label-studio PROJECT=" in e.value.advice
+    assert "LABEL_STUDIO_URL" in e.value.advice
+
+
+def test_the_environment_goes_before_the_file(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+    monkeypatch.setattr("deemo_data.label_studio.connect", lambda url, token: asked.append((url, token)))
+    (project.private / annotate.ADDRESS).write_text(json.dumps({"url": "http://here", "token": "mine", "projects": {"x": 3}}))
+    annotate.server_of(project)
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://there")
+    annotate.server_of(project)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "theirs")
+    annotate.server_of(project)
+    assert asked == [("http://here", "mine"), ("http://there", "mine"), ("http://there", "theirs")]
+    assert annotate.desks(project) == {"x": 3}
+
+
+def test_a_damaged_address_is_named(project: Project) -> None:
+    (project.private / annotate.ADDRESS).write_text("{")
+    with pytest.raises(ConfigError, match=r"private/label_studio\.json is damaged"):
+        annotate.desks(project)
+
+
+def test_annotators(project: Project) -> None:
+    assert annotate.annotators(project) == []
+    (project.private / annotate.ANNOTATORS).write_text("email,group\nann@example.com,\nben@example.com,adjudicate\n")
+    ann, ben = annotate.annotators(project)
+    assert (ann, ben) == (Annotator("ann@example.com", "label"), Annotator("ben@example.com", "adjudicate"))
+
+
+@pytest.mark.parametrize("row", ["ann,label", "ann@example.com,second", ",label"])
+def test_a_wrong_row_is_named_by_its_line(project: Project, row: str) -> None:
+    (project.private / annotate.ANNOTATORS).write_text(f"email,group\nben@example.com,label\n{row}\n")
+    with pytest.raises(ConfigError, match=r"annotators\.csv line 3"):
+        annotate.annotators(project)
+
+
+def test_how_far_it_is(project: Project) -> None:
+    assert annotate.progress(project) == Progress(0, 0, 0, 0, 0)
+    nfbl = load_nfbl("nfbl")
+    clips = [SafeClip(replace(clip_at(0, 100), id=f"c-{n}")) for n in range(5)]
+    lines = [Pushed.of(c, nfbl, "nfbl_timeline", None) for c in clips]
+    labels.record_pushed(project.labels, [*lines, Pushed.of(clips[3], nfbl, "adjudicate", None)])
+    looks = [
+        (1, "a-1", "nfbl"),
+        (2, "a-1", "nfbl"),
+        (2, "a-2", "nfbl"),
+        (3, "a-1", "nfbl"),
+        (3, "a-9", "adjudicated"),
+        (4, "a-1", "clip"),
+    ]
+    labels.update(project.labels, "p", {f"k{n}": said("seen", value, clips[c], who) for n, (c, who, value) in enumerate(looks)})
+    assert annotate.progress(project) == Progress(pushed=5, single=1, reviewed=1, adjudicated=1, people=3)

@@ -1,0 +1,183 @@
+"""Pulling: only what is new is read, a stopped pull goes on, what is gone stays said, and an alarm closes the door."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_label_export import annotation, chosen, region
+from test_labels import clip_at
+
+from deemo_data import annotate, corrections, label_pull
+from deemo_data.clip import Clip, Grid, write_clips
+from deemo_data.config import Project
+from deemo_data.errors import LabelError
+from deemo_data.label_export import Pulled
+from deemo_data.label_studio import Brief
+from deemo_data.labels import Pushed, in_force, record_pushed, short_id
+from deemo_data.release import SafeClip, public_id
+from deemo_data.sheets import data_of
+from deemo_data.vocabulary import load_nfbl
+
+NFBL = load_nfbl("nfbl")
+GRID = Grid(Fraction(25), False, Fraction(0), 300, 64, 36)
+SOURCE = Clip("abc123", "abc123", 0, 12000, {}, {"grid": GRID.to_fact(), "consent": {"statement": "yes", "asserted": False}})
+PEOPLE = {1: "ann@example.com", 2: "ben@example.com"}
+
+
+class Desk:
+    """Their project, as `label_studio.pages` gives it: pages of two. `fails_at`: the page that never comes."""
+
+    def __init__(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.project, self.tasks, self.fails_at = project, [], -1
+        monkeypatch.setattr("deemo_data.label_pull.server_of", lambda project: None)
+        monkeypatch.setattr("deemo_data.label_studio.annotators", lambda server: PEOPLE)
+        monkeypatch.setattr("deemo_data.label_studio.pages", self.pages)
+        (project.private / "label_studio.json").write_text(json.dumps({"projects": {"nfbl_timeline": 5}}))
+
+    tasks: list[dict[str, Any]]
+
+    def add(self, clip: Clip, *annotations: dict[str, Any], template: str = "nfbl_timeline") -> None:
+        record_pushed(self.project.labels, [Pushed.of(SafeClip(clip), NFBL, template, None)])
+        number = len(self.tasks) + 1
+        self.tasks.append(
+            {"id": number, "project": 5, "created_at": f"t{number}", "data": data_of(SafeClip(clip), template),
+             "annotations": list(annotations)}
+        )  # fmt: skip
+
+    def pages(self, server: object, number: int, size: int, wanted: Callable[[Brief], bool]) -> Iterator[list[dict[str, Any]]]:
+        for page in range(0, len(self.tasks), 2):
+            if page // 2 == self.fails_at:
+                raise LabelError("the server went away")
+            now = json.loads(json.dumps(self.tasks[page : page + 2]))
+            for t in now:
+                t["updated_at"] = short_id(t["annotations"])
+            some = [t for t in now if wanted(Brief(t["id"], t["data"]["clip"], t["created_at"], t["updated_at"], 1))]
+            if some:
+                yield some
+
+    def pull(self) -> Pulled:
+        return label_pull.pull(self.project)
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        return sorted((lb.start_ms, lb.end_ms) for lb in in_force(self.project.labels) if lb.kind == "nfbl")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    return Desk(Project.make(tmp_path / "p"), monkeypatch)
+
+
+def clip(number: int) -> Clip:
+    return clip_at(100 * number, 100 * number + 90, grid=GRID)
+
+
+def test_only_what_is_new_is_read(desk: Desk) -> None:
+    for n in range(3):
+        desk.add(clip(n), annotation(region(3, 8)))
+    first, again = desk.pull(), desk.pull()
+    assert (first.annotations, first.change.added, first.problems) == (3, 6, ())
+    assert (again.tasks, again.annotations, again.change.added, again.change.same) == (3, 0, 0, 0)
+    desk.tasks[1]["annotations"].append(annotation(region(10, 20, id_="r2"), id_=2, who=2))
+    third = desk.pull()
+    assert (third.annotations, third.change.added, third.change.same) == (2, 2, 2), "the whole of their task that changed"
+
+
+def test_edits_and_deletions_are_new_lines(desk: Desk) -> None:
+    desk.add(clip(0), annotation(region(3, 8), region(20, 30, id_="r2")))
+    desk.pull()
+    before = (desk.project.labels / "project-5.jsonl").read_bytes()
+    desk.tasks[0]["annotations"][0]["result"] = [region(3, 9)]
+    change = desk.pull().change
+    assert (change.added, change.changed, change.deleted) == (0, 1, 1)
+    assert (desk.project.labels / "project-5.jsonl").read_bytes().startswith(before)
+    assert desk.spans == [(80, 360)]
+    raw = (desk.project.labels / "raw" / "project-5.jsonl").read_text().splitlines()
+    assert len(raw) == 2, "what was there before is kept too"
+
+
+def test_a_stopped_pull_loses_nothing_and_goes_on(desk: Desk) -> None:
+    for n in range(3):
+        desk.add(clip(n), annotation(region(3, 8)))
+    desk.fails_at = 1
+    with pytest.raises(LabelError, match="went away"):
+        desk.pull()
+    assert len(desk.spans) == 2
+    desk.fails_at = -1
+    assert desk.pull().annotations == 1
+    assert len(desk.spans) == 3
+
+
+def test_what_is_deleted_there_stays_said_and_is_told_once(desk: Desk) -> None:
+    for n in range(3):
+        desk.add(clip(n), annotation(region(3, 8)))
+    desk.pull()
+    gone = desk.tasks.pop(1)["data"]["clip"]
+    assert desk.pull().problems == (f"clip {gone}: was deleted in Label Studio; its labels are kept",)
+    assert desk.pull().problems == ()
+    assert len(desk.spans) == 3
+
+
+def test_what_is_not_ours_is_told_and_left(desk: Desk) -> None:
+    desk.add(clip(0), annotation(region(3, 8)))
+    desk.add(clip(1), annotation(region(3, 8)))
+    desk.tasks[0]["data"]["num_frames"] = 91
+    assert desk.pull().problems == ("task 1 (c-0.mp4): no clip was pushed under its id, fps and number of frames, left out",)
+    assert len(desk.spans) == 1
+
+
+def test_with_another_vocabulary_everything_is_read_anew(desk: Desk) -> None:
+    desk.add(clip(0), annotation(region(3, 8, "Brow raise")))
+    assert "'Brow raise' is not in vocabulary imigue-32 1" in desk.pull().problems[0]
+    assert desk.pull().problems == (), "told once"
+    desk.project.config.project.__dict__["nfbl"] = "mine.toml"
+    (desk.project.root / "mine.toml").write_text(
+        'kind="nfbl"\nname="mine"\nversion="1"\nprovenance="x"\n[groups]\ng={name="G"}\n'
+        '[[class]]\nid=0\nname="Brow raise"\nbody_part="head"\ngroup="g"\ndefinition="."\n'
+    )
+    assert desk.pull().problems == ("task 1 (c-0.mp4): pushed with vocabulary imigue-32 1, read with mine 1",)
+    assert desk.spans == [(80, 320)]
+
+
+def test_somebody_of_the_other_group_is_told(desk: Desk) -> None:
+    (desk.project.private / annotate.ANNOTATORS).write_text("email,group\nben@example.com,adjudicate\n")
+    desk.add(clip(0), annotation(region(3, 8), who=1), annotation(region(3, 8), id_=2, who=2))
+    (line,) = desk.pull().problems
+    assert line.endswith("who is of the group adjudicate; taken all the same")
+    assert "ben" not in line
+    assert len(desk.spans) == 2
+
+
+def test_what_identifies_is_withheld_at_once_and_once(desk: Desk) -> None:
+    project = desk.project
+    write_clips([SOURCE], project.root / "sources.jsonl")
+    private = Clip.of_span(SOURCE, 4000, 7600)
+    write_clips([replace(private, files={}, facts={})], project.root / "clips.jsonl")
+    outside = replace(private, id=public_id(project.secret, "c", private.id), source=public_id(project.secret, "v", SOURCE.id))
+    shown = outside.knowing(clip(0).files, {})
+    project.released.mkdir(parents=True)
+    (project.released / f"{outside.id}.mp4").write_bytes(b"...")
+    desk.add(shown, annotation(chosen("identifying", "nothing")), template="clip_review")
+    assert desk.pull().problems == ()
+    assert (project.released / f"{outside.id}.mp4").exists()
+    desk.tasks[0]["annotations"].append(annotation(chosen("identifying", "voice"), id_=2, who=2))
+    (line,) = desk.pull().problems
+    assert line == f"clip {outside.id}: an annotator sees something identifying (voice); withheld. Type: deemo review DIR"
+    assert corrections.is_withheld(project.root, private)
+    assert not (project.released / f"{outside.id}.mp4").exists()
+    (held,) = corrections.withheld(project.root)
+    corrections.allow(project.root, held.id)
+    assert desk.pull().problems == ()
+    assert not corrections.is_withheld(project.root, private), "its owner looked at it: the same words do not close it again"
+
+
+def test_nothing_was_pushed_yet(desk: Desk) -> None:
+    (desk.project.private / "label_studio.json").unlink()
+    with pytest.raises(LabelError, match="nothing of this project was pushed"):
+        desk.pull()
