@@ -146,7 +146,7 @@ def status(project: Path) -> None:
     console.print(table)
     if (labelled := annotate.progress(here)).pushed:
         by = f"{labelled.single} by one person, {labelled.reviewed} by more, {labelled.adjudicated} adjudicated"
-        console.print(f"{labelled.pushed} clips pushed to annotators; labelled: {by} ({labelled.people} people)")
+        console.print(f"{labelled.pushed} clips pushed to annotators; labelled: {by} ({labelled.people} people)", soft_wrap=True)
     reasons: dict[str, int] = {}
     for m in kept:
         reasons[f"{m.reason}. {m.advice}"] = reasons.get(f"{m.reason}. {m.advice}", 0) + 1

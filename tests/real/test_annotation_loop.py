@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from label_studio_fixture import MIGRATED, LabelStudio, free_port
+from label_studio_fixture import LabelStudio, free_port, migrated
 from test_cli import process
 from test_label_export import chosen
 
@@ -37,8 +37,13 @@ RATES = [
     Fraction(50),
     Fraction(60000, 1001),
 ]
-FOOTAGE = ("edge_real_vfr_timing_no_person.mp4", "selfie_rotated90_2people_cc.mp4", "iphone4s_rotated_gps_noface.mov",
-           "man_walking_antarctica.mp4", "asl_eat.mkv", "grid_bbaf2n.mpg", "event_1s_xvid_mp3.avi")  # fmt: skip
+FOOTAGE = (
+    "edge_real_vfr_timing_no_person.mp4",
+    "selfie_rotated90_2people_cc.mp4",
+    "asl_eat.mkv",
+    "grid_bbaf2n.mpg",
+    "event_1s_xvid_mp3.avi",
+)
 
 
 @pytest.fixture
@@ -210,8 +215,7 @@ def line(
         (root / "footage" / name).symlink_to(media / "video" / name)
     assert process("build", root / "project", root / "footage", "--consent", "for tests").status == 0
     project = Project.open(root / "project")
-    shutil.copytree(MIGRATED, project.private / label_server.FOLDER)
-    (project.private / label_server.FOLDER / annotate.ADDRESS).rename(project.private / annotate.ADDRESS)
+    shutil.copytree(migrated(label_server.program(), root / "first"), project.private, dirs_exist_ok=True)
     with label_server.running(project, free_port()):
         said = annotate.address(project)
         yield LabelStudio(said["url"], said["token"], project)
@@ -292,15 +296,15 @@ def test_an_alarm_takes_the_video_off_the_server(line: LabelStudio) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("command", "change", "told"),
     [
-        ({"LABEL_STUDIO_URL": "http://127.0.0.1:9"}, "no Label Studio answers at"),
-        ({"LABEL_STUDIO_URL": "nonsense"}, "is no address of a Label Studio"),
-        ({"LABEL_STUDIO_API_KEY": "0" * 40}, "does not know this token"),
-        ({"LABEL_STUDIO_API_KEY": "a b"}, "is damaged"),
+        ("push", {"LABEL_STUDIO_URL": "http://127.0.0.1:9"}, "no Label Studio answers at"),
+        ("pull", {"LABEL_STUDIO_URL": "http://127.0.0.1:9"}, "no Label Studio answers at"),
+        ("templates", {"LABEL_STUDIO_URL": "nonsense"}, "is no address of a Label Studio"),
+        ("pull", {"LABEL_STUDIO_API_KEY": "0" * 40}, "does not know this token"),
+        ("push", {"LABEL_STUDIO_API_KEY": "a b"}, "is damaged"),
     ],
 )
-@pytest.mark.parametrize("command", ["push", "pull", "templates"])
 def test_a_server_that_is_wrong_is_one_line(
     line: LabelStudio, monkeypatch: pytest.MonkeyPatch, command: str, change: dict[str, str], told: str
 ) -> None:
