@@ -27,9 +27,9 @@ from deemo_data.agreement_events import (
 )
 from deemo_data.agreement_measures import THRESHOLDS, Resampling, f1, figure
 from deemo_data.agreement_proposals import acceptance, fates, shown, with_and_without
-from deemo_data.agreement_views import Marked, Seen, by_clip, latest, look
+from deemo_data.agreement_views import Marked, Seen, look
 from deemo_data.clip import Clip
-from deemo_data.labels import Label, Placed, Pushed, short_id, watchers
+from deemo_data.labels import Label, Placed, Pushed, by_clip, latest, short_id, watchers
 from deemo_data.vocabulary import Emotions, Nfbl
 
 PICTURED = 12  # clips in dispute that are drawn

@@ -78,7 +78,7 @@ def chosen(project: Project, safe: Sequence[SafeClip], template: str, nfbl: Nfbl
     """The sheets of a template: for adjudicators those of the clips in dispute only."""
     said = labels.in_force(project.labels)
     if template == sheets.ADJUDICATE:
-        return sheets.disputes(safe, nfbl, said)
+        return sheets.disputes(safe, nfbl, said, tracks=project.config.labelling.overlap)
     return sheets.sheets(safe, template, nfbl, said, share=project.config.labelling.proposals)
 
 

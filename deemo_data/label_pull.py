@@ -59,6 +59,8 @@ def pull(project: Project, watch: Watch = lambda clips: None) -> Pulled:
                 watch(len(page))
             lost = tuple(f"clip {clip}: was deleted in Label Studio; its labels are kept" for clip in log.note_gone(seen.tasks))
             whole += Pulled(len(seen.tasks), 0, Change(), lost)
+    for left in (project.private / "label-studio" / "export").glob("project-*"):
+        left.unlink()  # a server of ours keeps a copy of whatever is fetched from it
     return whole
 
 

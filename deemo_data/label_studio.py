@@ -26,6 +26,14 @@ SLOWLY: Any = {"timeout_in_seconds": 300}
 LISTED = 1000  # of their tasks, in one request
 EXPORTED = 250  # their numbers stand in the address, which a proxy may hold to 8 kB
 MADE_BY = "Made by deemo push; this line tells it that the project is its own:"
+STYLE = """
+.deemo-guide { line-height: 1.45; }
+.deemo-guide h1, .deemo-guide h2, .deemo-guide h3 { margin: 1.1em 0 0.3em; }
+.deemo-guide p, .deemo-guide table { margin: 0.4em 0; }
+.deemo-guide ol { list-style: decimal; padding-left: 1.6em; }
+.deemo-guide ul { list-style: disc; padding-left: 1.6em; }
+.deemo-guide th, .deemo-guide td { border: 1px solid #bbb; padding: 2px 8px; text-align: left; vertical-align: top; }
+"""  # Label Studio takes numbers, dots and space away from what it shows
 TASK = ("id", "project", "data", "created_at", "updated_at")
 ANNOTATION = (
     "id", "unique_id", "completed_by", "result", "created_at", "updated_at", "lead_time", "was_cancelled", "ground_truth",
@@ -58,13 +66,14 @@ def project_for(
     known    its number, as far as we know
     Raises LabelError when `known` is gone or another's, and when a page in use lacks a label that was used.
     """
+    config = config.strip()  # as Label Studio keeps it
     settings: dict[str, Any] = {
         "label_config": config,
         "expert_instruction": _html(guide),
-        "show_instruction": True,
+        "show_instruction": False,
         "maximum_annotations": overlap,
         "overlap_cohort_percentage": 100,
-        "sampling": "Uniform sampling",  # everybody in another order; sequential would let them tire on the same clips
+        "sampling": "Uniform sampling",  # whenever they stop, what is labelled is a sample of everything
         "skip_queue": "IGNORE_SKIPPED",  # who may have recognised somebody is not shown the clip again
         "show_collab_predictions": True,
         "enable_empty_annotation": True,
@@ -283,7 +292,7 @@ def _html(guide: str) -> str:
 
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     reader.add_render_rule("image", lambda *_: "")
-    return str(reader.render(guide))
+    return f"<style>{STYLE}</style><div class=\"deemo-guide\">{reader.render(guide)}</div>"
 
 
 def _new(given: Iterable[dict[str, Any]], there: set[str]) -> Iterator[dict[str, Any]]:

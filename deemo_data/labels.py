@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, field
 from fractions import Fraction
@@ -246,14 +247,14 @@ def short_id(*parts: object) -> str:
 
 def events_of(labels: Iterable[Label], clip: Clip, kinds: Sequence[str] = ("nfbl",)) -> list[Placed]:
     """The events a clip holds at least half of, cut to the clip, in order of time."""
-    grid, placed = clip.grid, []
+    grid, first, frames, placed = clip.grid, clip.first_frame, clip.num_frames, []
     for label in labels:
         if label.kind not in kinds or label.source != clip.source:
             continue
         if 2 * _overlap(label, clip) < label.end_ms - label.start_ms or _overlap(label, clip) <= 0:
             continue
-        start = min(max(grid.frame_at(label.start_ms) - clip.first_frame, 0), clip.num_frames - 1)
-        end = max(min(grid.frame_at(label.end_ms) - clip.first_frame, clip.num_frames), start + 1)
+        start = min(max(grid.frame_at(label.start_ms) - first, 0), frames - 1)
+        end = max(min(grid.frame_at(label.end_ms) - first, frames), start + 1)
         placed.append(Placed(label, start, end, label.start_ms < clip.start_ms or label.end_ms > clip.end_ms))
     return sorted(placed, key=lambda p: (p.start_frame, p.end_frame, str(p.label.value), p.label.annotator))
 
@@ -280,6 +281,46 @@ def covers(label: Label, clip: Clip, seen: str) -> bool:
 def watchers(labels: Iterable[Label], clip: Clip) -> set[str]:
     """The annotators of the first group who looked at the whole clip for body language."""
     return {lb.annotator for lb in labels if covers(lb, clip, "nfbl")}
+
+
+def by_clip(labels: Iterable[Label], clips: Sequence[Clip]) -> dict[str, list[Label]]:
+    """Public clip id -> the labels that touch the clip."""
+    found: dict[str, list[Label]] = {clip.id: [] for clip in clips}
+    of_source: dict[str, list[Clip]] = {}
+    for clip in sorted(clips, key=lambda c: c.start_ms):
+        of_source.setdefault(clip.source, []).append(clip)
+    starts = {source: [c.start_ms for c in here] for source, here in of_source.items()}
+    longest = {source: max(c.end_ms - c.start_ms for c in here) for source, here in of_source.items()}
+    for label in labels:
+        if label.source not in of_source:
+            continue
+        first = bisect_right(starts[label.source], label.start_ms - longest[label.source])
+        for clip in of_source[label.source][first : bisect_left(starts[label.source], label.end_ms)]:
+            if clip.end_ms > label.start_ms:
+                found[clip.id].append(label)
+    return found
+
+
+def latest(labels: Sequence[Label], clip: Clip) -> list[Label]:
+    """Without what somebody handed in about the whole clip and handed in once more: the later counts."""
+    handed: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for label in labels:
+        if label.kind == "seen" and covers(label, clip, label.value):
+            handed.setdefault((label.annotator, label.value), set()).add(_annotation(label))
+    old = {(who, about, one) for (who, about), them in handed.items() for one in them - {max(them)}}
+    return [lb for lb in labels if (lb.annotator, _about(lb), _annotation(lb)) not in old]
+
+
+def _annotation(label: Label) -> tuple[str, str]:
+    """(when it was changed last, which it is)"""
+    said = label.raw.get("annotation", {})
+    return str(said.get("updated_at") or ""), str(said.get("unique_id") or said.get("id") or "")
+
+
+def _about(label: Label) -> str | None:
+    if label.kind == "nfbl":
+        return "adjudicated" if label.value.get("adjudicated") else "nfbl"
+    return label.value if label.kind == "seen" else None
 
 
 def stale(labels: Iterable[Label], clips: Sequence[Clip]) -> list[Label]:

@@ -1,9 +1,8 @@
-"""From a released clip and what was said about it to its records: one of body language, and those of its emotion."""
+"""From a released clip and what was said about it to its record of body language."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from statistics import median
@@ -13,9 +12,12 @@ from pydantic import ValidationError
 
 from deemo_data.clip import Clip, round_half_up
 from deemo_data.errors import DatasetError
-from deemo_data.labels import Label, Placed, covers, events_of, watchers, whole_clip
-from deemo_data.records import Annotation, MerRecord, NfblRecord, ms_of
-from deemo_data.vocabulary import Emotions, Nfbl
+from deemo_data.labels import Label, Placed, covers, events_of, latest, watchers
+from deemo_data.mer import mer_records as mer_records
+from deemo_data.mer import said_at
+from deemo_data.records import Annotation, NfblRecord, ms_of
+from deemo_data.records import why as why
+from deemo_data.vocabulary import Nfbl
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,7 +69,11 @@ def nfbl_record(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, video: st
 def said_of(
     clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, allow_proposed: bool = False
 ) -> tuple[Annotation, list[dict[str, Any]]]:
-    """How far the clip's labelling has come, and its events: an adjudicator's, else people's, else (if allowed) the machine's."""
+    """How far the clip's labelling has come, and its events: an adjudicator's, else people's, else (if allowed) the machine's.
+
+    Of what somebody handed in twice about the clip, the later counts.
+    """
+    labels = latest(labels, clip)
     if adjudicator := adjudicators(clip, labels):
         return "adjudicated", _adjudicated(clip, labels, vocabulary, adjudicator[-1])
     looked = len(lookers(clip, labels, vocabulary))
@@ -111,7 +117,7 @@ def adjudicators(clip: Clip, labels: Sequence[Label]) -> list[str]:
     """Who adjudicated the clip, the latest last. Nobody adjudicates a clip that they labelled."""
     first = watchers(labels, clip)
     seen = [lb for lb in labels if covers(lb, clip, "adjudicated") and lb.annotator not in first]
-    return [lb.annotator for lb in sorted(seen, key=lambda lb: (_when(lb), lb.annotator))]
+    return [lb.annotator for lb in sorted(seen, key=lambda lb: (said_at(lb), lb.annotator))]
 
 
 def _adjudicated(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, who: str) -> list[dict[str, Any]]:
@@ -154,64 +160,6 @@ def proposed(clip: Clip, vocabulary: Nfbl) -> list[dict[str, Any]]:
     ]
 
 
-def mer_records(clip: Clip, labels: Sequence[Label], vocabulary: Emotions, video: str) -> tuple[list[MerRecord], list[str]]:
-    """The recognition record of a clip whose emotion people agree on, and one line for each thing left out."""
-    about = sorted(whole_clip(labels, clip), key=lambda lb: (lb.kind, lb.annotator, str(lb.value)))
-    votes = [lb for lb in about if lb.kind == "emotion" and vocabulary.find(str(lb.value))]
-    left_out = [
-        f"clip {clip.id}: emotion {lb.value!r} is not in vocabulary {vocabulary.said}"
-        for lb in about
-        if lb.kind == "emotion" and not vocabulary.find(str(lb.value))
-    ]
-    if not votes:
-        return [], left_out
-    emotion = _majority(votes)
-    if emotion is None:
-        said = ", ".join(sorted({str(v.value) for v in votes}))
-        return [], [*left_out, f"clip {clip.id}: no majority for one emotion ({said})"]
-    found = vocabulary.find(emotion)
-    sentiments = [lb for lb in about if lb.kind == "sentiment" and lb.value in vocabulary.sentiments]
-    sentiment = _majority(sentiments) or (found.sentiment if found else "")
-    transcript = clip.facts.get("transcript") or ""
-    instruction = (
-        f"Which of these emotions does the person feel most likely: {', '.join(vocabulary.labels)}? Answer with one of them."
-    )
-    asked = "<video>\n" + (f"The person says: {transcript}\n" if transcript else "") + instruction
-    people = len({v.annotator for v in votes if v.value == emotion})
-    row = {
-        "record_id": f"{clip.id}-recognition",
-        "clip_id": clip.id,
-        "subject_id": clip.facts["subject"],
-        "video": video,
-        "transcript": transcript,
-        "task": "recognition",
-        "instruction": instruction,
-        "response": emotion,
-        "emotion": emotion,
-        "sentiment": sentiment,
-        "emotion_words": list(dict.fromkeys(w for lb in about if lb.kind == "emotion_words" for w in lb.value)),
-        "clues": {
-            m: "\n".join(dict.fromkeys(lb.value for lb in about if lb.kind == f"clue_{m}")) for m in ("video", "audio", "text")
-        },
-        "conversations": [{"from": "human", "value": asked}, {"from": "gpt", "value": emotion}],
-        "evidence": [],
-        "status": "reviewed" if people > 1 else "single",
-        "vocabulary": vocabulary.said,
-    }
-    try:
-        context = {"emotion": vocabulary.labels, "sentiment": vocabulary.sentiments}
-        return [MerRecord.model_validate(row, context=context)], left_out
-    except ValidationError as e:
-        raise DatasetError(f"clip {clip.id}: {why(e)}", "This is a fault of deemo") from e
-
-
-def why(error: ValidationError) -> str:
-    """The first thing pydantic found wrong, in words."""
-    first = error.errors()[0]
-    where = ".".join(str(p) for p in first["loc"])
-    return f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
-
-
 def lookers(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl) -> set[str]:
     """The first group's annotators who looked at the clip."""
     return watchers(labels, clip) | {p.label.annotator for p in _known(clip, labels, vocabulary)}
@@ -252,18 +200,6 @@ def span_of(heap: Sequence[Placed]) -> tuple[int, int]:
 def _iou(a: tuple[int, int], b: tuple[int, int]) -> Fraction:
     both = min(a[1], b[1]) - max(a[0], b[0])
     return Fraction(max(both, 0), (a[1] - a[0]) + (b[1] - b[0]) - max(both, 0))
-
-
-def _majority(votes: Sequence[Label]) -> str | None:
-    """What more than half of the annotators said; None when nobody did or they are divided."""
-    in_time = sorted(votes, key=lambda v: (_when(v), str(v.value)))
-    by_person = {v.annotator: str(v.value) for v in in_time}  # of two votes of one person, the later
-    ranked = Counter(by_person.values()).most_common(1)
-    return ranked[0][0] if ranked and 2 * ranked[0][1] > len(by_person) else None
-
-
-def _when(label: Label) -> str:
-    return str(label.raw.get("annotation", {}).get("updated_at") or "")
 
 
 def _digests(clip: Clip) -> dict[str, str]:

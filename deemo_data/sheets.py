@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deemo_data import rows
-from deemo_data.labels import Label, Pushed, short_id
+from deemo_data.labels import Label, Pushed, by_clip, short_id
 from deemo_data.vocabulary import Nfbl
 
 if TYPE_CHECKING:
@@ -33,33 +33,30 @@ def sheets(
 
     said  the labels in force: what was said of a clip so far is shown beside its clues
     """
-    of_source = by_source(said)
+    near = by_clip(said, clips)
     for clip in sorted(clips, key=lambda c: (c.source, c.start_ms, c.end_ms)):
         shown = proposals(clip, nfbl) if template == TIMELINE and with_proposals(clip, share) else None
-        data = data_of(clip, template, prefix, events_text(clip, of_source.get(clip.source, ()), nfbl))
+        data = data_of(clip, template, prefix, events_text(clip, near[clip.id], nfbl))
         yield Sheet(Pushed.of(clip, nfbl, template, shown), given(data, [(region(p), p["score"]) for p in shown or ()]))
 
 
-def disputes(clips: Sequence[SafeClip], nfbl: Nfbl, said: Iterable[Label], prefix: str = PREFIX) -> Iterator[Sheet]:
-    """The clips that the first group disagrees about and nobody has adjudicated: agreed events drawable, versions to look at."""
+def disputes(
+    clips: Sequence[SafeClip], nfbl: Nfbl, said: Iterable[Label], *, tracks: int = 2, prefix: str = PREFIX
+) -> Iterator[Sheet]:
+    """The clips that the first group disagrees about and nobody has adjudicated: agreed events drawable, versions to look at.
+
+    tracks  for so many people's versions the page has room
+    """
     from deemo_data import agreement
 
-    of_source = by_source(said)
+    near = by_clip(said, clips)
     for clip in sorted(clips, key=lambda c: (c.source, c.start_ms, c.end_ms)):
-        near = of_source.get(clip.source, [])
-        if rows.adjudicators(clip, near):
+        if rows.adjudicators(clip, near[clip.id]):
             continue
-        if dispute := agreement.disputed(near, clip, nfbl):
+        if dispute := agreement.disputed(near[clip.id], clip, nfbl):
+            results = [(r, 1.0) for r in agreement.regions(dispute, most=tracks)]
             data = data_of(clip, ADJUDICATE, prefix)
-            results = [(r, 1.0) for r in agreement.regions(dispute)]
             yield Sheet(Pushed.of(clip, nfbl, ADJUDICATE, None), given(data, results, "merged"))
-
-
-def by_source(said: Iterable[Label]) -> dict[str, list[Label]]:
-    found: dict[str, list[Label]] = {}
-    for label in said:
-        found.setdefault(label.source, []).append(label)
-    return found
 
 
 def data_of(clip: SafeClip, template: str, prefix: str = PREFIX, events: str = "") -> dict[str, Any]:

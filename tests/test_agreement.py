@@ -296,6 +296,13 @@ def test_the_adjudicated_version_is_beside_and_not_among() -> None:
     ]
 
 
+def test_who_labelled_a_clip_adds_nothing_by_adjudicating_it() -> None:
+    clips = [clip_of(n) for n in range(6)]
+    labels = [lb for c in clips for lb in says(c, ANN, (0, 100, A)) + says(c, BEN, (0, 100, A))]
+    told = measure([*labels, *(lb for c in clips for lb in adjudicates(c, BEN, (150, 200, B)))], clips)
+    assert (f1_of(told["overall"]), told["counts"]["adjudicated"], told["counts"]["events"]) == (1, 0, 12)
+
+
 # Against krippendorff.
 
 RELIABILITY = st.integers(2, 5).flatmap(
@@ -508,6 +515,7 @@ def test_intervals_hold_the_truth_nearly_as_often_as_they_say(units: int) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("clips", "per_subject"), [(25, 1), (60, 4)])
 def test_intervals_of_whole_studies_hold_the_truth(clips: int, per_subject: int) -> None:
     """Three annotators, six classes: the interval of F1 and of alpha against what very many clips give."""
@@ -669,6 +677,14 @@ def test_choices() -> None:
         )
     assert (question(told, "emotion_words")["level"], question(told, "emotion_words")["raw"]["value"]) == ("several", 0.75)
     assert question(told, "sentiment")["raw"]["why"] == "no clips", "one person answered"
+
+
+def test_of_two_answers_of_one_person_the_later_counts() -> None:
+    clips = [clip_of(n) for n in range(6)]
+    labels = [answer(c, BEN, "emotion", "happy") for c in clips]
+    for value, when in (("happy", "2026-01-02"), ("sad", "2026-01-01")):
+        labels += [replace(answer(c, ANN, "emotion", value), raw={"annotation": {"updated_at": when}}) for c in clips]
+    assert question(measure(labels, clips), "emotion")["raw"]["value"] == 1
 
 
 def test_an_emotion_that_the_vocabulary_does_not_know_is_no_answer() -> None:

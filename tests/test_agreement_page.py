@@ -124,6 +124,8 @@ def test_it_works_with_next_to_nothing_and_says_what_to_do(clips: int, people: i
     steps = next_steps(measured)
     assert steps
     assert all(s.split(":")[0].split(".")[0] in words(text) for s in steps)
+    wanted = "no clips" if not clips else ("Nobody has labelled", "One person has labelled", "that is little")[people]
+    assert wanted in steps[0]
     if clips and people < 2:
         assert "deemo" in steps[0]
         assert "<svg" not in text
