@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deemo_data import ingest, label_export, labels, pipeline, release, segment, speakers, store
+from deemo_data import ingest, label_export, labels, pipeline, release, segment, speakers, store, withdrawn
 from deemo_data.clip import Clip, write_clips
 from deemo_data.config import Project, table_name
 from deemo_data.errors import ConfigError, NotReleasable, ProjectError
@@ -57,6 +57,11 @@ def take_in(
         allow_local_addresses=allow_local, done=lambda uri: watcher.clip("Ingest"),
     )  # fmt: skip
     missing = [Missing(uri, "ingest", reason, advice) for uri, reason, advice in refused]
+    for source in (gone := [s for s in taken if withdrawn.when(project, s)]):
+        taken.remove(source)
+        ingest.write_subjects(project.private / "subjects.csv", [], without=[s.source for s in gone])
+        reason = f"it was withdrawn on {withdrawn.when(project, source)[:10]} (deemo forget)"
+        missing.append(Missing(source.path("source").name, "ingest", reason, "Take it out of your footage"))
     with project.locked():
         before = known_sources(project)  # anew: somebody may have ingested meanwhile
         for source in taken:

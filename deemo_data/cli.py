@@ -268,6 +268,27 @@ def validate(folder: Path) -> None:
 
 @cli.command()
 @DIR
+@click.argument("subject")
+@click.option("--without-label-studio", is_flag=True, help="Leave a server that is not to be had as it is.")
+@click.confirmation_option(prompt="This cannot be taken back. Go on?")
+def forget(project: Path, subject: str, without_label_studio: bool) -> None:
+    """Remove one person everywhere: lists, work, labels, Label Studio, exports; then search for what is left.
+
+    SUBJECT is a name as the CSV has it, a subject id (s-...), or a source's id. The next export says how many records went.
+    """
+    from deemo_data import forget as removal
+
+    gone = removal.forget(opened(project), subject, label_studio=not without_label_studio)
+    click.echo(f"{gone.sources} sources, {gone.clips} clips, {gone.labels} labels removed. Next: deemo export {project}")
+    for path in gone.footage:
+        click.echo(f"  yours to delete: {path}")
+    for path in gone.left:
+        click.echo(f"  still found in {path}", err=True)
+    raise SystemExit(1 if gone.left else 0)
+
+
+@cli.command()
+@DIR
 @click.argument("sources")
 @CONSENT
 @REPLACE

@@ -8,7 +8,7 @@ import io
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -274,9 +274,9 @@ def _spans(source: Clip, rows: Sequence[Row]) -> tuple[list[list[int]], list[Ref
 # ── the private list of people ───────────────────────────────────────────────────────────────────────────────
 
 
-def write_subjects(path: Path, people: Iterable[Person]) -> None:
+def write_subjects(path: Path, people: Iterable[Person], without: Container[str] = ()) -> None:
     """Add people to the list, a line for each source, readable by its owner only. What it says already stays, where
-    nothing else is said now. One process at a time."""
+    nothing else is said now; sources `without` lose their line. One process at a time."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(path.with_name(f".{path.name}.lock"), "a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -288,7 +288,8 @@ def write_subjects(path: Path, people: Iterable[Person]) -> None:
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(Person._fields)
-        writer.writerows((p.source, p.subject, p.name, "; ".join(p.known_names)) for _, p in sorted(lines.items()))
+        kept = [p for source, p in sorted(lines.items()) if source not in without]
+        writer.writerows((p.source, p.subject, p.name, "; ".join(p.known_names)) for p in kept)
         write_if_changed(path, text.getvalue(), mode=0o600)
 
 

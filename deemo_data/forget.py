@@ -1,0 +1,186 @@
+"""Removes one person from a project for good, proves it by a search, and leaves a line that says how much went and not whose."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deemo_data import annotate, release, speakers, withdrawn
+from deemo_data.build import known_clips, known_sources
+from deemo_data.clip import Clip, write_clips, write_if_changed
+from deemo_data.errors import ConfigError
+from deemo_data.export import clear
+from deemo_data.ingest import read_subjects, write_subjects
+from deemo_data.labels import whole_lines
+from deemo_data.release import public_id
+
+if TYPE_CHECKING:
+    from deemo_data.config import Project
+
+REPORTS = ("*.json", "*.html")  # of out/: they name or show people, and are made anew by their commands
+CACHES = ("language-model",)  # of private/: answers about anybody's words
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What went. `footage`: files outside the project, which are yours to delete; `left`: where the search still found them."""
+
+    sources: int
+    clips: int
+    labels: int
+    footage: tuple[str, ...]
+    left: tuple[str, ...]
+
+
+def forget(project: Project, who: str, *, label_studio: bool = True) -> Forgotten:
+    """Remove a person: lists, footage of ours, finished work, labels, corrections, Label Studio, what was released and exported.
+
+    who           a subject as the CSV names them, a subject id (s-…), or a source's id
+    label_studio  False leaves a server that is not to be had as it is
+    First of all the server is asked, so that nothing is half done when it does not answer. Raises ConfigError when there is
+    no such person, LabelError when Label Studio does not answer.
+    """
+    wanted = sources_of(project, who)
+    clips = [c for c in known_clips(project) if c.source in wanted]
+    public = public_ids(project, wanted.values(), clips)
+    secrets = known_of(project, wanted.values(), clips, public)
+    if label_studio and annotate.desks(project):
+        from_label_studio(project, {p for p in public if p.startswith("c-")})
+    with project.locked():
+        release.take_back((), project, gone=clips)
+        clear(project.dataset)
+        for pattern in REPORTS:
+            for path in project.out.glob(pattern):
+                path.unlink()
+        gone = from_labels(project.labels, public)
+        from_corrections(project, set(wanted))
+        from_store(project.store, set(wanted))
+        for name in CACHES:
+            shutil.rmtree(project.private / name, ignore_errors=True)
+        write_clips((c for c in known_clips(project) if c.source not in wanted), project.root / "clips.jsonl")
+        ours, theirs = footage_of(project, wanted.values())
+        for path in ours:
+            path.unlink(missing_ok=True)
+        write_clips((s for i, s in known_sources(project).items() if i not in wanted), project.root / "sources.jsonl")
+        write_subjects(project.private / "subjects.csv", [], without=wanted)
+        withdrawn.note(project, list(wanted.values()), len(clips), gone)
+    return Forgotten(len(wanted), len(clips), gone, tuple(map(str, theirs)), tuple(search(project, secrets)))
+
+
+def sources_of(project: Project, who: str) -> dict[str, Clip]:
+    """{source id: source} of a person. Raises ConfigError, with what there is, when nobody is called so."""
+    people = read_subjects(project.private / "subjects.csv")
+    named = {p.source for p in people if who.strip() and who.strip().casefold() in (p.name.casefold(), p.subject.casefold())}
+    found = {i: s for i, s in known_sources(project).items() if i in named or who in (i, s.facts["subject"])}
+    if not found:
+        known = sorted({s.facts["subject"] for s in known_sources(project).values()})
+        raise ConfigError(
+            f"nobody here is called {who!r}", f"Give a name of the CSV, a source's id, or one of: {', '.join(known)}"
+        )
+    return found
+
+
+def public_ids(project: Project, sources: Iterable[Clip], clips: Iterable[Clip]) -> set[str]:
+    """What they are called outside, also clips that are not cut so any more: by the ledger."""
+    outside = {public_id(project.secret, "v", s.source) for s in sources}
+    lines = whole_lines(project.labels / "pushed.jsonl")
+    return outside | {public_id(project.secret, "c", c.id) for c in clips} | {r["clip"] for r in lines if r["source"] in outside}
+
+
+def known_of(project: Project, sources: Iterable[Clip], clips: Iterable[Clip], public: set[str]) -> list[str]:
+    """All by which they could be found: ids, digests, names. Footage that is named like something common is not looked for."""
+    sources = list(sources)
+    ids = {s.source for s in sources}
+    names = {n for p in read_subjects(project.private / "subjects.csv") if p.source in ids for n in (p.name, p.subject) if n}
+    digests = {s.files["source"].sha256 for s in sources}
+    places = {s.files["source"].path for s in sources}
+    return sorted(n for n in ids | names | digests | places | public | {c.id for c in clips} if len(n) >= 3)
+
+
+def from_label_studio(project: Project, clips: set[str]) -> int:
+    """Delete their clips there; how many. Raises LabelError when the server or a project of ours is not to be had."""
+    from deemo_data import label_studio
+
+    server = annotate.server_of(project)
+    gone = sum(label_studio.delete_clips(server, number, clips) for number in annotate.desks(project).values())
+    from_its_disk(project.private / "label-studio")
+    return gone
+
+
+def from_its_disk(folder: Path) -> None:
+    """What a server of ours leaves lying: exports, addresses in its log, and deleted rows in the file of its database."""
+    for path in folder.glob("export/project-*"):
+        path.unlink()
+    if (folder / "server.log").exists():
+        os.truncate(folder / "server.log", 0)
+    database = folder / "label_studio.sqlite3"
+    if database.exists():
+        with closing(sqlite3.connect(database, timeout=60)) as handle:
+            handle.execute("VACUUM")
+
+
+def from_labels(folder: Path, public: set[str]) -> int:
+    """Take every line about them out of labels/, the raw ones and the ledger too; how many labels that were."""
+    gone = 0
+    for path in sorted(folder.rglob("*.jsonl")):
+        rows = list(whole_lines(path))
+        theirs = {r.get("key") or r.get("task") for r in rows if _about(r, public)} - {None}
+        kept = [r for r in rows if not _about(r, public) and (r.get("key") or r.get("task")) not in theirs]
+        if path.parent == folder and path.name != "pushed.jsonl":
+            gone += len(theirs)
+        if len(kept) < len(rows):
+            _rewrite(path, kept)
+    return gone
+
+
+def _about(row: dict[str, Any], public: set[str]) -> bool:
+    return row.get("clip") in public or row.get("source") in public
+
+
+def from_corrections(project: Project, sources: set[str]) -> None:
+    for path in sorted((project.root / "corrections").glob("*.jsonl")):
+        rows = list(whole_lines(path))
+        theirs = {r.get("id") for r in rows if r.get("source") in sources}
+        kept = [r for r in rows if r.get("source") not in sources and r.get("removes") not in theirs]
+        if len(kept) < len(rows):
+            _rewrite(path, kept)
+    for source in sources & set(speakers.said(project.root)):
+        speakers.write(project.root, source, {})
+
+
+def from_store(store: Path, sources: set[str]) -> None:
+    """Remove what was ever made of their footage, under whatever settings, and what nobody can say whose it is."""
+    for home in [*store.glob("*/*"), *store.glob("*/.[!.]*")]:
+        if not home.is_dir():
+            continue
+        try:
+            source = json.loads((home / "entry.json").read_text())["source"]
+        except (OSError, ValueError, KeyError):
+            source = None
+        if source is None or source in sources:
+            shutil.rmtree(home)
+
+
+def footage_of(project: Project, sources: Iterable[Clip]) -> tuple[list[Path], list[Path]]:
+    """(footage that lies in the project: downloads; footage that lies elsewhere)."""
+    paths = [s.path("source") for s in sources]
+    ours = [p for p in paths if project.private in p.parents]
+    return ours, [p for p in paths if p not in ours]
+
+
+def search(project: Project, secrets: Sequence[str]) -> list[str]:
+    """The files of the project in which any of it still stands, in name or content."""
+    from deemo_data.attacks.metadata import planted
+
+    return sorted({hit.file for hit in planted(project.root, secrets)}) if secrets else []
+
+
+def _rewrite(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    write_if_changed(path, "".join(json.dumps(r, sort_keys=True, ensure_ascii=False) + "\n" for r in rows))
