@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from deemo_data.clip import round_half_up
 
@@ -220,3 +220,10 @@ def _known(what: str, name: str, info: ValidationInfo) -> str:
     if allowed is not None and name not in allowed:
         raise ValueError(f"{what} {name!r} is not in the vocabulary")
     return name
+
+
+def why(error: ValidationError) -> str:
+    """The first thing pydantic found wrong, in words."""
+    first = error.errors()[0]
+    where = ".".join(str(p) for p in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
