@@ -21,6 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from deemo_data import templates
 from deemo_data.annotate import ADDRESS, ANNOTATORS, Annotator, address, annotators
 from deemo_data.clip import write_if_changed
 from deemo_data.config import Project
@@ -124,10 +125,17 @@ def environment(project: Project, account: dict[str, str]) -> dict[str, str]:
         "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",
         "LABEL_STUDIO_SENTRY_DSN": "",
         "LABEL_STUDIO_FRONTEND_SENTRY_DSN": "",
+        "LABEL_STUDIO_EDITOR_KEYMAP": json.dumps(keymap()),
         "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
         "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(project.served),
     }
     return {name: os.environ[name] for name in KEPT if name in os.environ} | ours
+
+
+def keymap() -> dict[str, Any]:
+    """Our keys for everybody on the server; what somebody sets for themselves goes before it."""
+    keys = templates.hotkeys()["custom_hotkeys"]
+    return {name.split(":", 1)[1]: key if key["active"] else key | {"key": None} for name, key in keys.items()}
 
 
 def add_annotator(project: Project, email: str, group: str) -> dict[str, str]:

@@ -61,7 +61,7 @@ def project_for(
 
     title    3 to 50 characters; says whose project it is, so no two of ours may have the same
     config   the page, XML
-    guide    for annotators, Markdown; Label Studio shows it before the first clip, without its pictures
+    guide    for annotators, Markdown; behind the button Instructions, without its pictures
     overlap  how many people label each clip, blind to each other in the label stream
     known    its number, as far as we know
     Raises LabelError when `known` is gone or another's, and when a page in use lacks a label that was used.
@@ -121,7 +121,7 @@ def give_storage(server: Server, number: int, folder: Path) -> None:
                 if e.status_code != 400:
                     raise
                 where = "does not see" if "does not exist" in detail(e.body) else "does not serve"
-                raise LabelError(f"Label Studio at {server.url} {where} the folder of released clips", served) from e
+                raise LabelError(f"Label Studio at {server.url} {where} the folder of released clips", served) from None
     if (name := next((f.name for f in sorted(folder.iterdir()) if f.is_file()), None)) and not _is_served(server, name, folder):
         raise LabelError(f"Label Studio at {server.url} does not serve {folder.name}/{name}: its root is another", served)
 
@@ -212,14 +212,15 @@ def annotators(server: Server) -> dict[int, str]:
 
 
 def install_hotkeys(url: str, token: str, body: dict[str, Any]) -> None:
-    """Set our keys for whoever has that token; `body` as templates.hotkeys() makes it."""
+    """`install_hotkeys_of` whoever has that token."""
     server = connect(url, token)
     install_hotkeys_of(server, server.user, body)
 
 
 def install_hotkeys_of(server: Server, user: int, body: dict[str, Any]) -> None:
-    """Set our keys for somebody, by number; keys of their own that are not ours stay. It needs no token of theirs.
+    """Set our keys for somebody, by number: no token of theirs is needed. Keys of their own that are not ours stay.
 
+    body  as templates.hotkeys() makes it
     Raises LabelError when they are not there afterwards.
     """
     ours = body["custom_hotkeys"]
@@ -269,7 +270,7 @@ def _fits(server: Server, number: int, config: str, template: str) -> None:
                 raise
             what = f"{template} is in use in project {number}, and its page would lose what was labelled: {detail(e.body)}"
             advice = f'Put it back, or begin anew: take "{template}" out of private/label_studio.json'
-            raise LabelError(what, advice) from e
+            raise LabelError(what, advice) from None
 
 
 def _is_served(server: Server, name: str, folder: Path) -> bool:
@@ -292,7 +293,7 @@ def _html(guide: str) -> str:
 
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     reader.add_render_rule("image", lambda *_: "")
-    return f"<style>{STYLE}</style><div class=\"deemo-guide\">{reader.render(guide)}</div>"
+    return f'<style>{STYLE}</style><div class="deemo-guide">{reader.render(guide)}</div>'
 
 
 def _new(given: Iterable[dict[str, Any]], there: set[str]) -> Iterator[dict[str, Any]]:

@@ -74,7 +74,8 @@ def _version(client: LabelStudio) -> str | None:
     try:
         said = getattr(client.versions.get(request_options=AT_ONCE), "release", None)
     except ApiError as e:
-        if e.status_code == 404:
+        page = isinstance(e.body, str) and (e.status_code or 0) // 100 in (2, 4)
+        if page or e.status_code == 404:
             return None
         raise
     except (AttributeError, TypeError):  # the SDK, about JSON that is not what it should be
@@ -101,7 +102,7 @@ def clearly(url: str, doing: str) -> Iterator[None]:
     try:
         yield
     except ApiError as e:
-        raise _said_no(url, doing, e) from e
+        raise _said_no(url, doing, e) from None  # its text has our session in it
     except (ParsingError, ValueError) as e:  # ValueError: what should be JSON is not
         raise LabelError(f"what answers at {url} is no Label Studio", START) from e
     except (httpx.HTTPError, httpx.InvalidURL) as e:
@@ -125,11 +126,8 @@ def _said_no(url: str, doing: str, e: ApiError) -> LabelError:
     if status == 401:
         what, advice = next((what, advice) for word, what, advice in REFUSED if word in why.lower())
         return LabelError(f"Label Studio at {url} {what}", advice)
-    if isinstance(e.body, str) or (status == 404 and not isinstance(e.body, dict)):
-        if 300 <= status < 400:
-            return LabelError(f"{url} sends on to another address", "Give that address: LABEL_STUDIO_URL")
-        if status < 500:
-            return LabelError(f"what answers at {url} is no Label Studio", START)
+    if 300 <= status < 400:
+        return LabelError(f"{url} sends on to another address", "Give that address: LABEL_STUDIO_URL")
     if status >= 500:
         return LabelError(f"Label Studio at {url} failed while {doing} (status {status}{why and ': '}{why})", "See its log")
     if status == 403:

@@ -220,6 +220,11 @@ def test_it_breaks() -> None:
         assert "failed while asking who we are (status 500: database is locked)" in complaint(url)
 
 
+def test_something_before_it_breaks() -> None:
+    with answering(lambda method, path, body: (502, "<html>Bad Gateway</html>")) as url:
+        assert "failed while asking who we are (status 502)" in complaint(url)
+
+
 def test_the_token_is_not_in_what_is_printed() -> None:
     with answering(lambda method, path, body: known(method, path)) as url:
         server = client.connect(f"{url}/", f" {TOKEN}\n")
@@ -530,12 +535,13 @@ def test_our_project_is_found_again(server: client.Server, number: int) -> None:
     assert again(server, number) == number  # private/label_studio.json was lost
     assert again(server, number, template="mer_clues") != number
     said = server.client.projects.get(number)
-    assert (said.maximum_annotations, said.show_instruction, said.enable_empty_annotation) == (2, True, True)
+    assert (said.maximum_annotations, said.show_instruction, said.enable_empty_annotation) == (2, False, True)
     assert (said.show_collab_predictions, said.show_annotation_history) == (True, False)
-    assert said.expert_instruction == "<h1>Guide</h1>\n"
+    assert "<h1>Guide</h1>" in said.expert_instruction
     assert again(server, number, overlap=3, guide="*new*") == number
     said = server.client.projects.get(number)
-    assert (said.maximum_annotations, said.expert_instruction) == (3, "<p><em>new</em></p>\n")
+    assert said.maximum_annotations == 3
+    assert "<em>new</em>" in said.expert_instruction
 
 
 @pytest.mark.slow
