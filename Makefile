@@ -72,8 +72,9 @@ fix: setup       ## format and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup     ## deface, ffmpeg and ours, side by side in one run
+bench: setup     ## deface, ffmpeg and ours, side by side in one run; proposals against labels made by hand
 	$(BIN)/python bench/run.py
+	$(BIN)/python bench/proposals.py
 
 docs: setup      ## write docs/cli.md anew
 	$(BIN)/python -m deemo_data.cli docs > docs/cli.md

@@ -20,6 +20,7 @@ from deemo_data.stages.diarise import Diarise
 from deemo_data.stages.find_faces import FindFaces
 from deemo_data.stages.find_text import FindText
 from deemo_data.stages.mask_video import MaskVideo
+from deemo_data.stages.propose import Propose
 from deemo_data.stages.publish_body import PublishBody
 from deemo_data.stages.redact import Redact
 from deemo_data.stages.track_body import TrackBody
@@ -28,7 +29,7 @@ from deemo_data.stages.transcribe import Transcribe
 
 ORDER = (
     TrackBody, FindFaces, TrackHands, FindText, Transcribe, Diarise, AssignRoles, Redact, AnonymiseVoice, MaskVideo, PublishBody,
-    Assemble, CheckLeaks,
+    Propose, Assemble, CheckLeaks,
 )  # fmt: skip
 PER_SOURCE = (Diarise,)  # handed the whole source, so that all its clips agree on who speaks
 GIVEN = ("source", "grid", "has_sound", "subject", "known_names", "drawn", "speakers_said", "secret")  # before the first stage

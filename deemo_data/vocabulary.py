@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deemo_data.errors import ConfigError
+from deemo_data.proposals import RULES
 
 BODY_PARTS = ("head", "head-hand", "body-hand", "hand", "body")
 OURS = ("nfbl", "emotions")
@@ -175,6 +176,8 @@ def _nfbl(said: dict[str, Any], where: str) -> Nfbl:
             raise ConfigError(f"{this} is of group {c.group!r}", f"Groups: {', '.join(groups)}")
         if c.body_part not in BODY_PARTS:
             raise ConfigError(f"{this} is of body part {c.body_part!r}", f"Body parts: {', '.join(BODY_PARTS)}")
+        if c.rule and (c.rule not in RULES or any(o.rule == c.rule for o in classes[:place])):
+            raise ConfigError(f"{this} has the rule {c.rule!r}", f"Each rule once, of: {', '.join(RULES)}")
     spellings = [s.casefold() for c in classes for s in {c.name, *c.aliases}]
     if twice := sorted({s for s in spellings if spellings.count(s) > 1}):
         raise ConfigError(f"vocabulary {where}: {twice[0]!r} means two classes", "Give each spelling to one class")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow.parquet as pq
 import pytest
@@ -20,14 +20,15 @@ from test_label_export import chosen
 from deemo_data import annotate, build, label_pull, label_server, labels
 from deemo_data.clip import Clip, File, Grid
 from deemo_data.config import Project
-from deemo_data.export import LEVELS
 from deemo_data.labels import events_of
+from deemo_data.records import Annotation
 from deemo_data.release import SafeClip, public_id
 from deemo_data.sheets import region
 from deemo_data.vocabulary import load_nfbl
 
 pytestmark = pytest.mark.slow
 NFBL = load_nfbl("nfbl")
+LEVELS = get_args(Annotation)  # in the order of their numbers in the dataset
 RATES = [
     Fraction(24000, 1001),
     Fraction(24),
