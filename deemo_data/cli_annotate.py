@@ -24,7 +24,7 @@ FILE = click.Path(path_type=Path)
 def label_studio(project: Path, port: int, emails: Sequence[str], group: str) -> None:
     """Run Label Studio for this project, at 127.0.0.1; it sees nothing but out/released.
 
-    With --annotator it makes accounts instead, while the server runs or not, and says their passwords once.
+    With --annotator it makes accounts instead, while the server runs (in another terminal), and says their passwords once.
     """
     from deemo_data import label_server
 

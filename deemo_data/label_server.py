@@ -33,14 +33,8 @@ WHERE = "DEEMO_LABEL_STUDIO"  # names another label-studio program
 FOLDER = "label-studio"  # below private/: its database, and server.log
 OWNER = "owner@localhost.invalid"
 WAIT_S = 180  # the first start, on a slow machine
-KEPT = (
-    "PATH",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "TMPDIR",
-    "LD_LIBRARY_PATH",
-)  # of our environment; any other name may be a setting of theirs
+# Of our environment. Any other name may be a setting of theirs.
+KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 NOWHERE = "http://127.0.0.1:9"  # where nobody listens: what the server would ask outside goes there, and is refused
 _DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy the environment names
 _LIBC = ctypes.CDLL(None)
