@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +20,14 @@ from deemo_data.vocabulary import Emotions, Nfbl
 if TYPE_CHECKING:
     from deemo_data.config import Project
     from deemo_data.label_studio import Server
+    from deemo_data.labels import Label
+    from deemo_data.moments import Moment
     from deemo_data.release import SafeClip
 
 ADDRESS = "label_studio.json"
 ANNOTATORS = "annotators.csv"
 GROUPS = ("label", "adjudicate")
+MODEL_CACHE = "language_model"  # below private/: what a language model was asked, and said
 Watch = Callable[[int], None]  # told how many clips were sent or looked at since it was last told
 
 
@@ -65,7 +68,7 @@ def hand_over(
     with project.locked():
         number = desk(project, server, template, nfbl, emotions)
         there = label_studio.clips_of(server, number)
-        made = list(chosen(project, [c for c in safe if c.id not in there], template, nfbl))
+        made = list(chosen(project, safe, template, there))
         labels.record_pushed(project.labels, (s.line for s in made))
     given = (s.given for s in made)
     sent = label_studio.push(server, number, given, batch=project.config.labelling.batch, known=there, watch=watch)
@@ -74,20 +77,71 @@ def hand_over(
     return Handed(sent, len(there), proposed, label_studio.page_of(server, number), gone)
 
 
-def chosen(project: Project, safe: Sequence[SafeClip], template: str, nfbl: Nfbl) -> Iterator[sheets.Sheet]:
-    """The sheets of a template: for adjudicators those of the clips in dispute only."""
-    said = labels.in_force(project.labels)
+def chosen(project: Project, safe: Sequence[SafeClip], template: str, there: Collection[str] = ()) -> Iterator[sheets.Sheet]:
+    """The sheets of a template for the clips that are not `there` yet.
+
+    For adjudicators only clips in dispute; for clip_review only candidates for strong emotion (`deemo moments`), where any
+    clip is one; for mer_clues with drafts of the clues.
+    """
+    (nfbl, emotions), said = vocabularies(project), labels.in_force(project.labels)
+    new = [c for c in safe if c.id not in there]
     if template == sheets.ADJUDICATE:
-        return sheets.disputes(safe, nfbl, said, tracks=project.config.labelling.overlap)
-    return sheets.sheets(safe, template, nfbl, said, share=project.config.labelling.proposals)
+        return sheets.disputes(new, nfbl, said, tracks=project.config.labelling.overlap)
+    drafts = clue_drafts(project, safe, said, nfbl, emotions) if template == sheets.CLUES else {}
+    if template == sheets.REVIEW:
+        strong = {m.clip for m in ranked(project, safe, said) if m.candidate}
+        new = [c for c in new if c.id in strong or not strong]
+    return sheets.sheets(new, template, nfbl, said, share=project.config.labelling.proposals, drafts=drafts)
+
+
+def ranked(
+    project: Project, safe: Sequence[SafeClip], said: Sequence[Label], told: Callable[[str], None] = lambda line: None
+) -> list[Moment]:
+    """The clips by signs of strong emotion, the strongest first, as [moments] and [language_model] say."""
+    from deemo_data import moments
+
+    config = project.config
+    cache = project.private / MODEL_CACHE
+    return moments.candidates(
+        safe, said, vocabularies(project)[0], config.moments, model=config.language_model, cache=cache, told=told
+    )
+
+
+def moments_of(project: Project, told: Callable[[str], None]) -> tuple[list[Moment], list[Missing]]:
+    """`ranked`, of all released clips, into out/moments.json."""
+    with project.locked():
+        safe, kept = release.release_all(current(project), project)
+        said = labels.in_force(project.labels)
+    found = ranked(project, safe, said, told)
+    settings = asdict(project.config.moments)
+    project.write_report("moments.json", {"settings": settings, "clips": [asdict(m) for m in found]})
+    return found, kept_back(kept)
+
+
+def clue_drafts(
+    project: Project, safe: Sequence[SafeClip], said: Sequence[Label], nfbl: Nfbl, emotions: Emotions
+) -> dict[str, dict[str, str]]:
+    """By clip, what the text boxes of mer_clues begin with: clues by rules, and a reasoning that names no emotion yet."""
+    from deemo_data import clues, reasoning, signs
+
+    near = labels.by_clip(said, safe)
+    measured = {c.id: signs.measure(c, near[c.id], nfbl) for c in safe}
+    of_subject: dict[str, list[SafeClip]] = {}
+    for clip in safe:
+        of_subject.setdefault(clip.facts["subject"], []).append(clip)
+    found = {}
+    for clip in safe:
+        mine = of_subject[clip.facts["subject"]]
+        drafted = clues.draft(clip, said, nfbl, emotions, mine, project.config.moments, measured=measured)
+        found[clip.id] = reasoning.prefilled(drafted, reasoning.draft(clip, drafted, None, nfbl))
+    return found
 
 
 def push_to_file(project: Project, path: Path, template: str = sheets.TIMELINE) -> tuple[int, list[Missing]]:
     """Released clips as a file that Label Studio imports; what they were is noted in the ledger, labels/pushed.jsonl."""
-    nfbl = vocabularies(project)[0]
     with project.locked():
         safe, kept = release.release_all(current(project), project)
-        made = list(chosen(project, safe, template, nfbl))
+        made = list(chosen(project, safe, template))
         labels.record_pushed(project.labels, (s.line for s in made))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_if_changed(path, json.dumps([s.given for s in made], indent=1) + "\n")

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from deemo_data import cli_annotate
+from deemo_data import cli_annotate, cli_records
 from deemo_data.errors import ConfigError, DeemoError, ProjectError
 from deemo_data.terminal import end, finish, opened, progress, run_stages, say_taken, write_dataset
 
@@ -29,9 +29,10 @@ def cli() -> None:
     \b
     The whole line at once:   deemo build DIR SOURCES --consent "WORDS"
     Step by step:             deemo init, ingest, segment, run, push, pull, export, validate
-    Annotators:               deemo label-studio, push, pull, agree, push --adjudicate; templates
+    Annotators:               deemo label-studio, push, pull, agree, push --adjudicate; templates, moments
     What people correct:      deemo speakers (who speaks when), review (what a mask missed)
     How safe it is:           deemo audit DIR
+    Somebody withdraws:       deemo forget DIR SUBJECT
     Something to look at:     deemo demo DIR
 
     SOURCES is a folder of videos, one video, an http(s) address, or a CSV with the columns
@@ -240,7 +241,7 @@ def audit(project: Path, models: Sequence[Path], profiles: str, most: int, worke
     end(missing)
 
 
-for command in cli_annotate.COMMANDS:
+for command in (*cli_annotate.COMMANDS, *cli_records.COMMANDS):
     cli.add_command(command)
 
 
@@ -264,27 +265,6 @@ def validate(folder: Path) -> None:
     wrong = sum(f.level == "error" for f in findings)
     click.echo(f"{folder}: {wrong} faults, {len(findings) - wrong} warnings")
     raise SystemExit(1 if wrong else 0)
-
-
-@cli.command()
-@DIR
-@click.argument("subject")
-@click.option("--without-label-studio", is_flag=True, help="Leave a server that is not to be had as it is.")
-@click.confirmation_option(prompt="This cannot be taken back. Go on?")
-def forget(project: Path, subject: str, without_label_studio: bool) -> None:
-    """Remove one person everywhere: lists, work, labels, Label Studio, exports; then search for what is left.
-
-    SUBJECT is a name as the CSV has it, a subject id (s-...), or a source's id. The next export says how many records went.
-    """
-    from deemo_data import forget as removal
-
-    gone = removal.forget(opened(project), subject, label_studio=not without_label_studio)
-    click.echo(f"{gone.sources} sources, {gone.clips} clips, {gone.labels} labels removed. Next: deemo export {project}")
-    for path in gone.footage:
-        click.echo(f"  yours to delete: {path}")
-    for path in gone.left:
-        click.echo(f"  still found in {path}", err=True)
-    raise SystemExit(1 if gone.left else 0)
 
 
 @cli.command()

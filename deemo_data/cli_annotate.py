@@ -33,7 +33,7 @@ def label_studio(project: Path, port: int, emails: Sequence[str], group: str) ->
         for email in emails:
             account = label_server.add_annotator(here, email, group)
             click.echo(f"{email} ({group}): password {account['password']}")
-        click.echo(f"Tell them, with the page that `deemo push {project}` names. Keys: deemo templates {project} --install")
+        click.echo(f"Tell each their own, with the page that `deemo push {project}` names")
         return
     label_server.serve(here, port, say=click.echo)
 

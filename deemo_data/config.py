@@ -23,6 +23,8 @@ from deemo_data.clip import Clip, read_clips, write_if_changed
 from deemo_data.errors import ConfigError, ProjectError
 from deemo_data.export import Export
 from deemo_data.ingest import read_subjects
+from deemo_data.language_model import LanguageModel
+from deemo_data.moments import Moments
 from deemo_data.pipeline import ORDER, Stage
 from deemo_data.segment import Segment
 
@@ -56,6 +58,8 @@ class Config:
     project: About
     segment: Segment
     labelling: Labelling
+    moments: Moments
+    language_model: LanguageModel
     export: Export
     attempts: list[list[Stage]] = field(default_factory=list)
 
@@ -71,7 +75,10 @@ def read_config(path: Path) -> Config:
         said = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
         raise ConfigError(f"{path}: {e}", "Mend that line and run again") from e
-    tables: dict[str, Any] = {"project": About, "segment": Segment, "labelling": Labelling, "export": Export}
+    tables: dict[str, Any] = {
+        "project": About, "segment": Segment, "labelling": Labelling, "moments": Moments, "language_model": LanguageModel,
+        "export": Export,
+    }  # fmt: skip
     stages: dict[str, Any] = {table_name(s.__name__): s for s in ORDER}
     known = [*tables, *stages, "attempt"]
     if strange := [t for t in said if t not in known]:

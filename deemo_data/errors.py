@@ -5,7 +5,7 @@ DeemoError
 ├── ProjectError     the project folder is not in the state a command needs
 ├── SourceError      footage that cannot be taken in: missing, unreadable, not allowed
 ├── MediaError       a file is not the video or sound it claims to be
-├── ModelError       weights are missing, or are not the ones we pinned
+├── ModelError       weights are missing or not the ones we pinned, or a language model does not answer
 ├── StageError       a stage broke its own promise
 ├── LabelError       a label or an export of labels that does not fit
 ├── NotReleasable    something private was about to leave the machine

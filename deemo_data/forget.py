@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from deemo_data.config import Project
 
 REPORTS = ("*.json", "*.html")  # of out/: they name or show people, and are made anew by their commands
-CACHES = ("language-model",)  # of private/: answers about anybody's words
+CACHES = (annotate.MODEL_CACHE,)  # of private/: answers about anybody's words
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from deemo_data.records import MerRecord, why
 from deemo_data.vocabulary import Emotions
 
 MODALITIES = ("video", "audio", "text")
+UNFINISHED = "…"  # how a draft ends that nobody has thought to its end
 
 
 def mer_records(
@@ -41,12 +42,15 @@ def mer_records(
     emotion = majority(votes)
     found = vocabulary.find(emotion or "")
     if emotion is None or found is None:
-        said = ", ".join(sorted({str(v.value) for v in votes}))
-        return [], [*left_out, f"clip {clip.id}: no majority for one emotion ({said})"]
+        divided = ", ".join(sorted({str(v.value) for v in votes}))
+        return [], [*left_out, f"clip {clip.id}: no majority for one emotion ({divided})"]
     sentiments = [lb for lb in about if lb.kind == "sentiment" and lb.value in vocabulary.sentiments]
     agreeing = {v.annotator for v in latest(votes) if v.value == emotion}
     words = list(dict.fromkeys(w for lb in about if lb.kind == "emotion_words" for w in lb.value))
-    reasons = dict.fromkeys(lb.value for lb in latest([lb for lb in about if lb.kind == "reasoning"]) if lb.annotator in agreeing)
+    said = [lb.value for lb in latest([lb for lb in about if lb.kind == "reasoning"]) if lb.annotator in agreeing]
+    reasons = list(dict.fromkeys(text for text in said if not text.rstrip().endswith(UNFINISHED)))
+    if any(text.rstrip().endswith(UNFINISHED) for text in said):
+        left_out.append(f"clip {clip.id}: a reasoning still ends in {UNFINISHED}, as the draft did: it names no emotion")
     common = {
         "clip_id": clip.id,
         "subject_id": clip.facts["subject"],

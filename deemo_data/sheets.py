@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deemo_data import rows
 from deemo_data.labels import Label, Pushed, by_clip, short_id
+from deemo_data.templates import DRAFTS
 from deemo_data.vocabulary import Nfbl
 
 if TYPE_CHECKING:
     from deemo_data.release import SafeClip
 
 PREFIX = "/data/local-files/?d=clips/"  # before a video's file name, where a server of `make label-studio` has it
-TIMELINE, ADJUDICATE = "nfbl_timeline", "adjudicate"
+TIMELINE, ADJUDICATE, REVIEW, CLUES = "nfbl_timeline", "adjudicate", "clip_review", "mer_clues"
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,24 @@ class Sheet:
 
 
 def sheets(
-    clips: Sequence[SafeClip], template: str, nfbl: Nfbl, said: Iterable[Label] = (), *, share: float = 0, prefix: str = PREFIX
+    clips: Sequence[SafeClip],
+    template: str,
+    nfbl: Nfbl,
+    said: Iterable[Label] = (),
+    *,
+    share: float = 0,
+    drafts: Mapping[str, Mapping[str, str]] = {},
+    prefix: str = PREFIX,
 ) -> Iterator[Sheet]:
     """The clips in the order of their sources and time. On the timeline, a `share` of them goes out with proposals.
 
-    said  the labels in force: what was said of a clip so far is shown beside its clues
+    said    the labels in force: what was said of a clip so far is shown beside its clues
+    drafts  by clip, what the text boxes of mer_clues begin with
     """
     near = by_clip(said, clips)
     for clip in sorted(clips, key=lambda c: (c.source, c.start_ms, c.end_ms)):
         shown = proposals(clip, nfbl) if template == TIMELINE and with_proposals(clip, share) else None
-        data = data_of(clip, template, prefix, events_text(clip, near[clip.id], nfbl))
+        data = data_of(clip, template, prefix, events_text(clip, near[clip.id], nfbl)) | dict(drafts.get(clip.id, {}))
         yield Sheet(Pushed.of(clip, nfbl, template, shown), given(data, [(region(p), p["score"]) for p in shown or ()]))
 
 
@@ -71,6 +80,7 @@ def data_of(clip: SafeClip, template: str, prefix: str = PREFIX, events: str = "
         "title": clip.id,
         "transcript": clip.facts.get("transcript") or "(no words)",
         "events_text": events or "(none yet)",
+        **dict.fromkeys(DRAFTS, ""),  # a page that asks for what is not there shows an error
     }
 
 

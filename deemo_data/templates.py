@@ -18,7 +18,18 @@ from deemo_data.vocabulary import Emotions, Nfbl
 
 FOLDER = Path(__file__).resolve().parents[1] / "annotation_templates"  # beside the package, in a checkout and in a wheel
 REINSTALL = "Install deemo-data again: annotation_templates lies beside the package"
-DATA = ("clip", "video", "fps", "num_frames", "title", "transcript", "events_text")  # what labels.task_data sends
+DRAFTS = ("draft_clue_video", "draft_clue_audio", "draft_clue_text", "draft_reasoning")  # empty but on the page mer_clues
+DATA = (
+    "clip",
+    "template",
+    "video",
+    "fps",
+    "num_frames",
+    "title",
+    "transcript",
+    "events_text",
+    *DRAFTS,
+)  # what sheets.data_of gives
 KEYS = "1234567890qwertyiopasdfghjklzxcvbnm"  # the single keys that work: u is the editor's
 NEVER = ("u", "space", "ctrl+space", "ctrl+d")  # unselects, eats what is typed, skips the clip, kills the page
 NAMED_KEYS = {

@@ -14,6 +14,7 @@ from test_labels import NTSC, clip_at, event, said
 from deemo_data.clip import Clip
 from deemo_data.release import SafeClip
 from deemo_data.sheets import data_of, events_text, proposals, region, sheets, with_proposals
+from deemo_data.templates import DRAFTS
 from deemo_data.vocabulary import load_nfbl
 
 NFBL = load_nfbl("nfbl")
@@ -32,7 +33,8 @@ def test_the_rate_is_a_number_and_the_video_is_where_the_server_has_it() -> None
     data = data_of(safe(clip_at(300, 450), transcript="well [NAME]"), "mer_clues", events="one\ntwo")
     assert data == {
         "clip": "c-300-450", "template": "mer_clues", "video": "/data/local-files/?d=clips/c-300.mp4",
-        "fps": pytest.approx(29.97002997), "num_frames": 150, "title": "c-300-450", "transcript": "well [NAME]", "events_text": "one\ntwo",
+        "fps": pytest.approx(29.97002997), "num_frames": 150, "title": "c-300-450", "transcript": "well [NAME]",
+        "events_text": "one\ntwo", **dict.fromkeys(DRAFTS, ""),
     }  # fmt: skip
     assert data_of(safe(clip_at(0, 100, grid=replace(NTSC, fps=Fraction(25)))), "nfbl_timeline")["fps"] == 25
 
