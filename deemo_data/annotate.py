@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -51,11 +52,14 @@ class Handed:
 
 
 def push(project: Project, template: str = sheets.TIMELINE, watch: Watch = lambda clips: None) -> tuple[Handed, list[Missing]]:
-    """Released clips into Label Studio, on the page of a template; those that are there already are left as they are."""
+    """Released clips into Label Studio, on the page of a template; those that are there already are left as they are.
+
+    Nothing of the project changes meanwhile: who withdraws, or what is withheld, waits until it is sent.
+    """
     server = server_of(project)
     with project.locked():
         safe, kept = release.release_all(current(project), project)
-    return hand_over(project, server, safe, template, watch), kept_back(kept)
+        return hand_over(project, server, safe, template, watch), kept_back(kept)
 
 
 def hand_over(
@@ -65,14 +69,16 @@ def hand_over(
     from deemo_data import label_studio
 
     nfbl, emotions = vocabularies(project)
-    with project.locked():
-        number = desk(project, server, template, nfbl, emotions)
-        there = label_studio.clips_of(server, number)
-        made = list(chosen(project, safe, template, there))
-        labels.record_pushed(project.labels, (s.line for s in made))
+    page_for(project, template, nfbl, emotions)
+    if not safe:
+        raise LabelError("there is no clip that may be shown to annotators", f"Type: deemo status {project.root}")
+    number = desk(project, server, template, nfbl, emotions)
+    there = label_studio.clips_of(server, number)
+    made = list(chosen(project, safe, template, there))
+    labels.record_pushed(project.labels, (s.line for s in made))
     given = (s.given for s in made)
     sent = label_studio.push(server, number, given, batch=project.config.labelling.batch, known=there, watch=watch)
-    proposed = sum(s.line.proposals is not None for s in made)
+    proposed = sum(bool(s.line.proposals) for s in made)
     gone = tuple(sorted(there - {c.id for c in safe}))
     return Handed(sent, len(there), proposed, label_studio.page_of(server, number), gone)
 
@@ -91,6 +97,8 @@ def chosen(project: Project, safe: Sequence[SafeClip], template: str, there: Col
     if template == sheets.REVIEW:
         strong = {m.clip for m in ranked(project, safe, said) if m.candidate}
         new = [c for c in new if c.id in strong or not strong]
+    if template == sheets.TIMELINE and (lacking := [c.id for c in new if c.facts.get("proposals") is None]):
+        raise LabelError(f"{len(lacking)} clips have no proposals yet, first {lacking[0]}", f"Type: deemo run {project.root}")
     return sheets.sheets(new, template, nfbl, said, share=project.config.labelling.proposals, drafts=drafts)
 
 
@@ -139,6 +147,7 @@ def clue_drafts(
 
 def push_to_file(project: Project, path: Path, template: str = sheets.TIMELINE) -> tuple[int, list[Missing]]:
     """Released clips as a file that Label Studio imports; what they were is noted in the ledger, labels/pushed.jsonl."""
+    page_for(project, template, *vocabularies(project))
     with project.locked():
         safe, kept = release.release_all(current(project), project)
         made = list(chosen(project, safe, template))
@@ -164,8 +173,10 @@ def server_of(project: Project) -> Server:
     from deemo_data import label_studio
 
     said = address(project)
-    url = os.environ.get("LABEL_STUDIO_URL") or said.get("url")
-    token = os.environ.get("LABEL_STUDIO_API_KEY") or said.get("token")
+    url, token = os.environ.get("LABEL_STUDIO_URL"), os.environ.get("LABEL_STUDIO_API_KEY")
+    if url and not token and url.rstrip("/") != said.get("url"):  # the token of one server is not told to another
+        raise LabelError(f"there is no token for Label Studio at {url}", "Set LABEL_STUDIO_API_KEY too")
+    url, token = url or said.get("url"), token or said.get("token")
     if not url or not token:
         what = "no Label Studio is known to this project"
         raise LabelError(
@@ -176,24 +187,39 @@ def server_of(project: Project) -> Server:
 
 def desks(project: Project) -> dict[str, int]:
     """{template: number of our project there}."""
-    return {str(k): int(v) for k, v in address(project).get("projects", {}).items()}
+    return {str(k): int(v) for k, v in address(project).get("projects", {}).items() if v is not None}
+
+
+def mark_of(project: Project) -> str:
+    """By which our projects there are known as ours."""
+    return derive(project.secret, "label-studio")[:12]
+
+
+def page_for(project: Project, template: str, nfbl: Nfbl, emotions: Emotions) -> str:
+    """A template's page. Raises LabelError for one with a fault, ConfigError where there is no such template."""
+    from deemo_data import templates
+
+    settings = project.config.labelling
+    config = templates.render(template, nfbl, emotions, settings.size, annotators=settings.overlap)
+    if wrong := templates.faults(config, nfbl, emotions):
+        raise LabelError(f"page {template}: {wrong[0]}", "Mend annotation_templates, or the vocabulary that it is made from")
+    return config
 
 
 def desk(project: Project, server: Server, template: str, nfbl: Nfbl, emotions: Emotions) -> int:
     """The number of our project there for a template, made or brought up to date, with its page, guide and videos."""
     from deemo_data import label_studio, templates
 
-    settings = project.config.labelling
-    overlap = 1 if template == sheets.ADJUDICATE else settings.overlap
-    config = templates.render(template, nfbl, emotions, settings.size, annotators=settings.overlap)
+    settings, projects = project.config.labelling, address(project).get("projects", {})
     number = label_studio.project_for(
         server,
-        title=f"deemo {template} {derive(project.secret, 'label-studio')[:6]}",
+        title=f"deemo {template} {mark_of(project)}",
         template=template,
-        config=config,
+        config=page_for(project, template, nfbl, emotions),
         guide=templates.guide(template, nfbl, emotions),
-        overlap=overlap,
-        known=desks(project).get(template),
+        overlap=1 if template == sheets.ADJUDICATE else settings.overlap,
+        known=projects.get(template),
+        anew=template in projects and projects[template] is None,
     )
     label_studio.give_storage(server, number, project.released)
     said = address(project)
@@ -208,13 +234,16 @@ def annotators(project: Project) -> list[Annotator]:
     if not path.exists():
         return []
     found = []
-    with open(path, newline="", encoding="utf-8-sig") as f:
-        for number, row in enumerate(csv.DictReader(f), 2):
-            who = Annotator((row.get("email") or "").strip(), (row.get("group") or "label").strip())
-            if "@" not in who.email or who.group not in GROUPS:
-                wrong = f"private/{ANNOTATORS} line {number}: it needs an e-mail address and a group"
-                raise ConfigError(wrong, f"Columns: email, group ({' or '.join(GROUPS)})")
-            found.append(who)
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"))))
+    except UnicodeDecodeError as e:
+        raise ConfigError(f"private/{ANNOTATORS} is not UTF-8: {e.reason}", "Save it as UTF-8") from e
+    for number, row in enumerate(rows, 2):
+        who = Annotator((row.get("email") or "").strip().lower(), (row.get("group") or "label").strip())
+        if "@" not in who.email or who.group not in GROUPS:
+            wrong = f"private/{ANNOTATORS} line {number}: it needs an e-mail address and a group"
+            raise ConfigError(wrong, f"Columns: email, group ({' or '.join(GROUPS)})")
+        found.append(who)
     return found
 
 
@@ -271,7 +300,7 @@ def progress(project: Project) -> Progress:
     for label in labels.in_force(project.labels):
         if label.kind == "seen" and label.clip in seen and label.value in ("nfbl", "adjudicated"):
             seen[label.clip].setdefault(label.value, set()).add(label.annotator)
-    done = [c for c in seen.values() if "adjudicated" in c]
-    looked = [len(c.get("nfbl", ())) for c in seen.values() if "adjudicated" not in c]
+    done = [c for c in seen.values() if c.get("adjudicated", set()) - c.get("nfbl", set())]
+    looked = [len(c.get("nfbl", ())) for c in seen.values() if c not in done]
     people = {who for c in seen.values() for group in c.values() for who in group}
     return Progress(len(seen), looked.count(1), sum(n > 1 for n in looked), len(done), len(people))

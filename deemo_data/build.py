@@ -8,17 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deemo_data import ingest, label_export, labels, pipeline, release, segment, speakers, store, withdrawn
+from deemo_data import ingest, labels, pipeline, release, segment, speakers, store, versions, withdrawn
 from deemo_data.clip import Clip, write_clips
 from deemo_data.config import Project, table_name
 from deemo_data.errors import ConfigError, NotReleasable, ProjectError
-from deemo_data.export import Exported, clear
+from deemo_data.export import Exported, Known, clear
 from deemo_data.export import export as write_dataset
 from deemo_data.pipeline import Failure, Stage, Watcher
 from deemo_data.speakers import Turn
 from deemo_data.stages.diarise import Diarise
 from deemo_data.vocabulary import Emotions, Nfbl, load_emotions, load_nfbl
 
+WRITTEN = ("clue_video", "clue_audio", "clue_text", "reasoning", "emotion_words")  # labels that people write freely
 MADE = {name for stage in pipeline.ORDER for name in (*stage.makes, *stage.tells)}
 
 
@@ -60,8 +61,10 @@ def take_in(
     for source in (gone := [s for s in taken if withdrawn.when(project, s)]):
         taken.remove(source)
         ingest.write_subjects(project.private / "subjects.csv", [], without=[s.source for s in gone])
-        reason = f"it was withdrawn on {withdrawn.when(project, source)[:10]} (deemo forget)"
-        missing.append(Missing(source.path("source").name, "ingest", reason, "Take it out of your footage"))
+        if project.private in source.path("source").parents:
+            source.path("source").unlink(missing_ok=True)
+        reason = f"footage that was withdrawn on {withdrawn.when(project, source)[:10]} (deemo forget)"
+        missing.append(Missing("a source", "ingest", reason, "Take it out of what you give to deemo"))
     with project.locked():
         before = known_sources(project)  # anew: somebody may have ingested meanwhile
         for source in taken:
@@ -118,7 +121,8 @@ def cut(project: Project, *, workers: int = 2, watcher: Watcher = Watcher()) -> 
         clips = [before.get(c.id, c) for c in found] + [c for c in before.values() if c.source not in could]
         write_clips(map(own, clips), project.root / "clips.jsonl")
         project.write_report("segment.json", [vars(m) for m in missing])
-        release.take_back(clips, project)
+        now = {c.id for c in clips}
+        release.take_back(clips, project, gone=[c for c in before.values() if c.id not in now])
     return clips, missing
 
 
@@ -234,18 +238,6 @@ def within(project: Project, said: str) -> str:
     return str(project.root / said) if said.endswith(".toml") else said
 
 
-def pull_from_file(project: Project, path: Path, match: Path | None = None, vocabulary: str | None = None) -> label_export.Pulled:
-    """A Label Studio JSON export into labels/. An export that is not of our clips needs `match` and `vocabulary`."""
-    if match is not None and vocabulary is None:
-        raise ConfigError(f"{path.name}: with --match, say what it was labelled with", "Add: --vocabulary nfbl, or your own file")
-    nfbl, emotions = vocabularies(project)
-    with project.locked():
-        return label_export.read_export(
-            path, project.labels, secret=project.secret, vocabulary=load_nfbl(vocabulary) if vocabulary else nfbl,
-            emotions=emotions, sources=project.sources(), match=match,
-        )  # fmt: skip
-
-
 def give_out(project: Project, allow_proposed: bool = False) -> tuple[Exported, list[Missing]]:
     """Release and export: every clip that may go, with its labels, to out/dataset."""
     settings = project.config.export
@@ -258,11 +250,42 @@ def give_out(project: Project, allow_proposed: bool = False) -> tuple[Exported, 
             clear(project.dataset)
             reason = f"nothing may be exported: {missing[0]}" if missing else "there are no clips"
             raise NotReleasable(reason, "" if missing else f"Type: deemo segment {project.root}, then deemo run {project.root}")
+        said, unnamed = without_names(project, labels.in_force(project.labels))
         made = write_dataset(
-            safe, labels.in_force(project.labels), project.dataset, nfbl=nfbl, emotions=emotions,
+            safe, said, project.dataset, known=known(project), nfbl=nfbl, emotions=emotions,
             settings=replace(settings, allow_proposed=settings.allow_proposed or allow_proposed),
         )  # fmt: skip
-    return made, missing
+    return replace(made, left_out=(*unnamed, *made.left_out)), missing
+
+
+def without_names(project: Project, said: Sequence[labels.Label]) -> tuple[list[labels.Label], list[str]]:
+    """Labels without those whose text has a name that is known of their source, and a line for each of these.
+
+    Who writes a clue may have recognised somebody: what annotators write is looked through like what is spoken.
+    """
+    from deemo_data.models import names
+
+    people = ingest.read_subjects(project.private / "subjects.csv")
+    known_of = {release.public_id(project.secret, "v", p.source): p.all_names for p in people}
+    kept, lines = [], []
+    for label in said:
+        texts = [t for t in (label.value if isinstance(label.value, list) else [label.value]) if isinstance(t, str)]
+        known = known_of.get(label.source, ())
+        if label.kind in WRITTEN and known and any(names.known(t.split(), known) for t in texts):
+            lines.append(f"clip {label.clip}: {label.kind} has a name that is known of its source, left out: it must be mended")
+        else:
+            kept.append(label)
+    return kept, lines
+
+
+def known(project: Project) -> Known:
+    """What was measured of the project, and who withdrew, for the dataset's documents."""
+
+    def said(name: str) -> dict[str, Any] | None:
+        path = project.out / name
+        return json.loads(path.read_text("utf-8")) if path.is_file() else None
+
+    return Known(said("agreement.json"), said("privacy.json"), versions.read_tombstones(project.root / withdrawn.WITHDRAWN))
 
 
 def kept_back(kept: Sequence[tuple[Clip, NotReleasable]]) -> list[Missing]:

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from deemo_data.vocabulary import Emotions, Nfbl
+from deemo_data import statements
+from deemo_data.statements import Measured
 
 if TYPE_CHECKING:
     from datasets import Features
-
-    from deemo_data.release import SafeClip
 
 TABLES = {"nfbl": "metadata.parquet", "mer": "clips/metadata.parquet"}  # config -> where its table lies in a split's folder
 MANIFEST = "deemo.json"
 
 BODY = """
-# Body language and emotion in de-identified interviews
+# {title}
 
-{clips} clips of {subjects} subjects, {minutes:.1f} minutes, {events} body-language events, {records} emotion records.
+{headline} Version {version}, {date}.
 Every face that was found is masked, and every voice is altered. The clips are **de-identified, not anonymous**: people who know a
 subject, or who hold other recordings of them, may still recognise gait, posture, words or surroundings.
 
-| split | clips | subjects | emotion records |
-|---|---|---|---|
-{table}
+| split | clips | subjects | minutes | events | emotion records |
+|---|---|---|---|---|---|
+{splits}
 
 No subject is in two splits.{warnings}
+
+More about how it was made: `datasheet.md`; what changed since: `CHANGELOG.md`; for machines: `croissant.json`.
 
 ## Loading
 
@@ -42,72 +43,111 @@ With torch and torchcodec installed, leave out `decode=False` and get decoded fr
 ## Columns
 
 `nfbl`, one row a clip. `events`: [start, end) in milliseconds and in frames of the clip's own video, class and group
-({vocabulary}), how many people marked it, the share of those who looked (`agreement`, empty when one person looked),
+({nfbl}), how many people marked it, the share of those who looked (`agreement`, empty when one person looked),
 `truncated` when the clip holds only a part. `annotation`: none, proposed (by a machine), single (one annotator),
 reviewed (two or more), adjudicated. A clip with `annotation: none` has not been looked at: its empty `events` say nothing.
-`body`: flat float16, to be reshaped to (`body_frames`, `body_people`, `body_points`, `body_dims`): x and y as shares of
-width and height, z in the unit of x, NaN where nothing was found; 22 body points (BlazePose without its 11 face points),
-then 21 of the left and 21 of the right hand. `body_confidence` has the same shape without the last axis.
-`consent`, `licence` and `leaks` (what the leak check saw, JSON) are those of the clip; `provenance` are sha256 digests.
+`body`: flat float16, to be reshaped to (`body_frames`, `body_people`, `body_points`, `body_dims`), in the unit that `body_unit`
+names, z in the unit of x, NaN where nothing was found; 22 body points (BlazePose without its 11 face points), then 21 of the left
+and 21 of the right hand. `body_confidence` has the same shape without the last axis. `prosody_f0`, `prosody_energy` and
+`prosody_rate`: a value every 10 ms. `consent`, `licence` and `leaks` (what the leak check saw, JSON) are those of the clip;
+`provenance` are sha256 digests.
 
 `mer`, one row a record: a question about a clip's emotion and its answer, also as `conversations` in the LLaVA shape
-({emotions}).
+({emotions}); `evidence` names the events (`clip_id`, #, place in `events`) and spans that it rests on.
+
+## Labels
+
+{annotation}
+
+{agreement}
+
+{classes}
+
+## Privacy
+
+{attacked}
+{attacks}
+
+## Access
+
+{access}
 
 ## Uses that are prohibited
 
-- Inferring emotions of people at work or in education: Article 5(1)(f) of the EU AI Act prohibits such systems.
-- Any attempt to find out who the subjects are, to undo the masks or the altered voices, or to link the clips with
-  other recordings.
-- Decisions about a person: hiring, insurance, policing, border control, credit.
+{prohibited}
 
 ## Limits
 
-Labels are what annotators saw in masked video, not what the subject felt. Classes whose sign lies on the face
-({hidden}) cannot be checked by eye. Consent is recorded as the data owner stated it{asserted}.
+{limits}
 """
 
 
-def text(
-    clips: Sequence[SafeClip],
-    counts: dict[str, dict[str, int]],
-    events: int,
-    features: dict[str, Features],
-    nfbl: Nfbl,
-    emotions: Emotions,
-    subjects_of: dict[str, int],
-    warnings: Sequence[str],
-) -> str:
-    """The whole card. `counts`: config -> split -> rows; `subjects_of`: split -> how many subjects."""
-    milliseconds = sum(c.end_ms - c.start_ms for c in clips)
-    lines = [f"| {s} | {n} | {subjects_of[s]} | {counts['mer'].get(s, 0)} |" for s, n in counts["nfbl"].items()]
-    hidden = ", ".join(c.name.lower() for c in nfbl.classes if not c.visible_after_masking) or "none of this vocabulary"
-    asserted = sum(bool((c.facts.get("consent") or {}).get("asserted")) for c in clips)
+def text(measured: Measured, features: Mapping[str, Features]) -> str:
+    """The whole card. `features`: of each config."""
+    counts = measured.counts
     said = BODY.format(
-        clips=len(clips),
-        subjects=sum(subjects_of.values()),
-        minutes=milliseconds / 60000,
-        events=events,
-        records=sum(counts["mer"].values()),
-        table="\n".join(lines),
-        warnings="".join(f"\n\n> {w[0].upper()}{w[1:]}." for w in warnings),
-        vocabulary=nfbl.said,
-        emotions=emotions.said,
-        hidden=hidden,
-        asserted=f"; for {asserted} of {len(clips)} clips by one statement for all sources" if asserted else "",
+        title=statements.TITLE,
+        headline=statements.headline(counts),
+        version=measured.version,
+        date=measured.date,
+        splits="\n".join(statements.split_lines(counts)),
+        warnings="".join(f"\n\n> {w[0].upper()}{w[1:]}." for w in measured.warnings),
+        nfbl=measured.nfbl.said,
+        emotions=measured.emotions.said,
+        annotation=bullets(statements.annotation(measured)),
+        agreement=" ".join(statements.agreement(measured)),
+        classes=_classes(counts),
+        attacked=statements.attacked(measured.privacy),
+        attacks=_attacks(measured.privacy),
+        access=_access(measured),
+        prohibited=bullets(statements.PROHIBITED),
+        limits=bullets([*statements.limits(measured), *statements.biases(measured), *statements.consent(counts)]),
     )
-    return f"---\n{_front_matter(counts, features, len(clips))}---\n{said}"
+    return f"---\n{_front_matter(measured, features)}---\n{said}"
 
 
-def _front_matter(counts: dict[str, dict[str, int]], features: dict[str, Features], size: int) -> str:
-    """Configs with their data files, and typed features: what load_dataset and the Hub read."""
+def bullets(lines: list[str] | tuple[str, ...]) -> str:
+    return "\n".join(f"- {line[0].upper()}{line[1:]}{'' if line.endswith(('.', '*')) else '.'}" for line in lines)
+
+
+def _classes(counts: Mapping[str, Any]) -> str:
+    if not counts["classes"]:
+        return "There are no events."
+    rows = sorted(counts["classes"].items(), key=lambda kv: (-kv[1]["events"], kv[0]))
+    lines = [f"| {name} | {c['group']} | {c['events']} | {c['clips']} | {c['subjects']} | {c['median_ms'] / 1000:.1f} |"
+             for name, c in rows]  # fmt: skip
+    return "\n".join(["| class | group | events | clips | subjects | median length, s |", "|---|---|---|---|---|---|", *lines])
+
+
+def _attacks(privacy: Mapping[str, Any] | None) -> str:
+    rows = [f"| {a.channel} | {a.attack} | {a.figure} | {a.chance} | {a.verdict} |" for a in statements.attacks(privacy)]
+    head = ["", "| channel | attack | reached | guessing gives | in words |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *rows]) if rows else ""
+
+
+def _access(measured: Measured) -> str:
+    contact = f"Questions, and wishes to withdraw, go to {measured.contact}." if measured.contact else statements.OWNER
+    if not measured.gated:
+        return f"Whoever can read this may load it. {statements.licences(measured.counts)}\n\nWhom to write to: {contact}"
+    return f"On request. {statements.licences(measured.counts)} The terms:\n\n{_terms(measured)}\n\nWhom to write to: {contact}"
+
+
+def _terms(measured: Measured) -> str:
+    return measured.terms.strip() or statements.TERMS
+
+
+def _front_matter(measured: Measured, features: Mapping[str, Features]) -> str:
+    """Configs with their data files, typed features, and what the Hub asks of whoever wants access."""
     import yaml
     from datasets import DatasetInfo, Features, SplitDict, SplitInfo, Video
     from datasets.info import DatasetInfosDict
     from huggingface_hub import DatasetCardData
 
+    counts = measured.counts
     configs: list[dict[str, Any]] = []
     infos = {}
-    for config, splits in counts.items():
+    for config, key in (("nfbl", "clips"), ("mer", "records")):
+        splits = {s: row[key] for s, row in counts["splits"].items() if row[key]}
         if not splits:
             continue
         files = [{"split": s, "path": [f"{s}/{TABLES[config]}", f"{s}/clips/*.mp4"]} for s in splits]
@@ -118,16 +158,21 @@ def _front_matter(counts: dict[str, dict[str, int]], features: dict[str, Feature
         infos[config] = DatasetInfo(config_name=config, features=Features(named), splits=rows)
     typed = DatasetCardData()
     DatasetInfosDict(infos).to_dataset_card_data(typed)
-    bound = next(f"n<{top}" if low is None else f"{low}<n<{top}" for low, top, most in SIZES if size < most)
-    front = {
+    bound = next(f"n<{top}" if low is None else f"{low}<n<{top}" for low, top, most in SIZES if counts["clips"] < most)
+    front: dict[str, Any] = {
+        "pretty_name": statements.TITLE,
         "license": "other",
-        "license_name": "per-clip",
+        "license_name": "on-request" if measured.gated else "per-clip",
         "task_categories": ["video-classification", "video-text-to-text"],
-        "tags": ["de-identification", "body-language", "emotion-recognition"],
+        "tags": ["de-identification", "body-language", "emotion-recognition", "croissant"],
         "size_categories": [bound],
-        "configs": configs,
-        "dataset_info": typed.get("dataset_info"),
     }
+    if measured.gated:
+        front["extra_gated_heading"] = "These are recordings of people: please say who asks, and agree to the terms"
+        front["extra_gated_prompt"] = _terms(measured)
+        front["extra_gated_fields"] = statements.FIELDS
+        front["extra_gated_button_content"] = "Agree and ask for access"
+    front |= {"configs": configs, "dataset_info": typed.get("dataset_info")}
     return str(yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120))
 
 

@@ -248,9 +248,25 @@ for command in (*cli_annotate.COMMANDS, *cli_records.COMMANDS):
 @cli.command()
 @DIR
 @click.option("--allow-proposed", is_flag=True, help="Let machine-made events out too, marked as proposed.")
-def export(project: Path, allow_proposed: bool) -> None:
-    """Write the dataset: PROJECT/out/dataset, for datasets.load_dataset."""
-    end(write_dataset(opened(project), allow_proposed))
+@click.option(
+    "--push", "repo", metavar="OWNER/NAME", help="Send it to a Hugging Face hub afterwards; a new repository is private."
+)
+@click.option("--endpoint", metavar="URL", help="Another hub than huggingface_hub knows.")
+@click.option("--public", is_flag=True, help="Let a new repository be public.")
+def export(project: Path, allow_proposed: bool, repo: str | None, endpoint: str | None, public: bool) -> None:
+    """Write the dataset: PROJECT/out/dataset, for datasets.load_dataset; and out/dataset.html to look at.
+
+    --push takes the token of HF_TOKEN or `hf auth login`, sends only what changed, and verifies what arrived.
+    """
+    here = opened(project)
+    missing = write_dataset(here, allow_proposed)
+    if repo:
+        from deemo_data import hub
+
+        sent = hub.push(here.dataset, repo, endpoint=endpoint, private=not public)
+        there = f"{sent.sent} files sent, {sent.there} there already, {sent.removed} removed"
+        click.echo(f"{sent.address}: version {sent.version}, {there}")
+    end(missing)
 
 
 @cli.command()

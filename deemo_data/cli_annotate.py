@@ -75,10 +75,15 @@ def push(project: Path, template: str, adjudicate: bool, to_file: Path | None) -
         end(kept)
     with counting("push") as watch:
         handed, kept = annotate.push(here, template, watch)
+    if adjudicate and not handed.new + handed.there_before:
+        click.echo("Nothing is in dispute: no two people who saw the same clip disagree")
+        end(kept)
     about = f", {handed.with_proposals} with proposals" if template == "nfbl_timeline" and handed.new else ""
     click.echo(f"{handed.new} clips pushed{about}; {handed.there_before} were there. Annotators open {handed.page}")
     if handed.gone:
-        click.echo(f"  {len(handed.gone)} clips there may no longer be shown: their videos are gone from the server", err=True)
+        click.echo(
+            f"  {len(handed.gone)} clips there are not among those that may be shown; deemo pull takes out what must go", err=True
+        )
     end(kept)
 
 
@@ -91,11 +96,11 @@ def push(project: Path, template: str, adjudicate: bool, to_file: Path | None) -
 @click.option("--vocabulary", help="The vocabulary that such an export was labelled with: a name of ours, or a file.")
 def pull(project: Path, from_file: Path | None, match: Path | None, vocabulary: str | None) -> None:
     """Bring back what annotators handed in, into labels/. Again and again: only what is new is read."""
-    from deemo_data import build, label_pull
+    from deemo_data import label_pull
 
     here = opened(project)
     if from_file is not None:
-        pulled = build.pull_from_file(here, from_file, match, vocabulary)
+        pulled = label_pull.pull_from_file(here, from_file, match, vocabulary)
     elif match or vocabulary:
         raise ConfigError("--match and --vocabulary are about a file", "Add: --from-file EXPORT.json")
     else:

@@ -76,6 +76,8 @@ def forget(project: Path, subject: str, without_label_studio: bool) -> None:
     click.echo(f"{gone.sources} sources, {gone.clips} clips, {gone.labels} labels removed. Next: deemo export {project}")
     for path in gone.footage:
         click.echo(f"  yours to delete: {path}")
+    for name in gone.short:
+        click.echo(f"  not looked for, too short: {name}", err=True)
     for path in gone.left:
         click.echo(f"  still found in {path}", err=True)
     raise SystemExit(1 if gone.left else 0)

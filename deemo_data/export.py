@@ -5,31 +5,32 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from deemo_data import __version__
+from deemo_data import __version__, versions
 from deemo_data.card import MANIFEST, TABLES
-from deemo_data.clip import File, place, write_if_changed
+from deemo_data.clip import Clip, File, place, write_if_changed
+from deemo_data.counts import HALVES
 from deemo_data.errors import DatasetError
+from deemo_data.splits import SPLITS
+from deemo_data.tables import PAGES, Table, mer_features, nfbl_features
 from deemo_data.vocabulary import Emotions, Nfbl
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from datasets import Features
 
     from deemo_data.labels import Label
+    from deemo_data.lookalikes import Alike
     from deemo_data.release import SafeClip
+    from deemo_data.statements import Measured
 
-SPLITS = ("train", "validation", "test")
-LEVELS = ["none", "proposed", "single", "reviewed", "adjudicated"]
-UNITS = ["picture", "shoulders"]  # of body points: shares of the picture, or shoulder widths from between the shoulders
-HALVES = ("body", "body_confidence", "prosody_f0", "prosody_energy", "prosody_rate")  # columns of flat float16
-ROWS = 16  # a row group, which is what a reader takes at once: some 1 MB of body points
+DOCUMENTS = ("README.md", "datasheet.md", "croissant.json", "CHANGELOG.md")
+TOLD = 10  # pairs of subjects tied together that are named
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,29 @@ class Export:
     seed: int = 0  # another seed deals the subjects to the splits otherwise
     validation: Annotated[float, Field(ge=0, lt=0.5)] = 0.15  # share of the subjects
     test: Annotated[float, Field(ge=0, lt=0.5)] = 0.2  # share of the subjects
+    keep_splits: bool = True  # subjects stay in the split that the version before has them in
+    alike: Annotated[int, Field(ge=0, le=64)] = (
+        5  # clips whose pictures differ in so few of 256 bits show the same; 0: not looked
+    )
     allow_proposed: bool = False  # let machine proposals out, marked as such
+    gated: bool = True  # the card asks who wants access, and for consent to the terms
+    terms: str = ""  # what they agree to, in Markdown; empty: our text
+    contact: str = ""  # whom people write to who want to withdraw
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a project beside its clips and labels, for the dataset's documents.
+
+    agreement, privacy  out/agreement.json and out/privacy.json, where somebody measured them
+    tombstones  the project's withdrawn.jsonl: on which days how many clips went
+    date        of this version, should it become one; empty: today
+    """
+
+    agreement: Mapping[str, Any] | None = None
+    privacy: Mapping[str, Any] | None = None
+    tombstones: Sequence[versions.Withdrawn] = ()
+    date: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,167 +76,177 @@ class Exported:
     left_out: tuple[str, ...]
     warnings: tuple[str, ...]
     changed: int
+    version: str
 
     @property
     def clips(self) -> int:
         return sum(self.splits.values())
 
 
+@dataclass
+class Written:
+    """What has been written so far: path in the folder -> sha256, rows that are remembered, and what was left out."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    ids: dict[str, dict[str, str]] = field(default_factory=lambda: {"nfbl": {}, "mer": {}})
+    left_out: list[str] = field(default_factory=list)
+    changed: int = 0
+
+
 def export(
-    clips: Sequence[SafeClip], labels: Sequence[Label], out: Path, *, nfbl: Nfbl, emotions: Emotions, settings: Export = Export()
-) -> Exported:
-    """Write the dataset folder: card, manifest, and per split metadata.parquet (nfbl), clips/metadata.parquet (mer), clips/*.mp4.
+    clips: Sequence[SafeClip], labels: Sequence[Label], out: Path, *, nfbl: Nfbl, emotions: Emotions,
+    settings: Export = Export(), known: Known = Known(),
+) -> Exported:  # fmt: skip
+    """Write the dataset folder: tables and videos per split, the documents, and deemo.json; and OUT.html beside it.
 
     Only what changed is written; what is no longer part of the dataset is removed from the split folders.
     `labels` are those in force (labels.in_force). Raises DatasetError when there is no clip or a row breaks a rule.
     """
-    from deemo_data import card, rows
-    from deemo_data.labels import stale
+    from deemo_data import dataset_page
 
     if not clips:
         raise DatasetError("there is no clip that may be exported", "Type: deemo status, it says what each clip waits for")
     clips = sorted(clips, key=lambda c: c.id)
-    split_of = assign(sorted({c.facts["subject"] for c in clips}), settings)
+    before, past = _before(out)
+    looks, pairs = _lookalikes(clips, before.get("looks", {}), settings)
+    split_of = _deal(clips, labels, emotions, pairs, past, settings)
     features = {"nfbl": nfbl_features(nfbl), "mer": mer_features(emotions)}
+    made = Written()
+    made.left_out += _left_out(labels, clips, nfbl)
     of_source: dict[str, list[Label]] = {}
     for label in labels:
         of_source.setdefault(label.source, []).append(label)
-    wanted: dict[str, str] = {}
-    counts: dict[str, dict[str, int]] = {"nfbl": {}, "mer": {}}
-    left_out = [f"{lb.kind} {_short(lb.value)} at {lb.start_ms}-{lb.end_ms} ms of {lb.source}: no clip is there any more"
-                for lb in stale(labels, clips)]  # fmt: skip
-    left_out += [f"nfbl {lb.value['label']!r} of {lb.clip} is not in vocabulary {nfbl.said}"
-                 for lb in labels if lb.kind == "nfbl" and not nfbl.find(lb.value["label"])]  # fmt: skip
-    events = changed = 0
+    trusted = _trusted(out, before)
     for split in SPLITS:
         here = [c for c in clips if split_of[c.facts["subject"]] == split]
-        mer: list[dict[str, Any]] = []
         for clip in here:
-            name = f"{split}/clips/{clip.id}.mp4"
-            wanted[name] = clip.files["video"].sha256
-            changed += place(clip.path("video"), out / name, wanted[name])
-        if here:
-            aside = out / split / f".nfbl.{os.getpid()}"
-            with _writer(aside, features["nfbl"]) as writer:
-                for first in range(0, len(here), ROWS):
-                    page = []
-                    for clip in here[first : first + ROWS]:
-                        near = of_source.get(clip.source, [])
-                        record = rows.nfbl_record(clip, near, nfbl, f"clips/{clip.id}.mp4", settings.allow_proposed)
-                        found, lacking = rows.mer_records(clip, near, emotions, f"{clip.id}.mp4")
-                        left_out += lacking
-                        events += len(record.events)
-                        mer += [_row(r.model_dump(by_alias=True)) for r in found]
-                        page.append(_row(record.model_dump(by_alias=True)))
-                    writer.write_table(_table(page, features["nfbl"]), row_group_size=ROWS)
-            changed += _settle(aside, out / split / TABLES["nfbl"], wanted, out)
-            counts["nfbl"][split] = len(here)
-        if mer:
-            aside = out / split / f".mer.{os.getpid()}"
-            with _writer(aside, features["mer"]) as writer:
-                writer.write_table(_table(mer, features["mer"]), row_group_size=1024)
-            changed += _settle(aside, out / split / TABLES["mer"], wanted, out)
-            counts["mer"][split] = len(mer)
-    warnings = _warnings(clips, split_of, counts)
-    subjects = {s: sum(split == s for split in split_of.values()) for s in SPLITS}
-    text = card.text(clips, counts, events, features, nfbl, emotions, subjects, warnings)
-    changed += write_if_changed(out / "README.md", text)
-    wanted["README.md"] = hashlib.sha256(text.encode()).hexdigest()
-    changed += write_if_changed(out / MANIFEST, _manifest(wanted, counts, settings, nfbl, emotions))
-    changed += _sweep(out, wanted)
-    return Exported(counts["nfbl"], len(split_of), events, sum(counts["mer"].values()), tuple(left_out), warnings, changed)
+            name, sha256 = f"{split}/clips/{clip.id}.mp4", clip.files["video"].sha256
+            made.files[name] = sha256
+            if trusted.get(name) != sha256:
+                made.changed += place(clip.path("video"), out / name, sha256)
+        _write_split(split, here, of_source, out, features, nfbl, emotions, settings, made)
+    counts, warnings, version = _document(out, split_of, features, nfbl, emotions, settings, known, past, looks, pairs, made)
+    made.changed += _sweep(out, made.files)
+    _kept_aside(out).unlink(missing_ok=True)
+    made.changed += dataset_page.write(out, _page(out), nfbl, known.agreement)
+    splits = {s: row["clips"] for s, row in counts["splits"].items()}
+    return Exported(
+        splits, len(split_of), counts["events"], counts["records"], tuple(made.left_out), warnings, made.changed, version
+    )
 
 
-def assign(subjects: Sequence[str], settings: Export) -> dict[str, str]:
-    """Subject -> split, by the order of sha256(seed, subject). One subject: train only; two: train and test."""
-    dealt = sorted(subjects, key=lambda s: hashlib.sha256(f"{settings.seed}:{s}".encode()).hexdigest())
-    n = len(dealt)
-    test = min(max(1, round(n * settings.test)), n - 1) if n > 1 and settings.test else 0
-    validation = min(max(1, round(n * settings.validation)), n - 1 - test) if n > 2 and settings.validation else 0
-    names = ["test"] * test + ["validation"] * validation + ["train"] * (n - test - validation)
-    return dict(zip(dealt, names, strict=True))
+def _left_out(labels: Iterable[Label], clips: Sequence[SafeClip], nfbl: Nfbl) -> list[str]:
+    """A line for each label that no clip takes, or whose class is not known."""
+    from deemo_data.labels import stale
+
+    of_source: dict[str, list[SafeClip]] = {}
+    for clip in clips:
+        of_source.setdefault(clip.source, []).append(clip)
+    found = []
+    for lb in labels:
+        if stale([lb], [c for c in of_source.get(lb.source, ()) if _touch(lb, c)]):
+            found.append(
+                f"{lb.kind} {_short(lb.value)} at {lb.start_ms}-{lb.end_ms} ms of {lb.source}: no clip is there any more"
+            )
+        if lb.kind == "nfbl" and not nfbl.find(lb.value["label"]):
+            found.append(f"nfbl {lb.value['label']!r} of {lb.clip} is not in vocabulary {nfbl.said}")
+    return found
 
 
-def nfbl_features(vocabulary: Nfbl) -> Features:
-    """The columns of config nfbl. `file_name` is what the loader makes `video` of."""
-    from datasets import ClassLabel, Features, List, Value
-
-    event = {
-        "start_ms": Value("int64"), "end_ms": Value("int64"), "start_frame": Value("int32"), "end_frame": Value("int32"),
-        "label": ClassLabel(names=vocabulary.labels), "group": ClassLabel(names=list(vocabulary.groups)),
-        "annotators": Value("int32"), "agreement": Value("float32"), "status": ClassLabel(names=LEVELS),
-        "truncated": Value("bool"),
-    }  # fmt: skip
-    text, number, half = Value("string"), Value("int32"), List(Value("float16"))
-    return Features({
-        "clip_id": text, "subject_id": text, "subject_assumed": Value("bool"), "file_name": text, "fps": Value("float64"),
-        "fps_num": number, "fps_den": number, "num_frames": number, "duration_ms": Value("int64"), "width": number,
-        "height": number, "annotation": ClassLabel(names=LEVELS), "events": List(event), "body": half, "body_confidence": half,
-        "body_frames": number, "body_people": number, "body_points": number, "body_dims": number,
-        "body_unit": ClassLabel(names=UNITS), "prosody_f0": half, "prosody_energy": half, "prosody_rate": half,
-        "transcript": text,
-        "consent": {"statement": text, "asserted": Value("bool")}, "licence": text, "leaks": text,
-        "provenance": List({"name": text, "sha256": text}), "vocabulary": text,
-    })  # fmt: skip
+def _touch(label: Label, clip: Clip) -> bool:
+    return label.start_ms < clip.end_ms and clip.start_ms < label.end_ms
 
 
-def mer_features(vocabulary: Emotions) -> Features:
-    """The columns of config mer."""
-    from datasets import ClassLabel, Features, List, Value
-
-    text = Value("string")
-    return Features({
-        "record_id": text, "clip_id": text, "subject_id": text, "file_name": text, "transcript": text,
-        "task": ClassLabel(names=["recognition", "reasoning"]), "instruction": text, "response": text,
-        "emotion": ClassLabel(names=vocabulary.labels), "sentiment": ClassLabel(names=list(vocabulary.sentiments)),
-        "emotion_words": List(text), "clues": {"video": text, "audio": text, "text": text},
-        "conversations": List({"from": text, "value": text}),
-        "evidence": List({"event": text, "start_ms": Value("int64"), "end_ms": Value("int64")}),
-        "status": ClassLabel(names=LEVELS), "vocabulary": text,
-    })  # fmt: skip
+def _before(out: Path) -> tuple[dict[str, Any], versions.Past]:
+    """The manifest that is there, and what is remembered of the version before; of a dataset that was taken back, only that."""
+    try:
+        said = dict(json.loads((out / MANIFEST).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}, versions.read_past(_kept_aside(out))
+    return said, versions.read_past(out / MANIFEST)
 
 
-def _row(record: dict[str, Any]) -> dict[str, Any]:
-    return {"file_name" if k == "video" else k: v for k, v in record.items()}
+def _kept_aside(out: Path) -> Path:
+    """Where it is remembered what a dataset held that was taken back: beside its folder, so that it is not published."""
+    return out.with_name(f"{out.name}.past.json")
 
 
-def _table(page: Sequence[dict[str, Any]], features: Features) -> pa.Table:
-    """Rows as an Arrow table whose schema carries the features; float16 lists are put together without Python numbers."""
-    import pyarrow as pa
-
-    schema = features.arrow_schema
-    columns = []
-    for column in schema:
-        values = [row[column.name] for row in page]
-        if values and isinstance(values[0], pa.Array):
-            ends = [0]
-            for v in values:
-                ends.append(ends[-1] + len(v))
-            lists = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.concat_arrays(values))
-            columns.append(lists.cast(column.type))
-        else:
-            columns.append(pa.array([_coded(v, features[column.name]) for v in values], column.type))
-    return pa.Table.from_arrays(columns, schema=schema)
+def _page(out: Path) -> Path:
+    """The report to look at, beside the folder: it is for the project, and holds stills."""
+    return out.with_name(f"{out.name}.html")
 
 
-def _coded(value: Any, feature: Any) -> Any:
-    """Class names as the numbers that ClassLabel stores."""
-    if isinstance(feature, dict):
-        return {k: _coded(value[k], f) for k, f in feature.items()}
-    if hasattr(feature, "str2int"):
-        return feature.str2int(value)
-    if hasattr(feature, "feature"):
-        return [_coded(v, feature.feature) for v in value]
-    return value
+def _trusted(out: Path, before: Mapping[str, Any]) -> dict[str, str]:
+    """Videos that need not be read again, and their digests: as the manifest says, and not touched since it was written."""
+    if not before:
+        return {}
+    written = (out / MANIFEST).stat().st_mtime_ns
+    found = {}
+    for name, sha256 in before.get("files", {}).items():
+        path = out / name
+        if name.endswith(".mp4") and path.is_file() and path.stat().st_mtime_ns <= written:
+            found[name] = sha256
+    return found
 
 
-def _writer(path: Path, features: Features) -> Any:
-    import pyarrow.parquet as pq
+def _lookalikes(clips: Sequence[SafeClip], seen: Mapping[str, str], settings: Export) -> tuple[dict[str, str], list[Alike]]:
+    """(Short digest of a video -> looks; clips of different subjects that show the same). What was `seen` is not read again."""
+    from concurrent.futures import ThreadPoolExecutor
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    schema = features.arrow_schema
-    halves = [f"{n}.list.element" for n in HALVES if n in schema.names]
-    return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=False, use_byte_stream_split=halves)
+    from deemo_data import lookalikes
+
+    keys = {c.id: c.files["video"].sha256[:16] for c in clips}
+    looks: dict[str, str] = {}
+    if settings.alike:
+        looks = {k: seen[k] for k in keys.values() if k in seen}
+        new = {keys[c.id]: c.files["video"].path for c in clips if keys[c.id] not in looks}
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            looks |= dict(zip(new, pool.map(lookalikes.looks, new.values()), strict=True))
+    return looks, lookalikes.alike(clips, {c: looks.get(k, "") for c, k in keys.items()}, settings.alike)
+
+
+def _deal(
+    clips: Sequence[SafeClip], labels: Sequence[Label], emotions: Emotions, pairs: Sequence[Alike], past: versions.Past,
+    settings: Export,
+) -> dict[str, str]:  # fmt: skip
+    from deemo_data import splits
+
+    weights = splits.weigh(clips, labels, emotions)
+    been = {s: past.splits[k] for s in weights if (k := versions.short(s)) in past.splits} if settings.keep_splits else {}
+    shares = splits.Shares(settings.seed, settings.validation, settings.test)
+    return splits.deal(weights, shares, [p.subjects for p in pairs], been)
+
+
+def _write_split(
+    split: str, clips: Sequence[SafeClip], of_source: Mapping[str, Sequence[Label]], out: Path, features: Mapping[str, Features],
+    nfbl: Nfbl, emotions: Emotions, settings: Export, made: Written,
+) -> None:  # fmt: skip
+    """Both tables of a split, a page at a time."""
+    from deemo_data import mer, rows
+
+    tables = {config: Table(out / split / TABLES[config], features[config], PAGES[config]) for config in TABLES}
+    try:
+        for clip in clips:
+            near = [label for label in of_source.get(clip.source, ()) if _touch(label, clip)]
+            record = rows.nfbl_record(clip, near, nfbl, f"clips/{clip.id}.mp4", settings.allow_proposed).model_dump(by_alias=True)
+            found, lacking = mer.mer_records(clip, near, emotions, f"{clip.id}.mp4", record["events"])
+            made.left_out += lacking
+            tables["nfbl"].add(_remember(made.ids["nfbl"], clip.id, record))
+            for r in found:
+                tables["mer"].add(_remember(made.ids["mer"], r.record_id, r.model_dump(by_alias=True)))
+        for table in tables.values():
+            if table.close():
+                made.changed += _settle(table.aside, table.path, made.files, out)
+    finally:
+        for table in tables.values():
+            table.aside.unlink(missing_ok=True)
+
+
+def _remember(ids: dict[str, str], row_id: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Note what a row says, its long columns by the digests in `provenance`; the row, with the loader's name for its video."""
+    said = versions.short({k: v for k, v in row.items() if k not in HALVES})
+    ids[versions.short(row_id)] = f"{said}:{versions.short(row['clip_id'])}"
+    return {"file_name" if k == "video" else k: v for k, v in row.items()}
 
 
 def _settle(aside: Path, path: Path, wanted: dict[str, str], out: Path) -> bool:
@@ -221,20 +254,89 @@ def _settle(aside: Path, path: Path, wanted: dict[str, str], out: Path) -> bool:
     digest = File.of(aside).sha256
     wanted[path.relative_to(out).as_posix()] = digest
     if path.exists() and File.of(path).sha256 == digest:
-        aside.unlink()
         return False
     with open(aside, "rb") as f:
         os.fsync(f.fileno())
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside.replace(path)
     return True
 
 
+def _document(
+    out: Path, split_of: Mapping[str, str], features: Mapping[str, Features], nfbl: Nfbl, emotions: Emotions, settings: Export,
+    known: Known, past: versions.Past, looks: Mapping[str, str], pairs: Sequence[Alike], made: Written,
+) -> tuple[dict[str, Any], tuple[str, ...], str]:  # fmt: skip
+    """Card, datasheet, Croissant, changelog and manifest, for tables that are there: (what they count, warnings, version)."""
+    from deemo_data import counts, statements
+
+    counted = counts.count(out, of=made.files)
+    warnings = _warnings(counted, pairs)
+    shape = {f"columns of {c}": versions.short(list(f)) for c, f in features.items() if made.ids[c]}
+    shape |= {"vocabulary of body language": nfbl.said} | ({"vocabulary of emotions": emotions.said} if made.ids["mer"] else {})
+    date = known.date or versions.today()
+    now = versions.Past(made.ids, {versions.short(s): split for s, split in split_of.items()}, shape)
+    entry = versions.compare(past, now, known.tombstones, date)
+    entries = (*past.versions, *([entry] if entry else []))
+    tables = {n: d for n, d in made.files.items() if n.endswith(".parquet")}
+
+    def written(entries: tuple[versions.Entry, ...]) -> dict[str, str]:
+        last = entries[-1]
+        measured = statements.Measured(
+            counted, nfbl, emotions, known.agreement, known.privacy, warnings, last.version, last.date,
+            settings.contact, settings.terms, settings.gated,
+        )  # fmt: skip
+        return documents(measured, features, tables, entries)
+
+    texts = written(entries)
+    if entry is None and any(not _says(out / name, text) for name, text in texts.items() if (out / name).exists()):
+        entries = (*entries, versions.documents_only(past, date))
+        texts = written(entries)
+    for name, text in texts.items():
+        made.changed += write_if_changed(out / name, text)
+        made.files[name] = hashlib.sha256(text.encode()).hexdigest()
+    past = versions.Past(now.ids, now.splits, shape, entries, max(len(known.tombstones), past.tombstones))
+    content = {
+        "format": 2,
+        "deemo_data": __version__,
+        "version": entries[-1].version,
+        "vocabularies": {v: {"name": x.name, "version": x.version} for v, x in (("nfbl", nfbl), ("emotions", emotions))},
+        "seed": settings.seed,
+        "alike": settings.alike,
+        "counts": counted,
+        "files": made.files,
+        "looks": looks,
+        "past": versions.to_row(past),
+    }
+    made.changed += write_if_changed(out / MANIFEST, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    return counted, warnings, entries[-1].version
+
+
+def documents(
+    measured: Measured, features: Mapping[str, Features], tables: Mapping[str, str], entries: Sequence[versions.Entry]
+) -> dict[str, str]:
+    """Every document of a dataset, by its name. `tables`: path -> sha256."""
+    from deemo_data import card, croissant, datasheet
+
+    return {
+        "README.md": card.text(measured, features),
+        "datasheet.md": datasheet.text(measured),
+        "croissant.json": croissant.text(measured, features, tables),
+        "CHANGELOG.md": versions.changelog(entries),
+    }
+
+
+def _says(path: Path, text: str) -> bool:
+    return path.read_text("utf-8") == text
+
+
 def clear(out: Path) -> None:
-    """Take back a dataset of ours, whole: nothing in it may go out any more."""
+    """Take back a dataset of ours, whole: nothing in it may go out any more. What its next version needs is kept beside it."""
     if (out / MANIFEST).exists():
+        if (past := versions.read_past(out / MANIFEST)).versions:
+            kept = json.dumps({"past": versions.to_row(past)}, sort_keys=True)
+            write_if_changed(_kept_aside(out), kept, mode=0o600)
+        _page(out).unlink(missing_ok=True)
         _sweep(out, ())
-        for name in ("README.md", MANIFEST):
+        for name in (*DOCUMENTS, MANIFEST):
             (out / name).unlink(missing_ok=True)
 
 
@@ -242,7 +344,7 @@ def _sweep(out: Path, wanted: Iterable[str]) -> int:
     """Remove from the split folders what is not of this dataset: clips taken back, and what a killed run left."""
     keep = {out / name for name in wanted}
     old = [p for split in SPLITS for p in (out / split).rglob("*") if p.is_file() and p not in keep]
-    old += [p for name in ("README.md", MANIFEST) for p in out.glob(f".{name}.*")]
+    old += [p for name in (*DOCUMENTS, MANIFEST) for p in out.glob(f".{name}.*")]
     for path in old:
         path.unlink()
     for split in SPLITS:
@@ -252,25 +354,19 @@ def _sweep(out: Path, wanted: Iterable[str]) -> int:
     return len(old)
 
 
-def _manifest(wanted: dict[str, str], counts: dict[str, dict[str, int]], settings: Export, nfbl: Nfbl, emotions: Emotions) -> str:
-    content = {
-        "format": 1,
-        "deemo_data": __version__,
-        "vocabularies": {v: {"name": x.name, "version": x.version} for v, x in (("nfbl", nfbl), ("emotions", emotions))},
-        "seed": settings.seed,
-        "rows": counts,
-        "files": wanted,
-    }
-    return json.dumps(content, indent=1, sort_keys=True) + "\n"
-
-
-def _warnings(clips: Sequence[SafeClip], split_of: dict[str, str], counts: dict[str, dict[str, int]]) -> tuple[str, ...]:
+def _warnings(counted: Mapping[str, Any], pairs: Sequence[Alike]) -> tuple[str, ...]:
     found = []
-    if assumed := len({c.facts["subject"] for c in clips if c.facts.get("subject_assumed")}):
-        found.append(f"{assumed} of {len(split_of)} subjects are assumed: one a source, since nobody said who is seen")
-    if lacking := [s for s in SPLITS if s not in counts["nfbl"]]:
-        found.append(f"no {' and no '.join(lacking)} split: there are {len(split_of)} subjects")
-    if not counts["mer"]:
+    if assumed := counted["subjects_assumed"]:
+        found.append(f"{assumed} of {counted['subjects']} subjects are assumed: one a source, since nobody said who is seen")
+    if lacking := [s for s in SPLITS if s not in counted["splits"]]:
+        found.append(f"no {' and no '.join(lacking)} split: there are {counted['subjects']} subjects")
+    subjects = dict.fromkeys(p.subjects for p in pairs)
+    for a, b in list(subjects)[:TOLD]:
+        first = next(p for p in pairs if p.subjects == (a, b))
+        found.append(f"subjects {a} and {b} are on one side: their clips {' and '.join(first.clips)} {first.why}")
+    if len(subjects) > TOLD:
+        found.append(f"{len(subjects) - TOLD} more pairs of subjects are on one side, since clips of theirs show the same")
+    if not counted["records"]:
         found.append("no config mer: no clip has an emotion label")
     return tuple(found)
 

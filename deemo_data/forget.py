@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from deemo_data import annotate, release, speakers, withdrawn
 from deemo_data.build import known_clips, known_sources
 from deemo_data.clip import Clip, write_clips, write_if_changed
-from deemo_data.errors import ConfigError
+from deemo_data.errors import ConfigError, LabelError
 from deemo_data.export import clear
 from deemo_data.ingest import read_subjects, write_subjects
 from deemo_data.labels import whole_lines
@@ -24,19 +24,26 @@ from deemo_data.release import public_id
 if TYPE_CHECKING:
     from deemo_data.config import Project
 
+LONG = 5  # letters of a name from which on it is looked for: shorter ones stand in any file
 REPORTS = ("*.json", "*.html")  # of out/: they name or show people, and are made anew by their commands
 CACHES = (annotate.MODEL_CACHE,)  # of private/: answers about anybody's words
 
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What went. `footage`: files outside the project, which are yours to delete; `left`: where the search still found them."""
+    """What went.
+
+    footage  files outside the project, which are yours to delete
+    left     where the search still found them
+    short    names too short to be looked for
+    """
 
     sources: int
     clips: int
     labels: int
     footage: tuple[str, ...]
     left: tuple[str, ...]
+    short: tuple[str, ...]
 
 
 def forget(project: Project, who: str, *, label_studio: bool = True) -> Forgotten:
@@ -48,68 +55,81 @@ def forget(project: Project, who: str, *, label_studio: bool = True) -> Forgotte
     no such person, LabelError when Label Studio does not answer.
     """
     wanted = sources_of(project, who)
+    known = {i: s for i, s in known_sources(project).items() if i in wanted}
     clips = [c for c in known_clips(project) if c.source in wanted]
-    public = public_ids(project, wanted.values(), clips)
-    secrets = known_of(project, wanted.values(), clips, public)
-    if label_studio and annotate.desks(project):
+    public = public_ids(project, wanted, clips)
+    secrets, short = known_of(project, wanted, known.values(), clips, public)
+    if label_studio and annotate.address(project).get("url"):
         from_label_studio(project, {p for p in public if p.startswith("c-")})
     with project.locked():
-        release.take_back((), project, gone=clips)
+        ours, theirs = footage_of(project, known.values())
+        gone = sum(r.get("source") in public for r in all_labels(project))
+        withdrawn.note(project, list(known.values()), len(clips), gone)  # first: what is killed from here on is begun again
+        keep = {release.public_id(project.secret, "c", c.id) for c in known_clips(project) if c.source not in wanted}
+        for path in project.served.rglob("*"):
+            if path.is_file() and path.name.split(".")[0] not in keep:  # also what was cut otherwise once
+                path.unlink()
         clear(project.dataset)
         for pattern in REPORTS:
             for path in project.out.glob(pattern):
                 path.unlink()
-        gone = from_labels(project.labels, public)
-        from_corrections(project, set(wanted))
-        from_store(project.store, set(wanted))
+        from_labels(project.labels, public)
+        from_corrections(project, wanted)
+        from_store(project.store, wanted)
         for name in CACHES:
             shutil.rmtree(project.private / name, ignore_errors=True)
-        write_clips((c for c in known_clips(project) if c.source not in wanted), project.root / "clips.jsonl")
-        ours, theirs = footage_of(project, wanted.values())
         for path in ours:
             path.unlink(missing_ok=True)
+        write_clips((c for c in known_clips(project) if c.source not in wanted), project.root / "clips.jsonl")
         write_clips((s for i, s in known_sources(project).items() if i not in wanted), project.root / "sources.jsonl")
         write_subjects(project.private / "subjects.csv", [], without=wanted)
-        withdrawn.note(project, list(wanted.values()), len(clips), gone)
-    return Forgotten(len(wanted), len(clips), gone, tuple(map(str, theirs)), tuple(search(project, secrets)))
+    return Forgotten(len(wanted), len(clips), gone, tuple(map(str, theirs)), tuple(search(project, secrets)), tuple(short))
 
 
-def sources_of(project: Project, who: str) -> dict[str, Clip]:
-    """{source id: source} of a person. Raises ConfigError, with what there is, when nobody is called so."""
-    people = read_subjects(project.private / "subjects.csv")
-    named = {p.source for p in people if who.strip() and who.strip().casefold() in (p.name.casefold(), p.subject.casefold())}
-    found = {i: s for i, s in known_sources(project).items() if i in named or who in (i, s.facts["subject"])}
+def sources_of(project: Project, who: str) -> set[str]:
+    """The sources of a person, also those that are no longer listed. Raises ConfigError when nobody is called so."""
+    people, listed, said = read_subjects(project.private / "subjects.csv"), known_sources(project), who.strip().casefold()
+    found = {p.source for p in people if said and said in (p.name.casefold(), p.subject.casefold())}
+    found |= {i for i, s in listed.items() if who in (i, s.facts["subject"])}
     if not found:
-        known = sorted({s.facts["subject"] for s in known_sources(project).values()})
+        subjects = sorted({s.facts["subject"] for s in listed.values()} | {p.subject for p in people})
         raise ConfigError(
-            f"nobody here is called {who!r}", f"Give a name of the CSV, a source's id, or one of: {', '.join(known)}"
+            f"nobody here is called {who!r}", f"Give a name of the CSV, a source's id, or one of: {', '.join(subjects)}"
         )
     return found
 
 
-def public_ids(project: Project, sources: Iterable[Clip], clips: Iterable[Clip]) -> set[str]:
+def all_labels(project: Project) -> Iterator[dict[str, Any]]:
+    for path in sorted(project.labels.glob("*.jsonl")):
+        if path.name != "pushed.jsonl":
+            yield from (r for r in whole_lines(path) if not r.get("deleted"))
+
+
+def public_ids(project: Project, sources: set[str], clips: Iterable[Clip]) -> set[str]:
     """What they are called outside, also clips that are not cut so any more: by the ledger."""
-    outside = {public_id(project.secret, "v", s.source) for s in sources}
+    outside = {public_id(project.secret, "v", i) for i in sources}
     lines = whole_lines(project.labels / "pushed.jsonl")
     return outside | {public_id(project.secret, "c", c.id) for c in clips} | {r["clip"] for r in lines if r["source"] in outside}
 
 
-def known_of(project: Project, sources: Iterable[Clip], clips: Iterable[Clip], public: set[str]) -> list[str]:
-    """All by which they could be found: ids, digests, names. Footage that is named like something common is not looked for."""
+def known_of(
+    project: Project, ids: set[str], sources: Iterable[Clip], clips: Iterable[Clip], public: set[str]
+) -> tuple[list[str], list[str]]:
+    """(all by which they could be found: ids, digests, names, places; names too short to be looked for: they are everywhere)"""
     sources = list(sources)
-    ids = {s.source for s in sources}
     names = {n for p in read_subjects(project.private / "subjects.csv") if p.source in ids for n in (p.name, p.subject) if n}
-    digests = {s.files["source"].sha256 for s in sources}
-    places = {s.files["source"].path for s in sources}
-    return sorted(n for n in ids | names | digests | places | public | {c.id for c in clips} if len(n) >= 3)
+    exact = {s.files["source"].sha256 for s in sources} | {s.files["source"].path for s in sources}
+    exact |= ids | public | {c.id for c in clips} | {n for n in names if len(n) >= LONG}
+    return sorted(exact), sorted(n for n in names if len(n) < LONG)
 
 
 def from_label_studio(project: Project, clips: set[str]) -> int:
-    """Delete their clips there; how many. Raises LabelError when the server or a project of ours is not to be had."""
+    """Delete their clips there, from whatever projects this one ever made; how many. Raises LabelError without an answer."""
     from deemo_data import label_studio
 
     server = annotate.server_of(project)
-    gone = sum(label_studio.delete_clips(server, number, clips) for number in annotate.desks(project).values())
+    numbers = label_studio.all_ours(server, annotate.mark_of(project))
+    gone = sum(label_studio.delete_clips(server, number, clips) for number in numbers)
     from_its_disk(project.private / "label-studio")
     return gone
 
@@ -122,22 +142,21 @@ def from_its_disk(folder: Path) -> None:
         os.truncate(folder / "server.log", 0)
     database = folder / "label_studio.sqlite3"
     if database.exists():
-        with closing(sqlite3.connect(database, timeout=60)) as handle:
-            handle.execute("VACUUM")
+        try:
+            with closing(sqlite3.connect(database, timeout=60)) as handle:
+                handle.execute("VACUUM")
+        except sqlite3.OperationalError as e:
+            raise LabelError(f"Label Studio's database is busy: {e}", "Type the same command again in a moment") from e
 
 
-def from_labels(folder: Path, public: set[str]) -> int:
-    """Take every line about them out of labels/, the raw ones and the ledger too; how many labels that were."""
-    gone = 0
+def from_labels(folder: Path, public: set[str]) -> None:
+    """Take every line about them out of labels/, the raw ones and the ledger too."""
     for path in sorted(folder.rglob("*.jsonl")):
         rows = list(whole_lines(path))
         theirs = {r.get("key") or r.get("task") for r in rows if _about(r, public)} - {None}
         kept = [r for r in rows if not _about(r, public) and (r.get("key") or r.get("task")) not in theirs]
-        if path.parent == folder and path.name != "pushed.jsonl":
-            gone += len(theirs)
         if len(kept) < len(rows):
             _rewrite(path, kept)
-    return gone
 
 
 def _about(row: dict[str, Any], public: set[str]) -> bool:
@@ -156,15 +175,14 @@ def from_corrections(project: Project, sources: set[str]) -> None:
 
 
 def from_store(store: Path, sources: set[str]) -> None:
-    """Remove what was ever made of their footage, under whatever settings, and what nobody can say whose it is."""
-    for home in [*store.glob("*/*"), *store.glob("*/.[!.]*")]:
-        if not home.is_dir():
-            continue
+    """Remove what was ever made of their footage, under whatever settings. What is being built by a run is not touched."""
+    for home in store.glob("*/*"):
+        entry = home / "entry.json"
         try:
-            source = json.loads((home / "entry.json").read_text())["source"]
-        except (OSError, ValueError, KeyError):
+            source = json.loads(entry.read_text())["source"] if entry.exists() else None
+        except (ValueError, KeyError):
             source = None
-        if source is None or source in sources:
+        if source in sources:
             shutil.rmtree(home)
 
 

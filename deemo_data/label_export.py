@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from deemo_data.clip import Clip, round_half_up
 from deemo_data.errors import LabelError
 from deemo_data.label_reading import Reading, Shown, by_clip, file_names, key_of, name_of, ours, read_task
-from deemo_data.labels import Change, Shelf
+from deemo_data.labels import Change, Label, Shelf, whole_lines
 from deemo_data.release import public_id
 from deemo_data.vocabulary import Emotions, Nfbl
 
@@ -41,6 +41,7 @@ def read_export(
     emotions: Emotions,
     sources: Sequence[Clip] = (),
     match: Path | None = None,
+    alarm: Callable[[list[Label]], object] = lambda new: None,
 ) -> Pulled:
     """`deemo pull --from-file`: the labels of a Label Studio JSON export, appended to labels/.
 
@@ -49,6 +50,7 @@ def read_export(
     sources     the project's sources, for `match`
     match       CSV with the columns `name` (a task's id, or a file name in its data), `source` (our id, path or file name),
                 and optionally `fps`, `start_ms` and `end_ms` of the labelled video on the source's clock
+    alarm       told of the labels that are new, before they are written
 
     Frames of Label Studio are 1-based and inclusive: (s, e) is [s-1, e). Whatever cannot be understood becomes a line of
     `problems` and nothing else is lost by it. Reading the same file twice adds nothing.
@@ -57,6 +59,9 @@ def read_export(
     tasks = _tasks(path)
     reading = Reading(secret, vocabulary, emotions, by_clip(folder))
     table = _read_match(match, sources, secret) if match else {}
+    pulled_at = {
+        row["task"]: row["updated_at"] for path in folder.glob("raw/*.jsonl") for row in whole_lines(path) if "held" in row
+    }
     strangers: list[str] = []
     prefixes: set[str] = set()
     count = 0
@@ -65,7 +70,11 @@ def read_export(
         if shown is None:
             strangers.append(name_of(task))
             continue
-        prefixes.add(key_of(task, shown))
+        key = key_of(task, shown)
+        if str(task.get("updated_at") or "") < pulled_at.get(key, ""):
+            reading.problems.append(f"{name_of(task)}: is older here than what was pulled, left out")
+            continue
+        prefixes.add(key)
         count += read_task(task, shown, reading)
     if strangers and len(strangers) == len(tasks):
         advice = (
@@ -75,6 +84,7 @@ def read_export(
         raise LabelError(f"{path.name} is not about this project's clips: {first}", advice)
     reading.problems.extend(f"{name}: no clip of this project was pushed under its id and fps, left out" for name in strangers)
     shelf = Shelf(folder)
+    alarm([reading.said[k] for k in shelf.news(reading.said)])
     held = [k for prefix in sorted(prefixes) for k in shelf.keys(prefix) if k not in reading.unread]
     projects = sorted({str(t["project"]) for t in tasks if isinstance(t.get("project"), int)})
     change = shelf.update(f"project-{projects[0]}" if projects else "pulled", reading.said, held)

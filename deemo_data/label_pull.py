@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deemo_data import corrections, release
-from deemo_data.annotate import Watch, annotators, desks, server_of
-from deemo_data.build import known_clips, vocabularies
-from deemo_data.errors import LabelError
-from deemo_data.label_export import Pulled
+from deemo_data.annotate import Watch, annotators, desks, mark_of, server_of
+from deemo_data.build import known_clips, known_sources, vocabularies
+from deemo_data.clip import Clip
+from deemo_data.errors import ConfigError, LabelError
+from deemo_data.label_export import Pulled, read_export
 from deemo_data.label_log import Log, held_by
 from deemo_data.label_reading import Reading, by_clip, key_of, name_of, ours, read_task, task_key
-from deemo_data.labels import Change, Label, Shelf, pseudonym
+from deemo_data.labels import Change, Label, Pushed, Shelf, pseudonym
 from deemo_data.release import public_id
 from deemo_data.sheets import ADJUDICATE
+from deemo_data.vocabulary import load_nfbl
 
 if TYPE_CHECKING:
     from deemo_data.config import Project
@@ -43,6 +46,10 @@ def pull(project: Project, watch: Watch = lambda clips: None) -> Pulled:
     with project.locked():
         shelf, ledger = Shelf(project.labels), by_clip(project.labels)
         for template, number in numbers.items():
+            if not label_studio.is_ours(server, number, mark_of(project)):
+                gone_too = f"project {number} for {template} is not there any more, or not ours; its labels are kept"
+                whole += Pulled(0, 0, Change(), (gone_too,))
+                continue
             log = Log(project.labels / "raw" / f"project-{number}.jsonl", f"{nfbl.said}, {emotions.said}")
             seen = Seen(number, log)
             for page in label_studio.pages(server, number, project.config.labelling.batch, seen.wanted):
@@ -59,9 +66,30 @@ def pull(project: Project, watch: Watch = lambda clips: None) -> Pulled:
                 watch(len(page))
             lost = tuple(f"clip {clip}: was deleted in Label Studio; its labels are kept" for clip in log.note_gone(seen.tasks))
             whole += Pulled(len(seen.tasks), 0, Change(), lost)
+            shut = barred(project, (line for lines in ledger.values() for line in lines)) & seen.clips
+            if shut:
+                label_studio.delete_clips(server, number, shut)
+                log.note_gone({t for t in seen.tasks if log.known.get(t, ("", "", "", ""))[3] not in shut})
+                taken = f"{len(shut)} clips may no longer be shown: taken out of Label Studio ({template}); their labels are kept"
+                whole += Pulled(0, 0, Change(), (taken,))
     for left in (project.private / "label-studio" / "export").glob("project-*"):
         left.unlink()  # a server of ours keeps a copy of whatever is fetched from it
     return whole
+
+
+def pull_from_file(project: Project, path: Path, match: Path | None = None, vocabulary: str | None = None) -> Pulled:
+    """A Label Studio JSON export into labels/. An export that is not of our clips needs `match` and `vocabulary`."""
+    if match is not None and vocabulary is None:
+        raise ConfigError(f"{path.name}: with --match, say what it was labelled with", "Add: --vocabulary nfbl, or your own file")
+    nfbl, emotions = vocabularies(project)
+    alarms: list[str] = []
+    with project.locked():
+        pulled = read_export(
+            path, project.labels, secret=project.secret, vocabulary=load_nfbl(vocabulary) if vocabulary else nfbl,
+            emotions=emotions, sources=project.sources(), match=match,
+            alarm=lambda new: alarms.extend(withhold(project, new)),
+        )  # fmt: skip
+    return replace(pulled, problems=(*pulled.problems, *alarms))
 
 
 @dataclass
@@ -71,11 +99,13 @@ class Seen:
     number: int
     log: Log
     tasks: set[str] = field(default_factory=set)
+    clips: set[str] = field(default_factory=set)
 
     def wanted(self, brief: Brief) -> bool:
         """Whether it changed since it was pulled."""
         task = task_key(brief.clip, brief.id, self.number, brief.created_at)
         self.tasks.add(task)
+        self.clips.add(brief.clip)
         return not self.log.is_current(task, brief.updated_at)
 
 
@@ -102,34 +132,59 @@ class Page:
 
 
 def of_another_group(page: Sequence[dict[str, Any]], template: str, groups: dict[int, str], secret: bytes) -> list[str]:
-    """A line for each annotation by somebody whose group works on other pages. It counts all the same."""
+    """A line for each annotation by somebody whose group works on other pages."""
     wanted = "adjudicate" if template == ADJUDICATE else "label"
+    so = "it does not count if they labelled the clip" if template == ADJUDICATE else "taken all the same"
     return [
-        f"{name_of(task)}: by {pseudonym(secret, who)}, who is of the group {groups[who]}; taken all the same"
+        f"{name_of(task)}: by {pseudonym(secret, who)}, who is of the group {groups[who]}; {so}"
         for task in page
         for who in sorted({a.get("completed_by") for a in task.get("annotations") or ()} & set(groups))
         if groups[who] != wanted
     ]
 
 
-def withhold(project: Project, new: Sequence[Label]) -> list[str]:
-    """Keep back at once what an annotator says shows something identifying, until its owner has looked at it."""
+def withhold(project: Project, new: Iterable[Label]) -> list[str]:
+    """Keep back at once the stretch in which an annotator sees something identifying, until its owner has looked at it."""
     alarms = [
         lb for lb in new
-        if lb.kind == "choice" and lb.value["name"] == "identifying" and set(lb.value["choices"]) - {NOTHING}
+        if lb.kind == "choice" and lb.value["name"] == "identifying" and set(lb.value["choices"]) != {NOTHING}
     ]  # fmt: skip
     if not alarms:
         return []
-    clips = {public_id(project.secret, "c", c.id): c for c in known_clips(project)}
+    sources = {public_id(project.secret, "v", i): i for i in known_sources(project)}
     lines = []
     for label in alarms:
-        what = ", ".join(sorted(set(label.value["choices"]) - {NOTHING}))
-        if clip := clips.get(label.clip):
-            if not corrections.is_withheld(project.root, clip):
-                corrections.withhold(project.root, clip)
+        what = ", ".join(sorted(set(label.value["choices"]) - {NOTHING})) or "not said what"
+        if source := sources.get(label.source):
+            stretch = Clip(label.clip, source, label.start_ms, label.end_ms)
+            if not corrections.is_withheld(project.root, stretch):
+                corrections.withhold(project.root, stretch)
             lines.append(f"clip {label.clip}: an annotator sees something identifying ({what}); withheld. Type: deemo review DIR")
         else:
-            lines.append(f"clip {label.clip}: an annotator saw something identifying ({what}); it is no clip any more")
-    held = [c for c in clips.values() if corrections.is_withheld(project.root, c)]
+            lines.append(f"clip {label.clip}: an annotator saw something identifying ({what}); its footage is no longer here")
+    held = [c for c in known_clips(project) if corrections.is_withheld(project.root, c)]
     release.take_back((), project, gone=held)
+    for label in alarms:  # also where it is cut otherwise by now
+        for path in project.served.rglob(f"{label.clip}.*"):
+            path.unlink()
     return lines
+
+
+def barred(project: Project, ledger: Iterable[Pushed]) -> set[str]:
+    """The clips that were pushed and may not be shown any more: withheld, no consent, refused, or their footage is gone."""
+    sources = {public_id(project.secret, "v", i): s for i, s in known_sources(project).items()}
+    refused = {public_id(project.secret, "c", c.id) for c in known_clips(project) if c.facts.get("leaks_passed") is False}
+    held = corrections.withheld(project.root)
+    found = set()
+    for line in ledger:
+        source = sources.get(line.source)
+        if source is None and not sources:  # a project whose lists are gone: nothing is known of any footage
+            continue
+        if (
+            source is None
+            or not release.has_consent(source)
+            or line.clip in refused
+            or any(h.source == source.source and h.start_ms < line.end_ms and line.start_ms < h.end_ms for h in held)
+        ):
+            found.add(line.clip)
+    return found

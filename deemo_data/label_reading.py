@@ -15,6 +15,7 @@ from deemo_data.vocabulary import Emotions, Nfbl
 
 SHOWN_TO_ADJUDICATOR = "ann_"  # read-only copies of others' events begin so: they come back on submit
 ABOUT = {"": "nfbl", "nfbl_timeline": "nfbl", "adjudicate": "adjudicated"}  # page -> what "seen" says; others are about a clip
+ALARM = "identifying"  # the question of clip_review that counts even when the clip is then skipped
 WRITTEN = ("clue_video", "clue_audio", "clue_text", "reasoning")
 CHOSEN = ("emotion", "sentiment")
 REGIONS = {"timelinelabels": "timelinelabels", "labels": "labels"}  # type -> where its class stands in value
@@ -87,7 +88,7 @@ def ours(task: dict[str, Any], reading: Reading) -> Shown | None:
     p = fitting[-1]
     if p.vocabulary != reading.vocabulary.said:
         reading.problems.append(f"{name_of(task)}: pushed with vocabulary {p.vocabulary}, read with {reading.vocabulary.said}")
-    template = str(data.get("template") or p.template)
+    template = str(data.get("template") or fitting[0].template)  # one without is of the time when there was one page only
     return Shown(p.clip, p.source, p.start_ms, p.end_ms, 0, p.first_frame, p.num_frames, Fraction(p.fps), template)
 
 
@@ -116,13 +117,19 @@ def read_task(task: dict[str, Any], shown: Shown, reading: Reading) -> int:
             reading.problems.append(f"{where}: its result is not a list, left out")
         elif annotation.get("was_cancelled"):
             reading.problems.append(f"{where}: was skipped by its annotator, left out")
+            alarm = [r for r in annotation["result"] if isinstance(r, dict) and r.get("from_name") == ALARM]
+            if alarm:
+                _read_annotation(annotation | {"result": alarm}, _key_of(annotation, number, task, shown), where, shown, reading)
         else:
             if annotation.get("completed_by") is None:
                 reading.problems.append(f"{where}: does not say who made it")
-            key = f"{key_of(task, shown)}/{short_id(annotation.get('unique_id') or annotation.get('id', number))}"
-            _read_annotation(annotation, key, where, shown, reading)
+            _read_annotation(annotation, _key_of(annotation, number, task, shown), where, shown, reading)
             read += 1
     return read
+
+
+def _key_of(annotation: dict[str, Any], number: int, task: dict[str, Any], shown: Shown) -> str:
+    return f"{key_of(task, shown)}/{short_id(annotation.get('unique_id') or annotation.get('id', number))}"
 
 
 def _read_annotation(annotation: dict[str, Any], key: str, where: str, shown: Shown, reading: Reading) -> None:
@@ -143,7 +150,8 @@ def _read_annotation(annotation: dict[str, Any], key: str, where: str, shown: Sh
 
     timeline = not results or any(r.get("type") == "timelinelabels" for r in results)
     seen = ABOUT.get(shown.template, "clip") if timeline else "clip"
-    reading.said[f"{key}/seen"] = label("seen", seen, shown.start_ms, shown.end_ms, [])
+    if not annotation.get("was_cancelled"):
+        reading.said[f"{key}/seen"] = label("seen", seen, shown.start_ms, shown.end_ms, [])
     for result in results:
         of_region = result.get("id") in regions and result.get("id") is not None
         own = f"{key}/{short_id(result.get('id'), result['from_name'])}"

@@ -141,12 +141,13 @@ def add_annotator(project: Project, email: str, group: str) -> dict[str, str]:
     """
     import httpx
 
+    email = email.strip().lower()  # as Label Studio keeps it
     if not re.fullmatch(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+", email):
         raise LabelError(f"{email!r} is not an e-mail address", "Label Studio knows people by one; it is never written to")
     said, known = address(project), annotators(project)
     if "url" not in said:
         raise LabelError("this project has no Label Studio of its own yet", f"Type: make label-studio PROJECT={project.root}")
-    if any(a.email.lower() == email.lower() for a in known):
+    if any(a.email == email for a in known):
         raise LabelError(f"{email} has an account already", f"Its row is in private/{ANNOTATORS}")
     server = connect(said["url"], said["token"])
     password = secrets.token_urlsafe(9)
@@ -156,8 +157,8 @@ def add_annotator(project: Project, email: str, group: str) -> dict[str, str]:
         form = {"email": email, "password": password, "csrfmiddlewaretoken": client.cookies["csrftoken"]}
         if client.post(link, data=form, headers={"Referer": f"{server.url}{link}"}).status_code != httpx.codes.FOUND:
             raise LabelError(f"Label Studio made no account for {email}", "It may have one there already: then no row is needed")
-        token = client.get("/api/current-user/token").json()["token"]
-    write_annotators(project, [*known, Annotator(email, group)])
+        write_annotators(project, [*known, Annotator(email, group)])
+        token = str(client.get("/api/current-user/token").json().get("token") or "")
     return {"email": email, "password": password, "token": token}
 
 

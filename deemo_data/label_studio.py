@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from label_studio_sdk.label_interface.interface import LabelInterface
 
 __all__ = [
-    "Brief", "Server", "annotators", "briefs", "clips_of", "connect", "delete_clips", "give_storage", "install_hotkeys",
-    "install_hotkeys_of", "page_of", "pages", "project_for", "push",
+    "Brief", "Server", "all_ours", "annotators", "briefs", "clips_of", "connect", "delete_clips", "give_storage",
+    "install_hotkeys", "install_hotkeys_of", "is_ours", "page_of", "pages", "project_for", "push",
 ]  # fmt: skip
 
 ONCE: Any = {"max_retries": 0, "timeout_in_seconds": 300}  # for what must not be done twice
@@ -55,7 +55,15 @@ class Brief:
 
 
 def project_for(
-    server: Server, *, title: str, template: str, config: str, guide: str, overlap: int, known: int | None = None
+    server: Server,
+    *,
+    title: str,
+    template: str,
+    config: str,
+    guide: str,
+    overlap: int,
+    known: int | None = None,
+    anew: bool = False,
 ) -> int:
     """The number of our project for a template, made or brought up to date.
 
@@ -64,6 +72,7 @@ def project_for(
     guide    for annotators, Markdown; behind the button Instructions, without its pictures
     overlap  how many people label each clip, blind to each other in the label stream
     known    its number, as far as we know
+    anew     make another, also where one of ours is there
     Raises LabelError when `known` is gone or another's, and when a page in use lacks a label that was used.
     """
     config = config.strip()  # as Label Studio keeps it
@@ -83,14 +92,14 @@ def project_for(
     ours = f"{MADE_BY} {title}, {template}"
     state = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
     settings["description"] = f"{ours}, {state}"
-    number = known or _found(server, ours)
+    number = None if anew else known or _found(server, ours)
     if number is None:
         with clearly(server.url, f"making the project for {template}"):
             made = server.client.projects.create(title=title, **settings, request_options=ONCE)
             return int(made.id or 0)
     with clearly(server.url, f"looking at project {number}"):
         there = _project(server, number)
-    begin_anew = f'To begin anew: take "{template}" out of private/label_studio.json, then type: deemo push DIR'
+    begin_anew = f'To begin anew: set "{template}" to null in private/label_studio.json, then type: deemo push DIR'
     if there is None:
         raise LabelError(f"project {number} for {template} is gone from Label Studio at {server.url}", begin_anew)
     if not str(there.description or "").startswith(ours):
@@ -103,11 +112,27 @@ def project_for(
     return number
 
 
+def is_ours(server: Server, number: int, mark: str) -> bool:
+    """Whether a project is there and was made by a push with this mark in its title."""
+    with clearly(server.url, f"looking at project {number}"):
+        there = _project(server, number)
+    said = str(there.description or "") if there else ""
+    return said.startswith(MADE_BY) and mark in said
+
+
+def all_ours(server: Server, mark: str) -> list[int]:
+    """The numbers of all projects that were made by a push with this mark, also those that we lost count of."""
+    with clearly(server.url, "looking for our projects"):
+        listed: Any = server.client.projects.list(include="id,description", page_size=LISTED, request_options=SLOWLY)
+        return [p.id for p in listed if str(p.description or "").startswith(MADE_BY) and mark in str(p.description)]
+
+
 def give_storage(server: Server, number: int, folder: Path) -> None:
     """Let annotators of a project see the videos in `folder`, which lies directly below the folder the server serves.
 
     Raises LabelError when the server serves no local files, or not these.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     path, root = str(folder.resolve()), str(folder.resolve().parent)
     served = f"Start it with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={root}"
     from label_studio_sdk.core.api_error import ApiError
@@ -269,7 +294,7 @@ def _fits(server: Server, number: int, config: str, template: str) -> None:
             if e.status_code != 400:
                 raise
             what = f"{template} is in use in project {number}, and its page would lose what was labelled: {detail(e.body)}"
-            advice = f'Put it back, or begin anew: take "{template}" out of private/label_studio.json'
+            advice = f'Put it back, or begin anew: set "{template}" to null in private/label_studio.json'
             raise LabelError(what, advice) from None
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def finish(project: Project, missing: list[Missing], workers: int, labels: Any = None) -> None:
     """From sources to a checked dataset."""
     from deemo_data import build as line
+    from deemo_data import label_pull
     from deemo_data.validate import validate as check
 
     with progress() as watcher:
@@ -31,7 +32,7 @@ def finish(project: Project, missing: list[Missing], workers: int, labels: Any =
     for m in missing:
         click.echo(str(m), err=True)
     if labels is not None:
-        say_pulled(line.pull_from_file(project, labels.export, labels.match, labels.vocabulary))
+        say_pulled(label_pull.pull_from_file(project, labels.export, labels.match, labels.vocabulary))
     kept = [m for m in write_dataset(project, False) if m.what not in {x.what for x in missing}]
     if wrong := [f for f in check(project.dataset) if f.level == "error"]:
         raise DeemoError(f"the dataset that was just made is not right: {wrong[0]}", "This is a fault of deemo; please report it")
@@ -54,7 +55,8 @@ def write_dataset(project: Project, allow_proposed: bool) -> list[Missing]:
     made, kept = line.give_out(project, allow_proposed)
     splits = ", ".join(f"{n} {split}" for split, n in made.splits.items())
     click.echo(f"{project.dataset}: {made.clips} clips ({splits}) of {made.subjects} subjects, {made.events} events, "
-               f"{made.records} records; {made.changed} files changed")  # fmt: skip
+               f"{made.records} records, version {made.version}; {made.changed} files changed")  # fmt: skip
+    click.echo(f"To look at: {project.out / 'dataset.html'}")
     for text in dict.fromkeys((*made.warnings, *made.left_out)):
         click.echo(f"  {text}", err=True)
     return kept

@@ -1,28 +1,25 @@
-"""Checks a dataset folder, ours or someone's: rows, videos, digests, splits. It changes nothing."""
+"""Checks a dataset folder, ours or someone's: rows, videos, digests, splits, documents. It changes nothing."""
 
 from __future__ import annotations
 
 import glob
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from deemo_data.card import MANIFEST
+from deemo_data import validate_clips as clips
+from deemo_data import validate_documents as documents
+from deemo_data.card import TABLES
 from deemo_data.clip import File
+from deemo_data.counts import HALVES, class_names, count, named
 from deemo_data.errors import DatasetError
-from deemo_data.export import HALVES
 from deemo_data.records import MerRecord, NfblRecord
 from deemo_data.rows import why
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 MODELS: dict[str, type[BaseModel]] = {"nfbl": NfblRecord, "mer": MerRecord}
-HARMLESS_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "language", "handler_name", "vendor_id"}
 
 
 @dataclass(frozen=True)
@@ -39,16 +36,30 @@ class Finding:
 
 @dataclass
 class Seen:
-    """What has been met so far, over all tables."""
+    """What has been met so far, over all tables.
 
+    clips   clip id -> the rows of nfbl that have it
+    records record id -> how many rows of mer have it
+    lone    clip ids of mer -> split
+    videos  digest -> (clip id, split)
+    allowed names of classes that texts may hold
+    wrong   files that are not those of the manifest: nothing else is said of their digest
+    """
+
+    folder: Path
+    manifest: Mapping[str, Any] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     splits_of_subject: dict[str, set[str]] = field(default_factory=dict)
-    splits_of_clip: dict[str, list[str]] = field(default_factory=dict)
-    clips_of_video: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
-    clips: dict[tuple[str, str], int] = field(default_factory=dict)  # (config, split) -> rows
-    known: dict[Path, str] = field(default_factory=dict)  # digests that were computed
+    clips: dict[str, list[clips.ClipRow]] = field(default_factory=dict)
+    records: dict[str, int] = field(default_factory=dict)
+    lone: dict[str, str] = field(default_factory=dict)
+    videos: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    digests: dict[Path, str] = field(default_factory=dict)
     assumed: set[str] = field(default_factory=set)
-    mer_clips: dict[str, str] = field(default_factory=dict)
+    wrong: set[str] = field(default_factory=set)
+    allowed: list[str] = field(default_factory=list)
+    columns: dict[str, list[str]] = field(default_factory=dict)
+    tables: dict[str, Path] = field(default_factory=dict)  # path in the folder -> file, of tables that could be read
 
     def error(self, where: str, what: str) -> None:
         self.findings.append(Finding("error", where, what))
@@ -57,9 +68,9 @@ class Seen:
         self.findings.append(Finding("warning", where, what))
 
     def digest(self, path: Path) -> str:
-        if path not in self.known:
-            self.known[path] = File.of(path).sha256
-        return self.known[path]
+        if path not in self.digests:
+            self.digests[path] = File.of(path).sha256
+        return self.digests[path]
 
 
 def validate(folder: Path) -> list[Finding]:
@@ -73,21 +84,42 @@ def validate(folder: Path) -> list[Finding]:
         raise DatasetError(f"{folder} is not a folder", "Give the folder of a dataset, such as PROJECT/out/dataset")
     if (folder / "deemo.toml").exists():
         raise DatasetError(f"{folder} is a project, not a dataset", f"Type: deemo validate {folder / 'out' / 'dataset'}")
-    seen = Seen()
-    tables = list(_tables(folder, seen))
+    seen = Seen(folder)
+    front = _front_matter(folder, seen)
+    tables = list(_tables(folder, front, seen))
     if not tables:
         raise DatasetError(f"{folder} holds no Parquet table", "A dataset of ours has SPLIT/metadata.parquet")
-    for config, split, path in tables:
-        _check_table(folder, config, split, path, seen)
+    seen.manifest = documents.read_manifest(folder, seen.error, seen.warn)
+    if seen.manifest:
+        seen.wrong = documents.check_files(seen.manifest, folder, seen.digest, seen.error, seen.warn)
+    seen.allowed = _allowed(seen.manifest, tables)
+    for config, split, path in sorted(tables, key=lambda t: t[0] != "nfbl"):
+        _check_table(config, split, path, seen)
     _check_splits(seen)
-    _check_manifest(folder, seen)
+    _check_lookalikes(seen)
+    if {f"{split}/{TABLES[config]}" for config, split, _ in tables if config in TABLES} == set(seen.tables):
+        _check_documents(front, seen)
     return seen.findings
 
 
-def _tables(folder: Path, seen: Seen) -> Iterator[tuple[str, str, Path]]:
+def _check_documents(front: Mapping[str, Any], seen: Seen) -> None:
+    """What the documents say, for a dataset of our layout whose tables can be read and counted."""
+    try:
+        counted = count(seen.folder)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return  # a table lacks what is counted: that was said
+    digests = {name: seen.digest(path.resolve()) for name, path in seen.tables.items()}
+    if not seen.wrong & set(digests):
+        documents.check_counts(seen.manifest, counted, seen.error)
+    documents.check_card(seen.folder, front, seen.manifest, counted, seen.error)
+    documents.check_croissant(seen.folder, seen.manifest, counted, seen.columns, digests, seen.error)
+    documents.check_version(seen.folder, seen.manifest, seen.error)
+
+
+def _tables(folder: Path, front: Mapping[str, Any], seen: Seen) -> Iterator[tuple[str, str, Path]]:
     """Config, split and file of each table: as the card's front matter says, else by what the columns look like."""
     found = False
-    for config in _front_matter(folder, seen).get("configs") or []:
+    for config in front.get("configs") or []:
         if not isinstance(config, dict):
             seen.warn("README.md", f"a config that is no table: {config}")
             continue
@@ -145,73 +177,55 @@ def _columns(config: str) -> set[str]:
     return {"file_name" if n == "video" else n for n in MODELS[config].model_fields}
 
 
-def _check_table(folder: Path, config: str, split: str, path: Path, seen: Seen) -> None:
+def _allowed(manifest: Mapping[str, Any], tables: Sequence[tuple[str, str, Path]]) -> list[str]:
+    """The classes that texts may name: of our own vocabulary those that can be seen, of another one all."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    where = path.relative_to(folder).as_posix()
+    from deemo_data import unsupported
+    from deemo_data.vocabulary import load_nfbl
+
+    ours = load_nfbl("nfbl")
+    if (manifest.get("vocabularies") or {}).get("nfbl", {}).get("name") == ours.name:
+        return unsupported.visible(ours)
+    for config, _, path in tables:
+        if config == "nfbl":
+            try:
+                return class_names(pq.read_schema(path)).get("events.label", [])
+            except (pa.ArrowInvalid, OSError):
+                continue
+    return []
+
+
+def _check_table(config: str, split: str, path: Path, seen: Seen) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    where = path.relative_to(seen.folder).as_posix()
     try:
         table = pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as e:
         seen.error(where, f"cannot be read as Parquet: {' '.join(str(e).split())}")
         return
+    seen.tables[where] = path
     names = set(table.schema_arrow.names)
+    seen.columns.setdefault(config, list(table.schema_arrow.names))
     wanted = _columns(config)
     lacking = wanted - names - ({"file_name"} if "video" in names else set())
     if lacking:
         seen.error(where, f"config {config} needs the columns {', '.join(sorted(lacking))}")
     if strange := names - wanted - {"video"}:
         seen.warn(where, f"columns that config {config} does not know: {', '.join(sorted(strange))}")
-    classes = _class_names(table.schema_arrow)
+    classes = class_names(table.schema_arrow)
     context = {
         "label": classes.get("events.label"), "group": classes.get("events.group"),
         "emotion": classes.get("emotion"), "sentiment": classes.get("sentiment"),
     }  # fmt: skip
-    count = 0
     for batch in table.iter_batches(batch_size=16):
         bodies = {n: batch.column(n) for n in HALVES if n in batch.schema.names}
-        rows = batch.drop_columns([*bodies]).to_pylist()
-        for number, row in enumerate(rows):
+        for number, row in enumerate(batch.drop_columns([*bodies]).to_pylist()):
             row |= {n: c[number].values if c[number].is_valid else [] for n, c in bodies.items()}
-            _check_row(config, split, where, path.parent, _named(row, classes), context, not lacking, seen)
-            count += 1
-    seen.clips[config, split] = seen.clips.get((config, split), 0) + count
-
-
-def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
-    """ClassLabel columns ("events.label") -> their names, from the metadata that datasets writes into the schema."""
-    try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, ValueError):
-        return {}
-    found: dict[str, list[str]] = {}
-
-    def walk(at: str, feature: Any) -> None:
-        if isinstance(feature, list):
-            walk(at, feature[0])
-        elif not isinstance(feature, dict):
-            return
-        elif feature.get("_type") == "ClassLabel":
-            found[at] = feature["names"]
-        elif "feature" in feature and "_type" in feature:
-            walk(at, feature["feature"])
-        else:
-            for name, inner in feature.items():
-                walk(f"{at}.{name}" if at else name, inner)
-
-    walk("", features)
-    return found
-
-
-def _named(value: Any, classes: dict[str, list[str]], at: str = "") -> Any:
-    """Class numbers as names; a number that has none stays one, and the record refuses it."""
-    if isinstance(value, dict):
-        return {k: _named(v, classes, f"{at}.{k}" if at else k) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_named(v, classes, at) for v in value]
-    if at in classes and isinstance(value, int) and 0 <= value < len(classes[at]):
-        return classes[at][value]
-    return value
+            _check_row(config, split, where, path.parent, named(row, classes), context, not lacking, seen)
 
 
 def _check_row(
@@ -219,108 +233,105 @@ def _check_row(
 ) -> None:
     clip = str(row.get("clip_id"))
     here = f"{where} clip {clip}" if clip != "None" else where
+    if config == "mer" and row.get("record_id"):
+        here = f"{where} record {row['record_id']}"
     video = row.pop("file_name", None) or row.get("video")
     name = video.get("path") or "embedded" if isinstance(video, dict) else str(video or "")
-    if whole:
-        fields = MODELS[config].model_fields
-        try:
-            MODELS[config].model_validate({k: v for k, v in (row | {"video": name}).items() if k in fields}, context=context)
-        except ValidationError as e:
-            seen.error(here, why(e))
+    sound = whole and _fits_model(config, row | {"video": name}, context, here, seen)
     if subject := row.get("subject_id"):
         seen.splits_of_subject.setdefault(subject, set()).add(split)
         if row.get("subject_assumed"):
             seen.assumed.add(subject)
     if config == "mer":
-        seen.mer_clips.setdefault(clip, split)
+        seen.lone.setdefault(clip, split)
+        record = str(row.get("record_id"))
+        seen.records[record] = seen.records.get(record, 0) + 1
+        if sound:
+            clips.check_record(row, here, next(iter(seen.clips.get(clip, ())), None), seen.error, seen.warn)
     elif row.get("clip_id"):
-        seen.splits_of_clip.setdefault(clip, []).append(split)
+        seen.clips.setdefault(clip, []).append(clips.remember(row, split, sound))
+    if sound:
+        if config == "nfbl":
+            clips.check_clip(row, here, seen.error)
+        clips.check_words(clips.texts_of(row, config), here, seen.allowed, seen.error, seen.warn)
     if isinstance(video, dict) and video.get("bytes"):
         if config == "nfbl":
-            _check_video(video["bytes"], row, here, seen)
+            clips.check_video(video["bytes"], row, here, seen.error)
         return
     if Path(name).is_absolute() or ".." in Path(name).parts:
         seen.error(here, f"its video {name} lies outside the table's folder: the loader refuses it")
         return
     path = (base / name).resolve()
     if not name or not path.is_file():
-        seen.error(here, f"its video {name or '(none named)'} is not there")
+        if not name or (base / name).relative_to(seen.folder).as_posix() not in seen.wrong:
+            seen.error(here, f"its video {name or '(none named)'} is not there")
         return
-    seen.clips_of_video.setdefault(seen.digest(path), set()).add((clip, split))
+    if config == "nfbl" or not seen.clips:
+        seen.videos.setdefault(seen.digest(path), set()).add((clip, split))
     if config == "nfbl":
-        _check_video(path, row, here, seen)
+        said, known = clips.provenance(row), (base / name).relative_to(seen.folder).as_posix() not in seen.wrong
+        if said and known and said != seen.digest(path):
+            seen.error(here, "its video is not the one whose digest is in provenance")
+        clips.check_video(path, row, here, seen.error)
 
 
-def _check_video(video: Path | bytes, row: dict[str, Any], here: str, seen: Seen) -> None:
-    import io
-
-    import av
-
-    container: Any  # av's stubs do not tell reading from writing
+def _fits_model(config: str, row: dict[str, Any], context: dict[str, Any], here: str, seen: Seen) -> bool:
+    fields = MODELS[config].model_fields
     try:
-        with av.open(io.BytesIO(video) if isinstance(video, bytes) else str(video)) as container:
-            if not container.streams.video:
-                seen.error(here, "its video has no picture")
-                return
-            stream = container.streams.video[0]
-            size = (stream.width, stream.height)
-            tags = {k for s in (container, *container.streams) for k in s.metadata} - HARMLESS_TAGS
-            if container.chapters() or {s.type for s in container.streams} - {"video", "audio"}:
-                seen.error(here, "its video carries chapters or other streams")
-            frames = sum(bool(p.size) for p in container.demux(stream))
-    except (av.error.FFmpegError, OSError) as e:
-        seen.error(here, f"its video cannot be opened: {e}")
-        return
-    if isinstance(row.get("num_frames"), int) and frames != row["num_frames"]:
-        seen.error(here, f"num_frames is {row['num_frames']}, its video has {frames}")
-    if "width" in row and size != (row.get("width"), row.get("height")):
-        seen.error(here, f"the row says {row.get('width')}x{row.get('height')}, its video is {size[0]}x{size[1]}")
-    if tags:
-        seen.warn(here, f"its video carries tags: {', '.join(sorted(tags))}")
+        MODELS[config].model_validate({k: v for k, v in row.items() if k in fields}, context=context)
+    except ValidationError as e:
+        seen.error(here, why(e))
+        return False
+    return True
 
 
 def _check_splits(seen: Seen) -> None:
     for subject, splits in sorted(seen.splits_of_subject.items()):
         if len(splits) > 1:
             seen.error(f"subject {subject}", f"is in the splits {', '.join(sorted(splits))}")
-    for clip, rows in sorted(seen.splits_of_clip.items()):
+    for clip, rows in sorted(seen.clips.items()):
         if len(rows) > 1:
-            seen.error(f"clip {clip}", f"has {len(rows)} rows, in {', '.join(sorted(set(rows)))}")
-    for clips in seen.clips_of_video.values():
-        splits = {s for _, s in clips}
-        ids = sorted({c for c, _ in clips})
+            seen.error(f"clip {clip}", f"has {len(rows)} rows, in {', '.join(sorted({r.split for r in rows}))}")
+    for record, times in sorted(seen.records.items()):
+        if times > 1:
+            seen.error(f"record {record}", f"has {times} rows")
+    for found in seen.videos.values():
+        splits = {s for _, s in found}
+        ids = sorted({c for c, _ in found})
         if len(splits) > 1:
             seen.error(f"clips {', '.join(ids)}", f"have the same video in the splits {', '.join(sorted(splits))}")
         elif len(ids) > 1:
             seen.warn(f"clips {', '.join(ids)}", "have the same video")
-    if seen.splits_of_clip:
-        for clip, split in sorted(seen.mer_clips.items()):
-            if clip not in seen.splits_of_clip:
+    if seen.clips:
+        for clip, split in sorted(seen.lone.items()):
+            if clip not in seen.clips:
                 seen.error(f"clip {clip}", "has records in config mer and no row in config nfbl")
-            elif split not in seen.splits_of_clip[clip]:
-                seen.error(f"clip {clip}", f"is in split {split} of mer and in {seen.splits_of_clip[clip][0]} of nfbl")
+            elif split not in {r.split for r in seen.clips[clip]}:
+                seen.error(f"clip {clip}", f"is in split {split} of mer and in {seen.clips[clip][0].split} of nfbl")
     if seen.assumed:
         seen.warn(
             "subjects", f"{len(seen.assumed)} of {len(seen.splits_of_subject)} are assumed, one a source: nobody said who is seen"
         )
 
 
-def _check_manifest(folder: Path, seen: Seen) -> None:
-    path = folder / MANIFEST
-    if not path.is_file():
-        seen.warn(MANIFEST, "there is none: digests cannot be compared")
+def _check_lookalikes(seen: Seen) -> None:
+    """Clips of different subjects that look the same, and are on two sides."""
+    from deemo_data import lookalikes
+
+    most = seen.manifest.get("alike", 0)
+    if not most or not isinstance(most, int):
         return
-    try:
-        files = json.loads(path.read_text("utf-8"))["files"]
-    except (ValueError, KeyError, TypeError) as e:
-        seen.error(MANIFEST, f"cannot be read: {e}")
-        return
-    for name, sha256 in sorted(files.items()):
-        file = (folder / name).resolve()
-        if not file.is_file():
-            seen.error(name, "is in deemo.json and not there")
-        elif seen.digest(file) != sha256:
-            seen.error(name, "is not the file that was exported: its digest differs from deemo.json")
-    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")}
-    if extra := sorted(present - set(files) - {MANIFEST}):
-        seen.warn(extra[0], f"is not in deemo.json{f', nor are {len(extra) - 1} more' if len(extra) > 1 else ''}")
+    files = {sha256: path for path, sha256 in seen.digests.items()}
+    known: Mapping[str, str] = seen.manifest.get("looks") or {}
+    looks, whose, split_of = dict[str, str](), dict[str, str](), dict[str, str]()
+    for sha256, found in seen.videos.items():
+        said = known.get(sha256[:16])
+        for clip, split in found:
+            if clip in seen.clips:
+                looks[clip] = lookalikes.looks(files[sha256]) if said is None else said
+                whose[clip], split_of[clip] = seen.clips[clip][0].subject, split
+    same = {frozenset(c for c, _ in found) for found in seen.videos.values() if len(found) > 1}  # said already
+    for pair in lookalikes.same_pictures(whose, looks, most):
+        a, b = pair.clips
+        if split_of[a] != split_of[b] and frozenset(pair.clips) not in same:
+            seen.error(f"clips {a}, {b}", f"look the same and are in the splits {', '.join(sorted({split_of[a], split_of[b]}))}")

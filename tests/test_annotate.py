@@ -38,10 +38,11 @@ def test_the_environment_goes_before_the_file(project: Project, monkeypatch: pyt
     (project.private / annotate.ADDRESS).write_text(json.dumps({"url": "http://here", "token": "mine", "projects": {"x": 3}}))
     annotate.server_of(project)
     monkeypatch.setenv("LABEL_STUDIO_URL", "http://there")
-    annotate.server_of(project)
+    with pytest.raises(LabelError, match="no token"):
+        annotate.server_of(project)
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "theirs")
     annotate.server_of(project)
-    assert asked == [("http://here", "mine"), ("http://there", "mine"), ("http://there", "theirs")]
+    assert asked == [("http://here", "mine"), ("http://there", "theirs")], "no server is told the token of another"
     assert annotate.desks(project) == {"x": 3}
 
 

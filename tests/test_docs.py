@@ -152,7 +152,8 @@ def test_every_column_is_in_data_md(config: str) -> None:
 
 
 def test_every_level_and_split_is_in_data_md() -> None:
-    from deemo_data.export import LEVELS, SPLITS
+    from deemo_data.splits import SPLITS
+    from deemo_data.tables import LEVELS
 
     assert {*LEVELS, *SPLITS} <= quoted(page("data.md"))
 

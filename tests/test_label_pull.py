@@ -38,9 +38,17 @@ class Desk:
         monkeypatch.setattr("deemo_data.label_pull.server_of", lambda project: None)
         monkeypatch.setattr("deemo_data.label_studio.annotators", lambda server: PEOPLE)
         monkeypatch.setattr("deemo_data.label_studio.pages", self.pages)
+        monkeypatch.setattr("deemo_data.label_studio.is_ours", lambda server, number, mark: self.ours)
+        monkeypatch.setattr("deemo_data.label_studio.delete_clips", self.delete)
         (project.private / "label_studio.json").write_text(json.dumps({"projects": {"nfbl_timeline": 5}}))
 
     tasks: list[dict[str, Any]]
+    ours = True
+
+    def delete(self, server: object, number: int, clips: set[str]) -> int:
+        before = len(self.tasks)
+        self.tasks = [t for t in self.tasks if t["data"]["clip"] not in clips]
+        return before - len(self.tasks)
 
     def add(self, clip: Clip, *annotations: dict[str, Any], template: str = "nfbl_timeline") -> None:
         record_pushed(self.project.labels, [Pushed.of(SafeClip(clip), NFBL, template, None)])
@@ -167,14 +175,41 @@ def test_what_identifies_is_withheld_at_once_and_once(desk: Desk) -> None:
     assert desk.pull().problems == ()
     assert (project.released / f"{outside.id}.mp4").exists()
     desk.tasks[0]["annotations"].append(annotation(chosen("identifying", "voice"), id_=2, who=2))
-    (line,) = desk.pull().problems
+    line, taken = desk.pull().problems
     assert line == f"clip {outside.id}: an annotator sees something identifying (voice); withheld. Type: deemo review DIR"
+    assert taken == "1 clips may no longer be shown: taken out of Label Studio (nfbl_timeline); their labels are kept"
+    assert desk.tasks == []
     assert corrections.is_withheld(project.root, private)
     assert not (project.released / f"{outside.id}.mp4").exists()
     (held,) = corrections.withheld(project.root)
     corrections.allow(project.root, held.id)
+    desk.add(shown, annotation(chosen("identifying", "voice"), id_=2, who=2), template="clip_review")
     assert desk.pull().problems == ()
     assert not corrections.is_withheld(project.root, private), "its owner looked at it: the same words do not close it again"
+
+
+def test_an_alarm_counts_when_the_clip_is_cut_anew_and_when_it_was_skipped(desk: Desk) -> None:
+    project = desk.project
+    write_clips([SOURCE], project.root / "sources.jsonl")
+    private = Clip.of_span(SOURCE, 4000, 7600)
+    shown = replace(private, id="c-old", source=public_id(project.secret, "v", SOURCE.id)).knowing(clip(0).files, {})
+    project.released.mkdir(parents=True)
+    (project.released / "c-old.mp4").write_bytes(b"...")
+    desk.add(shown, annotation(chosen("identifying", "face"), was_cancelled=True), template="clip_review")
+    skipped, alarm, _ = desk.pull().problems
+    assert "was skipped" in skipped
+    assert "sees something identifying (face); withheld" in alarm
+    assert corrections.is_withheld(project.root, private)
+    assert not (project.released / "c-old.mp4").exists()
+    assert not [lb for lb in in_force(project.labels) if lb.kind == "seen"], "a skipped clip was not looked at"
+
+
+def test_a_project_that_is_not_ours_stops_nothing(desk: Desk) -> None:
+    desk.add(clip(0), annotation(region(3, 8)))
+    desk.pull()
+    desk.ours = False
+    assert desk.pull().problems == ("project 5 for nfbl_timeline is not there any more, or not ours; its labels are kept",)
+    assert len(desk.spans) == 1
 
 
 def test_nothing_was_pushed_yet(desk: Desk) -> None:

@@ -20,7 +20,8 @@ RUNTIMES = {
 }  # fmt: skip
 HEAVY = RUNTIMES | {
     "av", "cv2", "datasets", "ffmpeg", "httpx", "huggingface_hub", "imageio_ffmpeg", "label_studio_sdk", "numpy", "pandas",
-    "jellyfish", "legal_eval", "matplotlib", "pyannote", "pyarrow", "rapidfuzz", "ray", "rich", "scenedetect", "scipy",
+    "jellyfish", "legal_eval", "matplotlib", "mlcroissant", "pyannote", "pyarrow", "rapidfuzz", "ray", "rich",
+    "scenedetect", "scipy",
     "sklearn", "soundfile", "transformers", "vaderSentiment", "yt_dlp",
 }  # fmt: skip
 ONLY_IN = {"subprocess": {"media.py", "models/weights.py", "label_server.py"}, "ray": {"executors.py"}}

@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 
 import pytest
 from label_studio_fixture import LabelStudio
+from test_export import write_prosody
 
 from deemo_data import annotate, label_pull, label_studio, labels, media, templates
 from deemo_data.clip import Clip, File, Grid
@@ -24,6 +25,7 @@ from deemo_data.config import Project
 from deemo_data.labels import events_of
 from deemo_data.release import SafeClip
 from deemo_data.sheets import region
+from deemo_data.tracks import Body, write_body
 from deemo_data.vocabulary import load_emotions, load_nfbl
 
 if TYPE_CHECKING:
@@ -95,8 +97,13 @@ def filmed(folder: Path, name: str, fps: Fraction, frames: int, size: tuple[int,
     else:
         picture.rename(path)
     voice.unlink()
-    facts = {"grid": grid.to_fact(), "subject": "s-1", "transcript": "I think we did what we could today.", "proposals": []}
-    return SafeClip(Clip(name, f"v-{name}", 0, grid.ms_at(frames), {"video": File.of(path)}, facts))
+    facts = {"grid": grid.to_fact(), "subject": "s-1", "transcript": "I think we did what we could today.", "proposals": [],
+             "body_unit": "picture"}  # fmt: skip
+    body, curves = folder / f"{name}.body.parquet", folder / f"{name}.prosody.parquet"
+    write_body(Body(np.zeros((frames, 1, 64, 3), np.float32), np.zeros((frames, 1, 64), np.float32)), body)
+    write_prosody(curves, round(100 * frames / fps))
+    files = {"video": File.of(path), "body": File.of(body), "prosody": File.of(curves)}
+    return SafeClip(Clip(name, f"v-{name}", 0, grid.ms_at(frames), files, facts))
 
 
 @pytest.fixture(scope="module")
@@ -487,13 +494,15 @@ def test_what_is_typed_comes_back(desk: Desk, clips: dict[str, SafeClip]) -> Non
         assert boxes.count() == len(names)
         for n in range(len(names)):
             boxes.nth(n).click()
+            seat.page.keyboard.press("Control+End")
             seat.page.keyboard.type(f"{n} {SENTENCE}")
         seat.shot("mer_clues-typed")
         seat.click(950, 830)
         sent = seat.hand_in()
     got = {r["from_name"]: r["value"] for r in sent["result"]}
     for n, name in enumerate(names):
-        assert got[name]["text"] == [f"{n} {SENTENCE}"]
+        (text,) = got[name]["text"]
+        assert text.endswith(f"{n} {SENTENCE}"), "typed behind the draft that the box began with"
     assert got["sentiment"]["choices"] == [EMOTIONS.sentiments[1]]
     assert got["emotion"]["choices"] == [EMOTIONS.labels[1]]
     assert label_pull.pull(desk.project).problems == ()
