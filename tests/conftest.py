@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
@@ -42,3 +43,13 @@ def weights() -> Path:
     except ModelError as e:
         pytest.skip(f"{e.what}: type `deemo models pull`")
     return pinned.folder()
+
+
+BEGAN = time.monotonic()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Where a run has so many seconds for slow tests (DEEMO_SLOW_SECONDS, as in .ci/run), what would begin later is skipped."""
+    limit = os.environ.get("DEEMO_SLOW_SECONDS")
+    if limit and item.get_closest_marker("slow") and time.monotonic() - BEGAN > float(limit):
+        pytest.skip("no time left in this run: make slow has it")

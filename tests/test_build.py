@@ -51,7 +51,7 @@ class Made:
 
 @pytest.fixture(scope="module")
 def csv(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two people, a span of 27 frames and a turn of speech of 50, with all that must stay here in and around them."""
+    """Two people, a span of 27 frames and a whole recording of 75, with all that must stay here in and around them."""
     folder = tmp_path_factory.mktemp("footage") / FOLDER
     folder.mkdir()
     signer, talker = folder / "interview with Marguerite.mkv", folder / "Perpetua_home.mpg"
@@ -157,7 +157,7 @@ def by_name(project: Project, part: str) -> Clip:
 def test_two_clips_become_a_dataset_that_loads(made: Made) -> None:
     found = rows(made.project.dataset, "nfbl")
     assert sorted((r["num_frames"], r["fps"], r["width"], r["height"]) for r in found.values()) == [
-        (27, 30.0, 640, 480), (50, 25.0, 360, 288)
+        (27, 30.0, 640, 480), (75, 25.0, 360, 288)
     ]  # fmt: skip
     assert {r["split"] for r in found.values()} == {"train", "test"}, "two subjects: one each"
     for clip_id, row in found.items():
@@ -245,7 +245,7 @@ def test_labels_go_out_and_come_back_to_the_frame(twin: Project, tmp_path: Path)
     assert said.status == 0, said.err
     tasks = json.loads((tmp_path / "tasks.json").read_text())
     signer, talker = (public(twin)[by_name(twin, n).id] for n in ("Marguerite", "Perpetua"))
-    assert {t["data"]["clip"]: t["data"]["num_frames"] for t in tasks} == {signer: 27, talker: 50}
+    assert {t["data"]["clip"]: t["data"]["num_frames"] for t in tasks} == {signer: 27, talker: 75}
     feels = {"id": "e", "from_name": "emotion", "to_name": "video", "type": "choices", "value": {"choices": ["happy"]}}
     results = {
         signer: [region(5, 20, "Folding arms", 1), region(27, 27, "Moving torso", 2)],
@@ -478,7 +478,7 @@ def test_until_and_only(short: Project) -> None:
     with pytest.raises(NotReleasable, match="deemo run"):
         build.give_out(short)
     assert process("run", short.root, "--until", "publish_body").status == 0
-    assert made_by() == {"Assemble": 1, "CheckLeaks": 1}
+    assert made_by() == {"Propose": 1, "Assemble": 1, "CheckLeaks": 1}
     assert build.give_out(short)[0].clips == 1
 
 
@@ -564,7 +564,7 @@ def check_whole(project: Project) -> None:
             assert read_clips(project.root / name)
     for path in [p for p in project.out.rglob("[!.]*") if p.is_file()]:
         if path.suffix == ".mp4":
-            assert frames_of(path)[1] in (27, 50)
+            assert frames_of(path)[1] in (27, 75)
         elif path.suffix == ".json":
             json.loads(path.read_text())
         elif path.suffix == ".parquet":
