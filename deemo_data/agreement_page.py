@@ -24,8 +24,12 @@ def page(measured: dict[str, Any]) -> str:
     from markupsafe import Markup
 
     groups = list(measured["group_names"])
-    pages = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return pages.from_string(resources.files("deemo_data").joinpath("agreement.html").read_text("utf-8")).render(
+    files = resources.files("deemo_data")
+    pages = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: files.joinpath(name).read_text("utf-8")), autoescape=True,
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return pages.get_template("agreement.html").render(
         measured,
         not_shown=NOT_SHOWN,
         next_steps=next_steps(measured),

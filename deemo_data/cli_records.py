@@ -74,6 +74,8 @@ def forget(project: Path, subject: str, without_label_studio: bool) -> None:
 
     gone = removal.forget(opened(project), subject, label_studio=not without_label_studio)
     click.echo(f"{gone.sources} sources, {gone.clips} clips, {gone.labels} labels removed. Next: deemo export {project}")
+    if without_label_studio:
+        click.echo("  Label Studio was not asked: whatever of them is there, delete it there by hand", err=True)
     for path in gone.footage:
         click.echo(f"  yours to delete: {path}")
     for name in gone.short:

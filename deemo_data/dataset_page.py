@@ -44,8 +44,12 @@ def page(folder: Path, nfbl: Nfbl, agreement: Mapping[str, Any] | None = None) -
         raise DatasetError(f"{folder} holds no dataset that can be shown", "Type: deemo export DIR") from e
     groups = list(nfbl.groups)
     shown = list(chosen(folder))
-    pages = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return pages.from_string(resources.files("deemo_data").joinpath("dataset.html").read_text("utf-8")).render(
+    files = resources.files("deemo_data")
+    pages = jinja2.Environment(
+        loader=jinja2.FunctionLoader(lambda name: files.joinpath(name).read_text("utf-8")), autoescape=True,
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return pages.get_template("dataset.html").render(
         counts=counts,
         splits=statements.splits_of(counts),
         version=manifest["version"],
