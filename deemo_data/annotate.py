@@ -221,6 +221,7 @@ def desk(project: Project, server: Server, template: str, nfbl: Nfbl, emotions: 
         known=projects.get(template),
         anew=template in projects and projects[template] is None,
     )
+    project.released.mkdir(parents=True, exist_ok=True)
     label_studio.give_storage(server, number, project.released)
     said = address(project)
     said["projects"] = {**said.get("projects", {}), template: number}

@@ -52,14 +52,13 @@ def serve(project: Project, port: int, say: Callable[[str], None]) -> None:
     """Run until somebody presses Ctrl-C. `say` is told where it is, and how to get in."""
     if not (project.private / FOLDER).exists():
         say("The first start makes a database: about half a minute")
-    with running(project, port) as child:
+    with suppress(KeyboardInterrupt), running(project, port) as child:
         said = address(project)
         say(f"{said['url']}\nSign in as {said['email']} with the password {said['password']}; access token {said['token']}")
         say(f"Annotators: deemo label-studio {project.root} --annotator EMAIL. Then: deemo push {project.root}. Ctrl-C ends it.")
-        with suppress(KeyboardInterrupt):
-            child.wait()
-            log = project.private / FOLDER / "server.log"
-            raise LabelError(f"Label Studio ended: {_last(log, 0)}", f"Its log: {log}")
+        child.wait()
+        log = project.private / FOLDER / "server.log"
+        raise LabelError(f"Label Studio ended: {_last(log, 0)}", f"Its log: {log}")
 
 
 @contextmanager

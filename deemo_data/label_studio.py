@@ -132,7 +132,6 @@ def give_storage(server: Server, number: int, folder: Path) -> None:
 
     Raises LabelError when the server serves no local files, or not these.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path, root = str(folder.resolve()), str(folder.resolve().parent)
     served = f"Start it with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={root}"
     from label_studio_sdk.core.api_error import ApiError
