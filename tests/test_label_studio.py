@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import socket
 import threading
 import time
@@ -591,6 +592,7 @@ def test_the_videos_are_served(label_studio: LabelStudio, server: client.Server,
     (deeper / "a.mp4").write_bytes(b"x")
     with pytest.raises(LabelError, match=r"does not serve deeper/a\.mp4: its root is another"):
         client.give_storage(server, number, deeper)
+    shutil.rmtree(deeper)
 
 
 @pytest.mark.slow
