@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from deemo_data import media as footage
 from deemo_data import tracks
 from deemo_data.clip import Clip, File, Grid
+from deemo_data.errors import ModelError
 from deemo_data.models import ocr
 from deemo_data.stages.find_faces import differ
 from deemo_data.stages.find_text import FindText, halve
@@ -94,7 +95,12 @@ def covered(clip: Clip, out: Path, every: int) -> dict[int, tuple[np.ndarray, np
 def readable(pairs: dict[int, tuple[np.ndarray, np.ndarray]]) -> tuple[list[int], list[int]]:
     """Frames in which a part of the name can be read, before and after."""
     from deemo_data.attacks import screen
+    from deemo_data.models import ocr, weights
 
+    try:
+        weights.path_of(ocr.READER)
+    except ModelError as e:
+        pytest.skip(f"{e.what}: type `deemo models pull --group audit`")
     said = [[f for f, pair in pairs.items() if screen.names_seen([NAME], screen.read_picture(pair[k])).share] for k in (0, 1)]
     return said[0], said[1]
 
