@@ -13,13 +13,14 @@ import pytest
 from test_label_export import annotation, chosen, region
 from test_labels import clip_at
 
-from deemo_data import annotate, corrections, label_pull
+from deemo_data import annotate, build, corrections, label_pull
 from deemo_data.clip import Clip, Grid, write_clips
 from deemo_data.config import Project
 from deemo_data.errors import LabelError
+from deemo_data.ingest import Person, write_subjects
 from deemo_data.label_export import Pulled
 from deemo_data.label_studio import Brief
-from deemo_data.labels import Pushed, in_force, record_pushed, short_id
+from deemo_data.labels import Label, Pushed, in_force, record_pushed, short_id
 from deemo_data.release import SafeClip, public_id
 from deemo_data.sheets import data_of
 from deemo_data.vocabulary import load_nfbl
@@ -216,3 +217,40 @@ def test_nothing_was_pushed_yet(desk: Desk) -> None:
     (desk.project.private / "label_studio.json").unlink()
     with pytest.raises(LabelError, match="nothing of this project was pushed"):
         desk.pull()
+
+
+def test_an_older_export_does_not_undo_what_was_pulled(desk: Desk, tmp_path: Path) -> None:
+    desk.add(clip(0), annotation(region(3, 8)))
+    desk.tasks[0]["updated_at"] = "2026-01-01T00:00:00Z"
+    (tmp_path / "old.json").write_text(json.dumps(desk.tasks))
+    desk.tasks[0]["annotations"] = [annotation(region(3, 9)), annotation(region(10, 20, id_="r2"), id_=2, who=2)]
+    desk.pull()
+    (log,) = (desk.project.labels / "raw").glob("*.jsonl")
+    log.write_text(log.read_text().replace(short_id(desk.tasks[0]["annotations"]), "2026-01-02T00:00:00Z"))
+    write_clips([SOURCE], desk.project.root / "sources.jsonl")
+    pulled = label_pull.pull_from_file(desk.project, tmp_path / "old.json")
+    assert pulled.problems == ("task 1 (c-0.mp4): is older here than what was pulled, left out",)
+    assert desk.spans == [(80, 360), (360, 800)]
+
+
+def test_an_alarm_in_a_file_counts_too(desk: Desk, tmp_path: Path) -> None:
+    write_clips([SOURCE], desk.project.root / "sources.jsonl")
+    private = Clip.of_span(SOURCE, 4000, 7600)
+    shown = replace(private, id="c-x", source=public_id(desk.project.secret, "v", SOURCE.id)).knowing(clip(0).files, {})
+    desk.add(shown, annotation(chosen("identifying", "face")), template="clip_review")
+    (tmp_path / "e.json").write_text(json.dumps(desk.tasks))
+    assert "withheld" in label_pull.pull_from_file(desk.project, tmp_path / "e.json").problems[-1]
+    assert corrections.is_withheld(desk.project.root, private)
+
+
+def test_a_known_name_in_what_annotators_write_does_not_leave(desk: Desk, weights: Path) -> None:
+    project, source = desk.project, public_id(desk.project.secret, "v", SOURCE.id)
+    write_subjects(project.private / "subjects.csv", [Person(SOURCE.id, "s-1", "Zebulon Quixote", ("Marguerite",))])
+    said = [
+        Label("c-1", source, 0, 100, "reasoning", "I think that Marguerite seems glad.", "a-1"),
+        Label("c-1", source, 0, 100, "reasoning", "The person seems glad.", "a-2"),
+    ]
+    kept, lines = build.without_names(project, said)
+    assert [lb.annotator for lb in kept] == ["a-2"]
+    assert "reasoning has a name that is known of its source" in lines[0]
+    assert "Marguerite" not in lines[0]
