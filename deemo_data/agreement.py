@@ -30,6 +30,8 @@ from deemo_data.agreement_proposals import acceptance, fates, shown, with_and_wi
 from deemo_data.agreement_views import Marked, Seen, look
 from deemo_data.clip import Clip
 from deemo_data.labels import Label, Placed, Pushed, by_clip, latest, short_id, watchers
+from deemo_data.sheets import region
+from deemo_data.templates import OTHERS
 from deemo_data.vocabulary import Emotions, Nfbl
 
 PICTURED = 12  # clips in dispute that are drawn
@@ -252,17 +254,10 @@ def regions(dispute: Dispute, most: int | None = None) -> list[dict[str, Any]]:
     for take in dispute.takes[:most]:
         for number, event in enumerate(take.events):
             why = f"annotator {take.letter.upper()}" + (f": {event.certainty}" if event.certainty else "")
-            found.append(_region(dispute.clip, number, f"ann_{take.letter}", event, why) | {"readonly": True})
+            found.append(_region(dispute.clip, number, f"{OTHERS}{take.letter}", event, why) | {"readonly": True})
     return found
 
 
 def _region(clip: str, number: int, name: str, event: Marked, why: str) -> dict[str, Any]:
-    return {
-        "id": short_id(clip, name, number, event.label, event.start, event.end),
-        "from_name": name,
-        "to_name": "video",
-        "type": "timelinelabels",
-        "value": {"ranges": [{"start": event.start + 1, "end": event.end}], "timelinelabels": [event.label]},
-        "score": 1.0,
-        "meta": {"text": [why]},
-    }
+    about = {"label": event.label, "start_frame": event.start, "end_frame": event.end, "score": 1.0, "why": why}
+    return region({"id": short_id(clip, name, number, event.label, event.start, event.end), **about}, name)

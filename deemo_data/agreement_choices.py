@@ -8,7 +8,7 @@ from typing import Any
 
 from deemo_data.agreement_measures import Level, Resampling, alpha, alpha_present, coincidences, f1, figure
 from deemo_data.clip import Clip
-from deemo_data.labels import Label, whole_clip
+from deemo_data.labels import Label, said_at, whole_clip
 from deemo_data.vocabulary import Emotions
 
 ORDERED = {"intensity": ("weak", "clear", "strong")}  # choices of annotation_templates/clip_review that are steps
@@ -25,14 +25,10 @@ def measure_choices(
     subjects = {}
     for clip in clips:
         subjects[clip.id] = str(clip.facts.get("subject") or clip.source)
-        for label in sorted(whole_clip(near[clip.id], clip), key=_when):  # of two answers of one person, the later
+        for label in sorted(whole_clip(near[clip.id], clip), key=said_at):  # of two answers of one person, the later
             if said := _answer(label, emotions):
                 asked.setdefault(said[0], {}).setdefault(clip.id, {})[label.annotator] = said[1]
     return [_question(name, answers, subjects, rounds, seed) for name, answers in sorted(asked.items())]
-
-
-def _when(label: Label) -> str:
-    return str(label.raw.get("annotation", {}).get("updated_at") or "")
 
 
 def _answer(label: Label, emotions: Emotions) -> tuple[str, tuple[Any, ...]] | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 from deemo_data import agreement_plots as plots
+from deemo_data.pages import render
 
 NOT_SHOWN = (
     "Whether the labels are right. People may agree on a mistake; only the adjudicated versions, and looking, speak of that.",
@@ -20,16 +20,11 @@ NOT_SHOWN = (
 
 def page(measured: dict[str, Any]) -> str:
     """The whole page, whatever was measured: also when nobody, or one person, has labelled."""
-    import jinja2
     from markupsafe import Markup
 
     groups = list(measured["group_names"])
-    files = resources.files("deemo_data")
-    pages = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: files.joinpath(name).read_text("utf-8")), autoescape=True,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    return pages.get_template("agreement.html").render(
+    return render(
+        "agreement.html",
         measured,
         not_shown=NOT_SHOWN,
         next_steps=next_steps(measured),

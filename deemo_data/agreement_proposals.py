@@ -13,12 +13,12 @@ from deemo_data.agreement_events import SAME, Sums
 from deemo_data.agreement_measures import Resampling, alpha_present, f1, figure, interval, iou, match, rounded
 from deemo_data.clip import round_half_up
 from deemo_data.labels import Label, Pushed
+from deemo_data.sheets import TIMELINE
 from deemo_data.vocabulary import Nfbl
 
 if TYPE_CHECKING:
     import numpy as np
 
-TIMELINE = "nfbl_timeline"
 KINDS = ("accepted", "corrected", "removed", "added")
 
 

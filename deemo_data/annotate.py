@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ADDRESS = "label_studio.json"
 ANNOTATORS = "annotators.csv"
+SERVER = "label-studio"  # below private/: the data of a server of the project's own
 GROUPS = ("label", "adjudicate")
 MODEL_CACHE = "language_model"  # below private/: what a language model was asked, and said
 Watch = Callable[[int], None]  # told how many clips were sent or looked at since it was last told
@@ -66,13 +67,13 @@ def hand_over(
     project: Project, server: Server, safe: Sequence[SafeClip], template: str, watch: Watch = lambda clips: None
 ) -> Handed:
     """See `push`. What is handed over is noted in the ledger before it is sent."""
-    from deemo_data import label_studio
+    from deemo_data import label_studio, templates
 
     nfbl, emotions = vocabularies(project)
-    page_for(project, template, nfbl, emotions)
+    config = page_for(project, template, nfbl, emotions)
     if not safe:
         raise LabelError("there is no clip that may be shown to annotators", f"Type: deemo status {project.root}")
-    number = desk(project, server, template, nfbl, emotions)
+    number = desk(project, server, template, config, templates.guide(template, nfbl, emotions))
     there = label_studio.clips_of(server, number)
     made = list(chosen(project, safe, template, there))
     labels.record_pushed(project.labels, (s.line for s in made))
@@ -185,6 +186,12 @@ def server_of(project: Project) -> Server:
     return label_studio.connect(url, token)
 
 
+def sweep_exports(project: Project) -> None:
+    """Remove the copies that a server of the project's own keeps of whatever is fetched from it."""
+    for path in (project.private / SERVER / "export").glob("project-*"):
+        path.unlink()
+
+
 def desks(project: Project) -> dict[str, int]:
     """{template: number of our project there}."""
     return {str(k): int(v) for k, v in address(project).get("projects", {}).items() if v is not None}
@@ -206,25 +213,25 @@ def page_for(project: Project, template: str, nfbl: Nfbl, emotions: Emotions) ->
     return config
 
 
-def desk(project: Project, server: Server, template: str, nfbl: Nfbl, emotions: Emotions) -> int:
+def desk(project: Project, server: Server, template: str, config: str, guide: str) -> int:
     """The number of our project there for a template, made or brought up to date, with its page, guide and videos."""
-    from deemo_data import label_studio, templates
+    from deemo_data import label_studio
 
-    settings, projects = project.config.labelling, address(project).get("projects", {})
+    said = address(project)
+    projects = said.get("projects", {})
     number = label_studio.project_for(
         server,
         title=f"deemo {template} {mark_of(project)}",
         template=template,
-        config=page_for(project, template, nfbl, emotions),
-        guide=templates.guide(template, nfbl, emotions),
-        overlap=1 if template == sheets.ADJUDICATE else settings.overlap,
+        config=config,
+        guide=guide,
+        overlap=1 if template == sheets.ADJUDICATE else project.config.labelling.overlap,
         known=projects.get(template),
         anew=template in projects and projects[template] is None,
     )
     project.released.mkdir(parents=True, exist_ok=True)
     label_studio.give_storage(server, number, project.released)
-    said = address(project)
-    said["projects"] = {**said.get("projects", {}), template: number}
+    said["projects"] = {**projects, template: number}
     write_if_changed(project.private / ADDRESS, json.dumps(said, indent=1, sort_keys=True) + "\n", mode=0o600)
     return number
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
-from importlib import resources
 from typing import Any
 
 from deemo_data.audit import BEFORE
+from deemo_data.pages import render
 
 ROW = 44  # px of one line in a plot
 LEFT, RIGHT = 330, 880  # px between which the axis lies
@@ -66,12 +66,11 @@ NOT_SHOWN = (
 
 def page(said: dict[str, Any], stills: dict[str, bytes]) -> str:
     """The whole page. `said` is privacy.json; `stills`: public clip id -> JPEG of a masked frame."""
-    import jinja2
     from markupsafe import Markup
 
     sides, own, channels = [BEFORE, *(s["name"] for s in said["sides"])], said["profile"], said["channels"]
-    pages = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return pages.from_string(resources.files("deemo_data").joinpath("audit.html").read_text("utf-8")).render(
+    return render(
+        "audit.html",
         said,
         sides=sides, titles=CHANNELS, plain=PLAIN, not_shown=NOT_SHOWN, warnings=warnings(said),
         stills={clip: base64.b64encode(jpeg).decode() for clip, jpeg in stills.items()},

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from deemo_data.convert_formats import FORMATS
 from deemo_data.terminal import end, opened
 
 DIR = click.argument("project", metavar="DIR", type=click.Path(path_type=Path))
-FORMATS = ("llava", "llama-factory", "ms-swift", "merr", "emer")
 
 
 @click.command()
@@ -37,7 +37,7 @@ def moments(project: Path, most: int) -> None:
 
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--to", "to", type=click.Choice(FORMATS), required=True, help="merr: Emotion-LLaMA; emer: AffectGPT.")
+@click.option("--to", "to", type=click.Choice(list(FORMATS)), required=True, help="merr: Emotion-LLaMA; emer: AffectGPT.")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="A new folder, or one made so before."
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from deemo_data.card import MANIFEST, TABLES
 from deemo_data.clip import write_if_changed
 from deemo_data.counts import rows_of
 from deemo_data.errors import DatasetError
+from deemo_data.pages import render
 from deemo_data.splits import SPLITS
 from deemo_data.vocabulary import Nfbl
 
@@ -34,7 +34,6 @@ def write(folder: Path, path: Path, nfbl: Nfbl, agreement: Mapping[str, Any] | N
 
 
 def page(folder: Path, nfbl: Nfbl, agreement: Mapping[str, Any] | None = None) -> str:
-    import jinja2
     from markupsafe import Markup
 
     try:
@@ -44,12 +43,8 @@ def page(folder: Path, nfbl: Nfbl, agreement: Mapping[str, Any] | None = None) -
         raise DatasetError(f"{folder} holds no dataset that can be shown", "Type: deemo export DIR") from e
     groups = list(nfbl.groups)
     shown = list(chosen(folder))
-    files = resources.files("deemo_data")
-    pages = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: files.joinpath(name).read_text("utf-8")), autoescape=True,
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    return pages.get_template("dataset.html").render(
+    return render(
+        "dataset.html",
         counts=counts,
         splits=statements.splits_of(counts),
         version=manifest["version"],

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from deemo_data import __version__, versions
 from deemo_data.card import MANIFEST, TABLES
-from deemo_data.clip import Clip, File, place, write_if_changed
+from deemo_data.clip import File, place, write_if_changed
 from deemo_data.counts import HALVES
 from deemo_data.errors import DatasetError
 from deemo_data.splits import SPLITS
@@ -103,6 +103,7 @@ def export(
     `labels` are those in force (labels.in_force). Raises DatasetError when there is no clip or a row breaks a rule.
     """
     from deemo_data import dataset_page
+    from deemo_data.labels import by_clip
 
     if not clips:
         raise DatasetError("there is no clip that may be exported", "Type: deemo status, it says what each clip waits for")
@@ -113,9 +114,7 @@ def export(
     features = {"nfbl": nfbl_features(nfbl), "mer": mer_features(emotions)}
     made = Written()
     made.left_out += _left_out(labels, clips, nfbl)
-    of_source: dict[str, list[Label]] = {}
-    for label in labels:
-        of_source.setdefault(label.source, []).append(label)
+    near = by_clip(labels, clips)
     trusted = _trusted(out, before)
     for split in SPLITS:
         here = [c for c in clips if split_of[c.facts["subject"]] == split]
@@ -124,7 +123,7 @@ def export(
             made.files[name] = sha256
             if trusted.get(name) != sha256:
                 made.changed += place(clip.path("video"), out / name, sha256)
-        _write_split(split, here, of_source, out, features, nfbl, emotions, settings, made)
+        _write_split(split, here, near, out, features, nfbl, emotions, settings, made)
     counts, warnings, version = _document(out, split_of, features, nfbl, emotions, settings, known, past, looks, pairs, made)
     made.changed += _sweep(out, made.files)
     _kept_aside(out).unlink(missing_ok=True)
@@ -135,26 +134,19 @@ def export(
     )
 
 
-def _left_out(labels: Iterable[Label], clips: Sequence[SafeClip], nfbl: Nfbl) -> list[str]:
+def _left_out(labels: Sequence[Label], clips: Sequence[SafeClip], nfbl: Nfbl) -> list[str]:
     """A line for each label that no clip takes, or whose class is not known."""
     from deemo_data.labels import stale
 
-    of_source: dict[str, list[SafeClip]] = {}
-    for clip in clips:
-        of_source.setdefault(clip.source, []).append(clip)
-    found = []
+    found, left = [], {id(lb) for lb in stale(labels, clips)}
     for lb in labels:
-        if stale([lb], [c for c in of_source.get(lb.source, ()) if _touch(lb, c)]):
+        if id(lb) in left:
             found.append(
                 f"{lb.kind} {_short(lb.value)} at {lb.start_ms}-{lb.end_ms} ms of {lb.source}: no clip is there any more"
             )
         if lb.kind == "nfbl" and not nfbl.find(lb.value["label"]):
             found.append(f"nfbl {lb.value['label']!r} of {lb.clip} is not in vocabulary {nfbl.said}")
     return found
-
-
-def _touch(label: Label, clip: Clip) -> bool:
-    return label.start_ms < clip.end_ms and clip.start_ms < label.end_ms
 
 
 def _before(out: Path) -> tuple[dict[str, Any], versions.Past]:
@@ -218,7 +210,7 @@ def _deal(
 
 
 def _write_split(
-    split: str, clips: Sequence[SafeClip], of_source: Mapping[str, Sequence[Label]], out: Path, features: Mapping[str, Features],
+    split: str, clips: Sequence[SafeClip], near: Mapping[str, Sequence[Label]], out: Path, features: Mapping[str, Features],
     nfbl: Nfbl, emotions: Emotions, settings: Export, made: Written,
 ) -> None:  # fmt: skip
     """Both tables of a split, a page at a time."""
@@ -227,9 +219,9 @@ def _write_split(
     tables = {config: Table(out / split / TABLES[config], features[config], PAGES[config]) for config in TABLES}
     try:
         for clip in clips:
-            near = [label for label in of_source.get(clip.source, ()) if _touch(label, clip)]
-            record = rows.nfbl_record(clip, near, nfbl, f"clips/{clip.id}.mp4", settings.allow_proposed).model_dump(by_alias=True)
-            found, lacking = mer.mer_records(clip, near, emotions, f"{clip.id}.mp4", record["events"])
+            said = near[clip.id]
+            record = rows.nfbl_record(clip, said, nfbl, f"clips/{clip.id}.mp4", settings.allow_proposed).model_dump(by_alias=True)
+            found, lacking = mer.mer_records(clip, said, emotions, f"{clip.id}.mp4", record["events"])
             made.left_out += lacking
             tables["nfbl"].add(_remember(made.ids["nfbl"], clip.id, record))
             for r in found:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deemo_data import annotate, release, speakers, withdrawn
+from deemo_data import annotate, speakers, withdrawn
 from deemo_data.build import known_clips, known_sources
 from deemo_data.clip import Clip, write_clips, write_if_changed
 from deemo_data.errors import ConfigError, LabelError
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 LONG = 5  # letters of a name from which on it is looked for: shorter ones stand in any file
 REPORTS = ("*.json", "*.html")  # of out/: they name or show people, and are made anew by their commands
-CACHES = (annotate.MODEL_CACHE,)  # of private/: answers about anybody's words
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def forget(project: Project, who: str, *, label_studio: bool = True) -> Forgotte
         ours, theirs = footage_of(project, known.values())
         gone = sum(r.get("source") in public for r in all_labels(project))
         withdrawn.note(project, list(known.values()), len(clips), gone)  # first: what is killed from here on is begun again
-        keep = {release.public_id(project.secret, "c", c.id) for c in known_clips(project) if c.source not in wanted}
+        keep = {public_id(project.secret, "c", c.id) for c in known_clips(project) if c.source not in wanted}
         for path in project.served.rglob("*"):
             if path.is_file() and path.name.split(".")[0] not in keep:  # also what was cut otherwise once
                 path.unlink()
@@ -76,8 +75,7 @@ def forget(project: Project, who: str, *, label_studio: bool = True) -> Forgotte
         from_labels(project.labels, public)
         from_corrections(project, wanted)
         from_store(project.store, wanted)
-        for name in CACHES:
-            shutil.rmtree(project.private / name, ignore_errors=True)
+        shutil.rmtree(project.private / annotate.MODEL_CACHE, ignore_errors=True)  # answers about anybody's words
         for path in ours:
             path.unlink(missing_ok=True)
         write_clips((c for c in known_clips(project) if c.source not in wanted), project.root / "clips.jsonl")
@@ -130,14 +128,13 @@ def from_label_studio(project: Project, clips: set[str]) -> int:
     server = annotate.server_of(project)
     numbers = label_studio.all_ours(server, annotate.mark_of(project))
     gone = sum(label_studio.delete_clips(server, number, clips) for number in numbers)
-    from_its_disk(project.private / "label-studio")
+    annotate.sweep_exports(project)
+    from_its_disk(project.private / annotate.SERVER)
     return gone
 
 
 def from_its_disk(folder: Path) -> None:
-    """What a server of ours leaves lying: exports, addresses in its log, and deleted rows in the file of its database."""
-    for path in folder.glob("export/project-*"):
-        path.unlink()
+    """What a server of ours leaves lying: addresses in its log, and deleted rows in the file of its database."""
     if (folder / "server.log").exists():
         os.truncate(folder / "server.log", 0)
     database = folder / "label_studio.sqlite3"

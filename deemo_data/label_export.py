@@ -12,7 +12,7 @@ from typing import Any
 
 from deemo_data.clip import Clip, round_half_up
 from deemo_data.errors import LabelError
-from deemo_data.label_reading import Reading, Shown, by_clip, file_names, key_of, name_of, ours, read_task
+from deemo_data.label_reading import Reading, Shown, file_names, key_of, name_of, ours, pushed_by_clip, read_task
 from deemo_data.labels import Change, Label, Shelf, whole_lines
 from deemo_data.release import public_id
 from deemo_data.vocabulary import Emotions, Nfbl
@@ -57,7 +57,7 @@ def read_export(
     Raises LabelError when the file is no export, or none of it is about this project's clips.
     """
     tasks = _tasks(path)
-    reading = Reading(secret, vocabulary, emotions, by_clip(folder))
+    reading = Reading(secret, vocabulary, emotions, pushed_by_clip(folder))
     table = _read_match(match, sources, secret) if match else {}
     pulled_at = {
         row["task"]: row["updated_at"] for path in folder.glob("raw/*.jsonl") for row in whole_lines(path) if "held" in row

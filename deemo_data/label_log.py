@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Container
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from deemo_data.errors import LabelError
 from deemo_data.label_reading import KEPT_OF_ANNOTATION
@@ -18,6 +19,15 @@ from deemo_data.labels import append, pseudonym, whole_lines
 
 KEPT = ("id", "project", "created_at", "data")
 KEPT_OF_ANNOTATIONS = (*KEPT_OF_ANNOTATION, "was_cancelled", "prediction", "result")
+
+
+class Known(NamedTuple):
+    """What one of their tasks held when it was pulled: its checksum, the vocabularies it was read with, when it had changed."""
+
+    sha256: str
+    read_with: str
+    updated_at: str
+    clip: str
 
 
 class Log:
@@ -28,7 +38,7 @@ class Log:
 
     def __init__(self, path: Path, read_with: str) -> None:
         self.path, self.read_with = path, read_with
-        self.known: dict[str, tuple[str, str, str, str]] = {}  # task -> sha256 of what it held, read with what, when, which clip
+        self.known: dict[str, Known] = {}
         for number, row in enumerate(whole_lines(path), 1):
             if row.get("gone"):
                 self.known.pop(row["task"], None)
@@ -38,14 +48,20 @@ class Log:
             self._know(row)
 
     def _know(self, row: dict[str, Any]) -> None:
-        self.known[row["task"]] = (row["sha256"], row["read_with"], row["updated_at"], row["clip"])
+        self.known[row["task"]] = Known(row["sha256"], row["read_with"], row["updated_at"], row["clip"])
 
     def is_current(self, task: str, updated_at: str) -> bool:
         """Whether it was pulled as it is: nothing of it has changed there since."""
-        return self.known.get(task, ())[1:3] == (self.read_with, updated_at)
+        known = self.known.get(task)
+        return known is not None and (known.read_with, known.updated_at) == (self.read_with, updated_at)
 
     def is_new(self, task: str, held: dict[str, Any]) -> bool:
-        return self.known.get(task, ())[:2] != (digest(held), self.read_with)
+        known = self.known.get(task)
+        return known is None or (known.sha256, known.read_with) != (digest(held), self.read_with)
+
+    def about(self, clips: Container[str]) -> set[str]:
+        """Their tasks that are about some clips."""
+        return {task for task, known in self.known.items() if known.clip in clips}
 
     def note(self, held: dict[str, dict[str, Any]], when: dict[str, str]) -> None:
         """Write down what their tasks hold now, and when that changed; both by the first part of the keys of the labels."""
@@ -59,7 +75,7 @@ class Log:
 
     def note_gone(self, seen: set[str]) -> list[str]:
         """The clips whose tasks were there before and are not among `seen`; each is told once."""
-        gone = {t: clip for t, (*_, clip) in self.known.items() if t not in seen}
+        gone = {t: known.clip for t, known in self.known.items() if t not in seen}
         append(self.path, [{"task": t, "gone": True} for t in gone])
         for t in gone:
             del self.known[t]

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deemo_data import corrections, release
-from deemo_data.annotate import Watch, annotators, desks, mark_of, server_of
+from deemo_data.annotate import Watch, annotators, desks, mark_of, server_of, sweep_exports
 from deemo_data.build import known_clips, known_sources, vocabularies
 from deemo_data.clip import Clip
 from deemo_data.errors import ConfigError, LabelError
 from deemo_data.label_export import Pulled, read_export
 from deemo_data.label_log import Log, held_by
-from deemo_data.label_reading import Reading, by_clip, key_of, name_of, ours, read_task, task_key
+from deemo_data.label_reading import Reading, key_of, name_of, ours, pushed_by_clip, read_task, task_key
 from deemo_data.labels import Change, Label, Pushed, Shelf, pseudonym
 from deemo_data.release import public_id
 from deemo_data.sheets import ADJUDICATE
@@ -44,7 +44,7 @@ def pull(project: Project, watch: Watch = lambda clips: None) -> Pulled:
     groups = {who: group_of[email] for who, email in label_studio.annotators(server).items() if email in group_of}
     whole = Pulled(0, 0, Change(), ())
     with project.locked():
-        shelf, ledger = Shelf(project.labels), by_clip(project.labels)
+        shelf, ledger = Shelf(project.labels), pushed_by_clip(project.labels)
         for template, number in numbers.items():
             if not label_studio.is_ours(server, number, mark_of(project)):
                 gone_too = f"project {number} for {template} is not there any more, or not ours; its labels are kept"
@@ -69,11 +69,10 @@ def pull(project: Project, watch: Watch = lambda clips: None) -> Pulled:
             shut = barred(project, (line for lines in ledger.values() for line in lines)) & seen.clips
             if shut:
                 label_studio.delete_clips(server, number, shut)
-                log.note_gone({t for t in seen.tasks if log.known.get(t, ("", "", "", ""))[3] not in shut})
+                log.note_gone(seen.tasks - log.about(shut))
                 taken = f"{len(shut)} clips may no longer be shown: taken out of Label Studio ({template}); their labels are kept"
                 whole += Pulled(0, 0, Change(), (taken,))
-    for left in (project.private / "label-studio" / "export").glob("project-*"):
-        left.unlink()  # a server of ours keeps a copy of whatever is fetched from it
+    sweep_exports(project)
     return whole
 
 
@@ -162,8 +161,9 @@ def withhold(project: Project, new: Iterable[Label]) -> list[str]:
             lines.append(f"clip {label.clip}: an annotator sees something identifying ({what}); withheld. Type: deemo review DIR")
         else:
             lines.append(f"clip {label.clip}: an annotator saw something identifying ({what}); its footage is no longer here")
-    held = [c for c in known_clips(project) if corrections.is_withheld(project.root, c)]
-    release.take_back((), project, gone=held)
+    clips = known_clips(project)
+    held = {c.id: c for h in corrections.withheld(project.root) for c in corrections.touched_by(h, clips)}
+    release.take_back((), project, gone=held.values())
     for label in alarms:  # also where it is cut otherwise by now
         for path in project.served.rglob(f"{label.clip}.*"):
             path.unlink()
@@ -178,13 +178,11 @@ def barred(project: Project, ledger: Iterable[Pushed]) -> set[str]:
     found = set()
     for line in ledger:
         source = sources.get(line.source)
-        if source is None and not sources:  # a project whose lists are gone: nothing is known of any footage
+        if source is None:
+            if sources:  # in a project whose lists are gone nothing is known of any footage
+                found.add(line.clip)
             continue
-        if (
-            source is None
-            or not release.has_consent(source)
-            or line.clip in refused
-            or any(h.source == source.source and h.start_ms < line.end_ms and line.start_ms < h.end_ms for h in held)
-        ):
+        shown = Clip(line.clip, source.source, line.start_ms, line.end_ms)
+        if not release.has_consent(source) or line.clip in refused or any(corrections.touched_by(h, [shown]) for h in held):
             found.add(line.clip)
     return found

@@ -11,9 +11,9 @@ from typing import Any, TypeGuard
 
 from deemo_data.clip import round_half_up
 from deemo_data.labels import Label, Pushed, pseudonym, read_ledger, short_id
+from deemo_data.templates import OTHERS
 from deemo_data.vocabulary import Emotions, Nfbl
 
-SHOWN_TO_ADJUDICATOR = "ann_"  # read-only copies of others' events begin so: they come back on submit
 ABOUT = {"": "nfbl", "nfbl_timeline": "nfbl", "adjudicate": "adjudicated"}  # page -> what "seen" says; others are about a clip
 ALARM = "identifying"  # the question of clip_review that counts even when the clip is then skipped
 WRITTEN = ("clue_video", "clue_audio", "clue_text", "reasoning")
@@ -42,7 +42,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Reading:
-    """What is known while annotations are read, and what has been found. `ledger`: see `by_clip`."""
+    """What is known while annotations are read, and what has been found. `ledger`: see `pushed_by_clip`."""
 
     secret: bytes
     vocabulary: Nfbl
@@ -67,7 +67,7 @@ def file_names(data: object) -> list[str]:
     return [*named, *(re.sub(r"^[0-9a-f]{8}-", "", n) for n in named)]
 
 
-def by_clip(folder: Path) -> dict[str, list[Pushed]]:
+def pushed_by_clip(folder: Path) -> dict[str, list[Pushed]]:
     """The ledger, {public clip id: its lines, oldest first}, without what was proposed."""
     found: dict[str, list[Pushed]] = {}
     for line in read_ledger(folder):
@@ -136,7 +136,7 @@ def _read_annotation(annotation: dict[str, Any], key: str, where: str, shown: Sh
     results = []
     for result in annotation["result"]:
         if isinstance(result, dict) and isinstance(result.get("value"), dict) and isinstance(result.get("from_name"), str):
-            if not result["from_name"].startswith(SHOWN_TO_ADJUDICATOR):
+            if not result["from_name"].startswith(OTHERS):
                 results.append(result)
         else:
             reading.problems.append(f"{where}: a result without from_name or value, left out")

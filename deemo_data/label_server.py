@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from deemo_data import templates
-from deemo_data.annotate import ADDRESS, ANNOTATORS, Annotator, address, annotators
+from deemo_data.annotate import ADDRESS, ANNOTATORS, SERVER, Annotator, address, annotators
 from deemo_data.clip import write_if_changed
 from deemo_data.config import Project
 from deemo_data.errors import LabelError
@@ -30,7 +30,7 @@ from deemo_data.label_studio_server import clearly, connect
 
 VENV = Path(__file__).resolve().parents[1] / ".venv-label-studio"
 WHERE = "DEEMO_LABEL_STUDIO"  # names another label-studio program
-FOLDER = "label-studio"  # below private/: its database, and server.log
+FOLDER = SERVER  # below private/: its database, and server.log
 OWNER = "owner@localhost.invalid"
 WAIT_S = 180  # the first start, on a slow machine
 # Of our environment. Any other name may be a setting of theirs.

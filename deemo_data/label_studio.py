@@ -122,9 +122,7 @@ def is_ours(server: Server, number: int, mark: str) -> bool:
 
 def all_ours(server: Server, mark: str) -> list[int]:
     """The numbers of all projects that were made by a push with this mark, also those that we lost count of."""
-    with clearly(server.url, "looking for our projects"):
-        listed: Any = server.client.projects.list(include="id,description", page_size=LISTED, request_options=SLOWLY)
-        return [p.id for p in listed if str(p.description or "").startswith(MADE_BY) and mark in str(p.description)]
+    return [number for number, said in _described(server) if said.startswith(MADE_BY) and mark in said]
 
 
 def give_storage(server: Server, number: int, folder: Path) -> None:
@@ -277,9 +275,14 @@ def _project(server: Server, number: int) -> Any:
 
 def _found(server: Server, ours: str) -> int | None:
     """Our project by what its description says: private/label_studio.json may have been lost."""
-    with clearly(server.url, "looking for our project"):
+    return next((number for number, said in _described(server) if said.startswith(ours)), None)
+
+
+def _described(server: Server) -> list[tuple[int, str]]:
+    """All projects there: number and description."""
+    with clearly(server.url, "looking for our projects"):
         listed: Any = server.client.projects.list(include="id,description", page_size=LISTED, request_options=SLOWLY)
-        return next((p.id for p in listed if str(p.description or "").startswith(ours)), None)
+        return [(p.id, str(p.description or "")) for p in listed]
 
 
 def _fits(server: Server, number: int, config: str, template: str) -> None:

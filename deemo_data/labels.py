@@ -311,10 +311,15 @@ def latest(labels: Sequence[Label], clip: Clip) -> list[Label]:
     return [lb for lb in labels if (lb.annotator, _about(lb), _annotation(lb)) not in old]
 
 
+def said_at(label: Label) -> str:
+    """When a label was last changed, as Label Studio says it; text that sorts."""
+    return str(label.raw.get("annotation", {}).get("updated_at") or "")
+
+
 def _annotation(label: Label) -> tuple[str, str]:
     """(when it was changed last, which it is)"""
     said = label.raw.get("annotation", {})
-    return str(said.get("updated_at") or ""), str(said.get("unique_id") or said.get("id") or "")
+    return said_at(label), str(said.get("unique_id") or said.get("id") or "")
 
 
 def _about(label: Label) -> str | None:
@@ -330,9 +335,9 @@ def stale(labels: Iterable[Label], clips: Sequence[Clip]) -> list[Label]:
         by_source.setdefault(clip.source, []).append(clip)
     left = []
     for label in labels:
-        near = by_source.get(label.source, [])
         if label.kind == "seen":
             continue
+        near = [clip for clip in by_source.get(label.source, ()) if _overlap(label, clip) > 0]
         if label.kind in TIMED:
             taken = any(events_of([label], clip, TIMED) for clip in near)
         else:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from deemo_data.clip import Clip
 from deemo_data.errors import DatasetError
-from deemo_data.labels import Label, whole_clip
+from deemo_data.labels import Label, said_at, whole_clip
 from deemo_data.records import MerRecord, why
 from deemo_data.vocabulary import Emotions
 
@@ -45,9 +45,9 @@ def mer_records(
         divided = ", ".join(sorted({str(v.value) for v in votes}))
         return [], [*left_out, f"clip {clip.id}: no majority for one emotion ({divided})"]
     sentiments = [lb for lb in about if lb.kind == "sentiment" and lb.value in vocabulary.sentiments]
-    agreeing = {v.annotator for v in latest(votes) if v.value == emotion}
+    agreeing = {v.annotator for v in last_said(votes) if v.value == emotion}
     words = list(dict.fromkeys(w for lb in about if lb.kind == "emotion_words" for w in lb.value))
-    said = [lb.value for lb in latest([lb for lb in about if lb.kind == "reasoning"]) if lb.annotator in agreeing]
+    said = [lb.value for lb in last_said([lb for lb in about if lb.kind == "reasoning"]) if lb.annotator in agreeing]
     reasons = list(dict.fromkeys(text for text in said if not text.rstrip().endswith(UNFINISHED)))
     if any(text.rstrip().endswith(UNFINISHED) for text in said):
         left_out.append(f"clip {clip.id}: a reasoning still ends in {UNFINISHED}, as the draft did: it names no emotion")
@@ -102,16 +102,11 @@ def wordings() -> dict[str, list[str]]:
 
 def majority(votes: Sequence[Label]) -> str | None:
     """What more than half of the annotators said; None when nobody did or they are divided."""
-    ranked = Counter(str(v.value) for v in latest(votes)).most_common(1)
-    return ranked[0][0] if ranked and 2 * ranked[0][1] > len(latest(votes)) else None
+    ranked = Counter(str(v.value) for v in last_said(votes)).most_common(1)
+    return ranked[0][0] if ranked and 2 * ranked[0][1] > len(last_said(votes)) else None
 
 
-def latest(votes: Sequence[Label]) -> list[Label]:
+def last_said(votes: Sequence[Label]) -> list[Label]:
     """Of each annotator, what they said last."""
     in_time = sorted(votes, key=lambda v: (said_at(v), str(v.value)))
     return list({v.annotator: v for v in in_time}.values())
-
-
-def said_at(label: Label) -> str:
-    """When a label was last changed, as Label Studio says it; text that sorts."""
-    return str(label.raw.get("annotation", {}).get("updated_at") or "")

@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field
 
 from deemo_data import sentiment, signs
 from deemo_data.errors import ModelError
-from deemo_data.labels import Label
+from deemo_data.labels import Label, by_clip
 from deemo_data.language_model import RULES, UNANSWERED, LanguageModel, Prompt, ask
 from deemo_data.signs import SIGNS, Measures, Pools, said_in, seconds_of
 from deemo_data.vocabulary import Nfbl
@@ -101,10 +101,8 @@ def candidates(
     told   hears the line that says why the model did not answer, when the rules do instead
     Raises ModelError when the model does not answer and [language_model] does not allow a fallback.
     """
-    by_source: dict[str, list[Label]] = {}
-    for label in labels:
-        by_source.setdefault(label.source, []).append(label)
-    measured = {clip.id: signs.measure(clip, by_source.get(clip.source, ()), nfbl) for clip in clips}
+    near = by_clip(labels, clips)
+    measured = {clip.id: signs.measure(clip, near[clip.id], nfbl) for clip in clips}
     judged, by = _judged(clips, model, cache, told)
     pools = signs.pools(measured.values(), settings.own)
     found = []

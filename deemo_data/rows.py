@@ -12,12 +12,9 @@ from pydantic import ValidationError
 
 from deemo_data.clip import Clip, round_half_up
 from deemo_data.errors import DatasetError
-from deemo_data.labels import Label, Placed, covers, events_of, latest, watchers
-from deemo_data.mer import mer_records as mer_records
-from deemo_data.mer import said_at
-from deemo_data.records import Annotation, NfblRecord, ms_of
-from deemo_data.records import why as why
-from deemo_data.vocabulary import Nfbl
+from deemo_data.labels import Label, Placed, covers, events_of, latest, said_at, watchers
+from deemo_data.records import Annotation, NfblRecord, ms_of, why
+from deemo_data.vocabulary import Nfbl, NfblClass
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -142,19 +139,9 @@ def _adjudicated(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, who: str
 
 def proposed(clip: Clip, vocabulary: Nfbl) -> list[dict[str, Any]]:
     """The machine's proposals, marked as such."""
+    said = {"annotators": 0, "agreement": None, "status": "proposed"}
     return [
-        {
-            "start_ms": ms_of(p["start_frame"], clip.grid.fps),
-            "end_ms": ms_of(p["end_frame"], clip.grid.fps),
-            "start_frame": p["start_frame"],
-            "end_frame": p["end_frame"],
-            "label": found.name,
-            "group": found.group,
-            "annotators": 0,
-            "agreement": None,
-            "status": "proposed",
-            "truncated": False,
-        }
+        _event_of(clip, (p["start_frame"], p["end_frame"]), found) | said
         for p in clip.facts.get("proposals") or ()
         if (found := vocabulary.by_rule(p["rule"]))
     ]
@@ -174,10 +161,14 @@ def _known(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, adjudicated: b
 
 
 def _event(clip: Clip, heap: Sequence[Placed], vocabulary: Nfbl) -> dict[str, Any]:
-    start, end = span_of(heap)
     found = vocabulary.find(heap[0].label.value["label"])
     if found is None:
         raise DatasetError(f"clip {clip.id}: {heap[0].label.value['label']!r} is not in vocabulary {vocabulary.said}")
+    return _event_of(clip, span_of(heap), found) | {"truncated": any(p.truncated for p in heap)}
+
+
+def _event_of(clip: Clip, span: tuple[int, int], found: NfblClass) -> dict[str, Any]:
+    start, end = span
     return {
         "start_ms": ms_of(start, clip.grid.fps),
         "end_ms": ms_of(end, clip.grid.fps),
@@ -185,7 +176,7 @@ def _event(clip: Clip, heap: Sequence[Placed], vocabulary: Nfbl) -> dict[str, An
         "end_frame": end,
         "label": found.name,
         "group": found.group,
-        "truncated": any(p.truncated for p in heap),
+        "truncated": False,
     }
 
 

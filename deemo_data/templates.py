@@ -39,7 +39,7 @@ NAMED_KEYS = {
 NO_KEYBOARD = 0xE000  # characters from here on (private use) are on no keyboard
 # At least 4.5 : 1 against white, and apart for every kind of colour blindness; from the ninth group on they come again.
 COLOURS = ("#0072b2", "#b74900", "#9800ff", "#491c25", "#000066", "#e00059", "#661400", "#8e0072")
-OTHERS = "ann_"  # pull drops what comes back under such names
+OTHERS = "ann_"  # how the names of others' events begin, which are shown and locked: pull drops what comes back under them
 ANNOTATORS = ("#5a5a5a", "#8e0000", "#117c3c", "#7c117c")  # of those whose work the adjudicator sees
 
 

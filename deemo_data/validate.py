@@ -16,8 +16,7 @@ from deemo_data.card import TABLES
 from deemo_data.clip import File
 from deemo_data.counts import HALVES, class_names, count, named
 from deemo_data.errors import DatasetError
-from deemo_data.records import MerRecord, NfblRecord
-from deemo_data.rows import why
+from deemo_data.records import MerRecord, NfblRecord, why
 
 MODELS: dict[str, type[BaseModel]] = {"nfbl": NfblRecord, "mer": MerRecord}
 
