@@ -84,10 +84,9 @@ def read_export(
         raise LabelError(f"{path.name} is not about this project's clips: {first}", advice)
     reading.problems.extend(f"{name}: no clip of this project was pushed under its id and fps, left out" for name in strangers)
     shelf = Shelf(folder)
-    alarm([reading.said[k] for k in shelf.news(reading.said)])
     held = [k for prefix in sorted(prefixes) for k in shelf.keys(prefix) if k not in reading.unread]
     projects = sorted({str(t["project"]) for t in tasks if isinstance(t.get("project"), int)})
-    change = shelf.update(f"project-{projects[0]}" if projects else "pulled", reading.said, held)
+    change = shelf.update(f"project-{projects[0]}" if projects else "pulled", reading.said, held, alarm)
     return Pulled(len(tasks) - len(strangers), count, change, tuple(reading.problems))
 
 

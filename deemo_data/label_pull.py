@@ -53,16 +53,9 @@ def pull(project: Project, watch: Watch = lambda clips: None) -> Pulled:
             log = Log(project.labels / "raw" / f"project-{number}.jsonl", f"{nfbl.said}, {emotions.said}")
             seen = Seen(number, log)
             for page in label_studio.pages(server, number, project.config.labelling.batch, seen.wanted):
-                read = Page(Reading(project.secret, nfbl, emotions, ledger))
-                for task in page:
-                    read.take(task, log)
-                problems = read.reading.problems + of_another_group(page, template, groups, project.secret)
-                gone = [k for task_ in read.held for k in shelf.keys(task_) if k not in read.reading.unread]
-                said = read.reading.said
-                problems += withhold(project, [said[k] for k in shelf.news(said)])
-                change = shelf.update(f"project-{number}", said, gone)
-                log.note(read.held, read.when)
-                whole += Pulled(0, read.annotations, change, tuple(problems))
+                read = take_in(project, page, Page(Reading(project.secret, nfbl, emotions, ledger)), shelf, log, number)
+                others = of_another_group(page, template, groups, project.secret)
+                whole += replace(read, problems=(*read.problems, *others))
                 watch(len(page))
             lost = tuple(f"clip {clip}: was deleted in Label Studio; its labels are kept" for clip in log.note_gone(seen.tasks))
             whole += Pulled(len(seen.tasks), 0, Change(), lost)
@@ -74,6 +67,17 @@ def pull(project: Project, watch: Watch = lambda clips: None) -> Pulled:
                 whole += Pulled(0, 0, Change(), (taken,))
     sweep_exports(project)
     return whole
+
+
+def take_in(project: Project, page: Sequence[dict[str, Any]], read: Page, shelf: Shelf, log: Log, number: int) -> Pulled:
+    """One page of their tasks: alarms first, then labels, then the log: what a kill leaves undone, the next pull does."""
+    for task in page:
+        read.take(task, log)
+    problems, said = read.reading.problems, read.reading.said
+    gone = [k for task_ in read.held for k in shelf.keys(task_) if k not in read.reading.unread]
+    change = shelf.update(f"project-{number}", said, gone, lambda news: problems.extend(withhold(project, news)))
+    log.note(read.held, read.when)
+    return Pulled(0, read.annotations, change, tuple(problems))
 
 
 def pull_from_file(project: Project, path: Path, match: Path | None = None, vocabulary: str | None = None) -> Pulled:

@@ -7,8 +7,8 @@ import hashlib
 import json
 import os
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, astuple, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -99,8 +99,8 @@ def pseudonym(secret: bytes, who: object) -> str:
 
 def record_pushed(folder: Path, lines: Iterable[Pushed]) -> None:
     """Note in the ledger what is about to be shown; what it knows already is not written again."""
-    known = {_said(asdict(p)) for p in read_ledger(folder)}
-    append(folder / LEDGER, [row for p in lines if _said(row := asdict(p)) not in known])
+    known = {_said(vars(p)) for p in read_ledger(folder)}
+    append(folder / LEDGER, [vars(p) for p in lines if _said(vars(p)) not in known])
 
 
 def read_ledger(folder: Path) -> list[Pushed]:
@@ -153,33 +153,40 @@ class Shelf:
         """The labels in force that came from one of their tasks."""
         return sorted(self._digests.get(task, ()))
 
-    def update(self, name: str, said: dict[str, Label], gone: Iterable[str] = ()) -> Change:
+    def update(
+        self,
+        name: str,
+        said: dict[str, Label],
+        gone: Iterable[str] = (),
+        told: Callable[[list[Label]], object] = lambda news: None,
+    ) -> Change:
         """Write labels by key into labels/NAME.jsonl: new ones and changed ones as new lines, and a line for each that is gone.
 
         A key says which region of which annotation it is; the same said twice adds nothing.
-        """
-        news = self.news(said)
-        added = sum(not self._of(key) for key in news)
-        rows: list[dict[str, Any]] = [{"key": key, **asdict(said[key])} for key in news]
-        rows += [{"key": key, "deleted": True} for key in sorted(set(gone) - set(said)) if self._of(key)]
-        append(self.folder / f"{name}.jsonl", rows)
-        for row in rows:
-            self._note(row)
-        return Change(added, len(news) - added, len(rows) - len(news), len(said) - len(news))
 
-    def news(self, said: dict[str, Label]) -> list[str]:
-        """The keys of what is not in force yet, or not like that."""
-        return [key for key, label in said.items() if self._of(key) != _said({"key": key, **asdict(label)})]
+        told  hears what is new or changed before it is written
+        """
+        rows: list[dict[str, Any]] = [{"key": key, **vars(label)} for key, label in said.items()]
+        news = [(row, digest) for row in rows if (digest := _said(row)) != self._of(row["key"])]
+        told([said[row["key"]] for row, _ in news])
+        added = sum(not self._of(row["key"]) for row, _ in news)
+        lost = [{"key": key, "deleted": True} for key in sorted(set(gone) - set(said)) if self._of(key)]
+        append(self.folder / f"{name}.jsonl", [*(row for row, _ in news), *lost])
+        for row, digest in news:
+            self._note(row, digest)
+        for row in lost:
+            self._note(row)
+        return Change(added, len(news) - added, len(lost), len(said) - len(news))
 
     def _of(self, key: str) -> str:
         return self._digests.get(key.split("/")[0], {}).get(key, "")
 
-    def _note(self, row: dict[str, Any]) -> None:
+    def _note(self, row: dict[str, Any], digest: str = "") -> None:
         keys = self._digests.setdefault(row["key"].split("/")[0], {})
         if row.get("deleted"):
             keys.pop(row["key"], None)
         else:
-            keys[row["key"]] = _said(row)
+            keys[row["key"]] = digest or _said(row)
 
 
 def update(folder: Path, name: str, said: dict[str, Label], gone: Iterable[str] = ()) -> Change:
