@@ -33,9 +33,10 @@ $(VENV)/.weights: $(VENV)/.ready deemo_data/models/weights.toml
 
 setup: $(VENV)/.weights ## .venv, pinned packages, weights by pinned digest
 
-build-dataset: setup ## SOURCES=dir-or-csv CONSENT="words" PROJECT=dir PROFILE=hardened|deemo-paper (the demo, without SOURCES)
+build-dataset: setup ## SOURCES=dir-or-csv CONSENT="words" PROJECT=dir PROFILE=hardened|deemo-paper LABELS=export.json MATCH=m.csv (without SOURCES: the demo)
 ifdef SOURCES
-	$(DEEMO) build "$(PROJECT)" "$(SOURCES)" $(if $(PROFILE),--profile "$(PROFILE)") $(if $(CONSENT),--consent "$(CONSENT)")
+	$(DEEMO) build "$(PROJECT)" "$(SOURCES)" $(if $(PROFILE),--profile "$(PROFILE)") $(if $(CONSENT),--consent "$(CONSENT)") \
+	  $(if $(LABELS),--labels "$(LABELS)") $(if $(MATCH),--match "$(MATCH)") $(if $(VOCABULARY),--vocabulary "$(VOCABULARY)")
 else
 	$(DEEMO) demo "$(PROJECT)" $(if $(PROFILE),--profile "$(PROFILE)")
 endif

@@ -36,6 +36,15 @@ class Missing:
         return f"{self.what}: {self.reason}" + (f". {self.advice}" if self.advice else "")
 
 
+@dataclass(frozen=True)
+class Labels:
+    """What `deemo pull --from-file` takes: a Label Studio export, and, where it is not of our clips, what its names mean."""
+
+    export: Path
+    match: Path | None = None
+    vocabulary: str | None = None
+
+
 def take_in(
     project: Project,
     where: str,

@@ -18,6 +18,7 @@ DIR = click.argument("project", metavar="DIR", type=click.Path(path_type=Path))
 REPLACE = click.option("--replace", "replace_all", is_flag=True, help="Drop the project's sources that are not in SOURCES.")
 WORKERS = click.option("--workers", type=click.IntRange(0), default=2, show_default=True, help="Processes; 0 works in this one.")
 CONSENT = click.option("--consent", metavar="WORDS", help="What all these people agreed to; recorded, and marked as asserted.")
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 PROFILE = click.option("--profile", metavar="P", help="hardened (the default of a new project) or deemo-paper.")
 
 
@@ -27,7 +28,7 @@ def cli() -> None:
     """Interview footage in, de-identified emotion dataset out.
 
     \b
-    The whole line at once:   deemo build DIR SOURCES --consent "WORDS"
+    The whole line at once:   deemo build DIR SOURCES --consent "WORDS" [--labels EXPORT.json --match M.csv]
     Step by step:             deemo init, ingest, segment, run, push, pull, export, validate
     Annotators:               deemo label-studio, push, pull, agree, push --adjudicate; templates, moments
     What people correct:      deemo speakers (who speaks when), review (what a mask missed)
@@ -290,16 +291,25 @@ def validate(folder: Path) -> None:
 @REPLACE
 @PROFILE
 @WORKERS
-def build(project: Path, sources: str, consent: str | None, replace_all: bool, profile: str | None, workers: int) -> None:
-    """The whole line: init, ingest, segment, run, export, validate."""
+@click.option("--labels", type=FILE, help="Bring in the labels of this Label Studio JSON export, as pull --from-file does.")
+@click.option("--match", type=FILE, help="What the export's names mean: CSV name, source (docs/data.md).")
+@click.option("--vocabulary", help="The vocabulary the export was labelled with: a name of ours, or a file.")
+def build(
+    project: Path, sources: str, consent: str | None, replace_all: bool, profile: str | None, workers: int,
+    labels: Path | None, match: Path | None, vocabulary: str | None,
+) -> None:  # fmt: skip
+    """The whole line: init, ingest, segment, run, pull of labels from a file, export, validate."""
     from deemo_data import build as line
     from deemo_data.config import Project
+
+    if labels is None and (match or vocabulary):
+        raise ConfigError("--match and --vocabulary are about a file of labels", "Add: --labels EXPORT.json")
 
     made = Project.make(project, profile)
     with progress() as watcher:
         taken, missing = line.take_in(made, sources, consent, replace_all=replace_all, watcher=watcher)
     say_taken(made, taken, missing)
-    finish(made, missing, workers)
+    finish(made, missing, workers, line.Labels(labels, match, vocabulary) if labels else None)
 
 
 @cli.command()

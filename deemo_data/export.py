@@ -85,11 +85,13 @@ class Exported:
 
 @dataclass
 class Written:
-    """What has been written so far: path in the folder -> sha256, rows that are remembered, and what was left out."""
+    """What has been written so far: path in the folder -> sha256, rows that are remembered, what was left out, and what the
+    released data cannot support."""
 
     files: dict[str, str] = field(default_factory=dict)
     ids: dict[str, dict[str, str]] = field(default_factory=lambda: {"nfbl": {}, "mer": {}})
     left_out: list[str] = field(default_factory=list)
+    doubted: list[str] = field(default_factory=list)
     changed: int = 0
 
 
@@ -130,7 +132,14 @@ def export(
     made.changed += dataset_page.write(out, _page(out), nfbl, known.agreement)
     splits = {s: row["clips"] for s, row in counts["splits"].items()}
     return Exported(
-        splits, len(split_of), counts["events"], counts["records"], tuple(made.left_out), warnings, made.changed, version
+        splits,
+        len(split_of),
+        counts["events"],
+        counts["records"],
+        tuple(made.left_out),
+        (*warnings, *made.doubted),
+        made.changed,
+        version,
     )
 
 
@@ -214,8 +223,10 @@ def _write_split(
     nfbl: Nfbl, emotions: Emotions, settings: Export, made: Written,
 ) -> None:  # fmt: skip
     """Both tables of a split, a page at a time."""
-    from deemo_data import mer, rows
+    from deemo_data import mer, rows, unsupported
+    from deemo_data.validate_clips import texts_of
 
+    allowed = unsupported.visible(nfbl)
     tables = {config: Table(out / split / TABLES[config], features[config], PAGES[config]) for config in TABLES}
     try:
         for clip in clips:
@@ -224,8 +235,14 @@ def _write_split(
             found, lacking = mer.mer_records(clip, said, emotions, f"{clip.id}.mp4", record["events"])
             made.left_out += lacking
             tables["nfbl"].add(_remember(made.ids["nfbl"], clip.id, record))
+            written: dict[str, str] = {}
             for r in found:
-                tables["mer"].add(_remember(made.ids["mer"], r.record_id, r.model_dump(by_alias=True)))
+                row = r.model_dump(by_alias=True)
+                written |= texts_of(row, "mer")
+                tables["mer"].add(_remember(made.ids["mer"], r.record_id, row))
+            for name, text in written.items():
+                for flag in unsupported.faults(text, allowed=allowed):
+                    made.doubted.append(f"clip {clip.id}: {name} has {unsupported.said(flag)}. Mend it on the page mer_clues")
         for table in tables.values():
             if table.close():
                 made.changed += _settle(table.aside, table.path, made.files, out)

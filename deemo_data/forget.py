@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+import unicodedata
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deemo_data import annotate, speakers, withdrawn
-from deemo_data.build import known_clips, known_sources
-from deemo_data.clip import Clip, write_clips, write_if_changed
+from deemo_data import annotate, labels, speakers, withdrawn
+from deemo_data.build import known_sources
+from deemo_data.clip import Clip, read_clips, write_clips, write_if_changed
 from deemo_data.errors import ConfigError, LabelError
 from deemo_data.export import clear
-from deemo_data.ingest import read_subjects, write_subjects
+from deemo_data.ingest import Person, read_subjects, write_subjects
 from deemo_data.labels import whole_lines
 from deemo_data.release import public_id
+from deemo_data.splits import SPLITS
 
 if TYPE_CHECKING:
     from deemo_data.config import Project
 
 LONG = 5  # letters of a name from which on it is looked for: shorter ones stand in any file
 REPORTS = ("*.json", "*.html")  # of out/: they name or show people, and are made anew by their commands
+PAST = ".past.json"  # except of what a dataset held: hashes, of which the next version's changelog is made
+PUBLIC_CLIP = re.compile(rb"c-[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -48,88 +54,140 @@ class Forgotten:
 def forget(project: Project, who: str, *, label_studio: bool = True) -> Forgotten:
     """Remove a person: lists, footage of ours, finished work, labels, corrections, Label Studio, what was released and exported.
 
-    who           a subject as the CSV names them, a subject id (s-…), or a source's id
+    who           a subject as the CSV names them, a subject id (s-…), or the id of a source or clip of theirs, ours or public:
+                  all sources of that person go
     label_studio  False leaves a server that is not to be had as it is
-    First of all the server is asked, so that nothing is half done when it does not answer. Raises ConfigError when there is
-    no such person, LabelError when Label Studio does not answer.
+    Nobody pushes, pulls or exports meanwhile. First of all the server is asked, so that nothing is half done when it does not
+    answer; their line in private/subjects.csv goes last, so that one that was killed is finished by typing it again. Raises
+    ConfigError when there is no such person, LabelError when Label Studio does not answer.
     """
-    wanted = sources_of(project, who)
-    known = {i: s for i, s in known_sources(project).items() if i in wanted}
-    clips = [c for c in known_clips(project) if c.source in wanted]
-    public = public_ids(project, wanted, clips)
-    secrets, short = known_of(project, wanted, known.values(), clips, public)
-    if label_studio and annotate.address(project).get("url"):
-        from_label_studio(project, {p for p in public if p.startswith("c-")})
     with project.locked():
-        ours, theirs = footage_of(project, known.values())
-        gone = sum(r.get("source") in public for r in all_labels(project))
-        withdrawn.note(project, list(known.values()), len(clips), gone)  # first: what is killed from here on is begun again
-        keep = {public_id(project.secret, "c", c.id) for c in known_clips(project) if c.source not in wanted}
+        wanted = sources_of(project, who)
+        listed = [s for i, s in known_sources(project).items() if i in wanted]
+        rows = cut_clips(project)
+        theirs = [c for c in rows if c.source in wanted]
+        public = public_ids(project, wanted, theirs)
+        secrets, short = known_of(project, wanted, listed)
+        if label_studio and is_pushed(project):
+            from_label_studio(project, public)
+        gone = sum(_about(row, public) for row in all_labels(project))
+        withdrawn.note(project, wanted, public, len(theirs), gone)
+        keep = {public_id(project.secret, "c", c.id) for c in rows if c.source not in wanted}
         for path in project.served.rglob("*"):
-            if path.is_file() and path.name.split(".")[0] not in keep:  # also what was cut otherwise once
+            if path.is_symlink() or (path.is_file() and path.name.split(".")[0] not in keep):  # also what was cut otherwise once
                 path.unlink()
-        clear(project.dataset)
-        for pattern in REPORTS:
-            for path in project.out.glob(pattern):
-                path.unlink()
+        from_out(project)
         from_labels(project.labels, public)
         from_corrections(project, wanted)
         from_store(project.store, wanted)
         shutil.rmtree(project.private / annotate.MODEL_CACHE, ignore_errors=True)  # answers about anybody's words
-        for path in ours:
-            path.unlink(missing_ok=True)
-        write_clips((c for c in known_clips(project) if c.source not in wanted), project.root / "clips.jsonl")
+        ours, elsewhere = footage_of(project, wanted, listed)
+        from_downloads(project.private / "downloads", ours, wanted)
+        sweep(project)
+        if label_studio:
+            from_its_disk(project.private / annotate.SERVER)
+        write_clips((c for c in rows if c.source not in wanted), project.root / "clips.jsonl")
         write_clips((s for i, s in known_sources(project).items() if i not in wanted), project.root / "sources.jsonl")
         write_subjects(project.private / "subjects.csv", [], without=wanted)
-    return Forgotten(len(wanted), len(clips), gone, tuple(map(str, theirs)), tuple(search(project, secrets)), tuple(short))
+        left = tuple(search(project, secrets, public))
+    return Forgotten(len(wanted), len(theirs), gone, tuple(map(str, elsewhere)), left, tuple(short))
+
+
+# ── who, and what is theirs ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def sources_of(project: Project, who: str) -> set[str]:
-    """The sources of a person, also those that are no longer listed. Raises ConfigError when nobody is called so."""
-    people, listed, said = read_subjects(project.private / "subjects.csv"), known_sources(project), who.strip().casefold()
-    found = {p.source for p in people if said and said in (p.name.casefold(), p.subject.casefold())}
-    found |= {i for i, s in listed.items() if who in (i, s.facts["subject"])}
+    """All sources of a person, also those that are not listed any more. Raises ConfigError when nobody, or several, are meant."""
+    people, listed = read_subjects(project.private / "subjects.csv"), known_sources(project)
+    subject_of = {p.source: p.subject for p in people} | {i: str(s.facts["subject"]) for i, s in listed.items()}
+    found = _called(project, who.strip(), people, subject_of)
+    subjects = {subject_of[source] for source in found}
+    if len(subjects) > 1:
+        raise ConfigError(f"{len(subjects)} people here are called {who!r}", f"Give one of: {', '.join(sorted(subjects))}")
     if not found:
-        subjects = sorted({s.facts["subject"] for s in listed.values()} | {p.subject for p in people})
-        raise ConfigError(
-            f"nobody here is called {who!r}", f"Give a name of the CSV, a source's id, or one of: {', '.join(subjects)}"
-        )
-    return found
+        everybody = ", ".join(sorted(set(subject_of.values()))) or "nobody is here"
+        raise ConfigError(f"nobody here is called {who!r}", f"Give a name of the CSV, a source's id, or one of: {everybody}")
+    return {source for source, subject in subject_of.items() if subject in subjects}
+
+
+def _called(project: Project, who: str, people: Sequence[Person], subject_of: dict[str, str]) -> set[str]:
+    """The sources that somebody may mean; capitals count only where they have to."""
+    name = unicodedata.normalize("NFC", who)
+    exact = {i for i, subject in subject_of.items() if who in (i, subject, public_id(project.secret, "v", i))}
+    exact |= {p.source for p in people if name and name == p.name}
+    if not exact and re.fullmatch("c-[0-9a-f]{16}|[0-9a-f]{12}-.*", who):
+        outside = {public_id(project.secret, "v", i): i for i in subject_of}
+        exact = {c.source for c in cut_clips(project) if who in (c.id, public_id(project.secret, "c", c.id))}
+        exact |= {outside.get(line.source, "") for line in labels.read_ledger(project.labels) if line.clip == who}
+    small = name.casefold()
+    return exact & set(subject_of) or {p.source for p in people if small and small in (p.name.casefold(), p.subject.casefold())}
+
+
+def cut_clips(project: Project) -> list[Clip]:
+    """The lines of clips.jsonl as they stand there, also of footage that is no longer listed."""
+    path = project.root / "clips.jsonl"
+    return read_clips(path) if path.exists() else []
 
 
 def all_labels(project: Project) -> Iterator[dict[str, Any]]:
     for path in sorted(project.labels.glob("*.jsonl")):
-        if path.name != "pushed.jsonl":
+        if path.name != labels.LEDGER:
             yield from (r for r in whole_lines(path) if not r.get("deleted"))
 
 
 def public_ids(project: Project, sources: set[str], clips: Iterable[Clip]) -> set[str]:
-    """What they are called outside, also clips that are not cut so any more: by the ledger."""
+    """What they are called outside, also clips that are not cut so any more: by the ledger and what was said of them."""
     outside = {public_id(project.secret, "v", i) for i in sources}
-    lines = whole_lines(project.labels / "pushed.jsonl")
-    return outside | {public_id(project.secret, "c", c.id) for c in clips} | {r["clip"] for r in lines if r["source"] in outside}
+    said = {str(row["clip"]) for row in all_labels(project) if row.get("source") in outside}
+    pushed = {line.clip for line in labels.read_ledger(project.labels) if line.source in outside}
+    return outside | {public_id(project.secret, "c", c.id) for c in clips} | said | pushed
 
 
-def known_of(
-    project: Project, ids: set[str], sources: Iterable[Clip], clips: Iterable[Clip], public: set[str]
-) -> tuple[list[str], list[str]]:
-    """(all by which they could be found: ids, digests, names, places; names too short to be looked for: they are everywhere)"""
-    sources = list(sources)
+def known_of(project: Project, ids: set[str], sources: Iterable[Clip]) -> tuple[list[str], list[str]]:
+    """(all by which they could be found, clips apart: ids, names, places; names too short to be looked for: they are everywhere).
+
+    A source's id is in the ids of its clips and begins its digest.
+    """
     names = {n for p in read_subjects(project.private / "subjects.csv") if p.source in ids for n in (p.name, p.subject) if n}
-    exact = {s.files["source"].sha256 for s in sources} | {s.files["source"].path for s in sources}
-    exact |= ids | public | {c.id for c in clips} | {n for n in names if len(n) >= LONG}
+    exact = ids | {public_id(project.secret, "v", i) for i in ids} | {n for n in names if len(n) >= LONG}
+    for source in sources:
+        exact |= {str(source.facts["subject"]), source.files["source"].path}
     return sorted(exact), sorted(n for n in names if len(n) < LONG)
 
 
-def from_label_studio(project: Project, clips: set[str]) -> int:
-    """Delete their clips there, from whatever projects this one ever made; how many. Raises LabelError without an answer."""
+def footage_of(project: Project, wanted: set[str], listed: Iterable[Clip]) -> tuple[list[Path], list[Path]]:
+    """(footage that lies in the project, also downloads of sources that are not listed any more; footage that lies elsewhere)."""
+    paths = [s.path("source") for s in listed]
+    ours = {p for p in paths if project.private in p.parents}
+    ours |= {p for p in (project.private / "downloads").glob("[0-9a-f]*.*") if p.name[:12] in wanted}
+    return sorted(ours), sorted(set(paths) - ours)
+
+
+# ── Label Studio ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def is_pushed(project: Project) -> bool:
+    """Whether a Label Studio may have clips of this project; what a file took elsewhere is not known to any we could ask."""
+    known = annotate.address(project).get("url") or os.environ.get("LABEL_STUDIO_URL")
+    return bool(annotate.desks(project) or (known and labels.read_ledger(project.labels)))
+
+
+def from_label_studio(project: Project, clips: Collection[str]) -> int:
+    """Delete clips there, from whatever projects this one ever made; how many.
+
+    What was withdrawn before and is still there goes too. Raises LabelError without an answer, and for a clip that stays.
+    """
     from deemo_data import label_studio
 
-    server = annotate.server_of(project)
-    numbers = label_studio.all_ours(server, annotate.mark_of(project))
-    gone = sum(label_studio.delete_clips(server, number, clips) for number in numbers)
+    server, gone = annotate.server_of(project), 0
+    for number in label_studio.all_ours(server, annotate.mark_of(project)):
+        there = label_studio.clips_of(server, number)
+        if shut := (there & set(clips)) | withdrawn.among(project, there):
+            gone += label_studio.delete_clips(server, number, shut)
+            if left := shut & label_studio.clips_of(server, number):
+                what = f"Label Studio at {server.url} still has {len(left)} clips in project {number}, first {min(left)}"
+                raise LabelError(what, "Type the same command again in a moment")
     annotate.sweep_exports(project)
-    from_its_disk(project.private / annotate.SERVER)
     return gone
 
 
@@ -142,60 +200,142 @@ def from_its_disk(folder: Path) -> None:
         try:
             with closing(sqlite3.connect(database, timeout=60)) as handle:
                 handle.execute("VACUUM")
-        except sqlite3.OperationalError as e:
-            raise LabelError(f"Label Studio's database is busy: {e}", "Type the same command again in a moment") from e
+        except sqlite3.Error as e:
+            raise LabelError(
+                f"Label Studio's database cannot be swept now: {e}", "Type the same command again in a moment: it goes on"
+            ) from e
+
+
+# ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def from_out(project: Project) -> None:
+    """Take the dataset back, also one that was never finished, and all reports; not what the next version has to know."""
+    clear(project.dataset)
+    for split in SPLITS:
+        for path in [p for p in (project.dataset / split).rglob("*") if not p.is_dir()]:
+            path.unlink()
+    for pattern in REPORTS:
+        for path in project.out.glob(pattern):
+            if not path.name.endswith(PAST):
+                path.unlink()
 
 
 def from_labels(folder: Path, public: set[str]) -> None:
     """Take every line about them out of labels/, the raw ones and the ledger too."""
-    for path in sorted(folder.rglob("*.jsonl")):
-        rows = list(whole_lines(path))
-        theirs = {r.get("key") or r.get("task") for r in rows if _about(r, public)} - {None}
-        kept = [r for r in rows if not _about(r, public) and (r.get("key") or r.get("task")) not in theirs]
-        if len(kept) < len(rows):
-            _rewrite(path, kept)
+    paths = sorted(folder.rglob("*.jsonl"))
+    theirs = {_key(row) for path in paths for row in whole_lines(path) if _about(row, public)} - {None}
+    for path in paths:
+        _strike(path, lambda row: _about(row, public) or _key(row) in theirs)
 
 
 def _about(row: dict[str, Any], public: set[str]) -> bool:
     return row.get("clip") in public or row.get("source") in public
 
 
+def _key(row: dict[str, Any]) -> Any:
+    return row.get("key") or row.get("task")
+
+
 def from_corrections(project: Project, sources: set[str]) -> None:
+    held = {i for path in (project.root / "corrections").glob("*.jsonl") for i in _said_of(path, sources)}
     for path in sorted((project.root / "corrections").glob("*.jsonl")):
-        rows = list(whole_lines(path))
-        theirs = {r.get("id") for r in rows if r.get("source") in sources}
-        kept = [r for r in rows if r.get("source") not in sources and r.get("removes") not in theirs]
-        if len(kept) < len(rows):
-            _rewrite(path, kept)
+        _strike(path, lambda row: row.get("source") in sources or row.get("removes") in held)
     for source in sources & set(speakers.said(project.root)):
         speakers.write(project.root, source, {})
 
 
+def _said_of(path: Path, sources: set[str]) -> set[Any]:
+    return {row.get("id") for _, row in _lines(path) if row and row.get("source") in sources}
+
+
+def _strike(path: Path, theirs: Callable[[dict[str, Any]], bool]) -> None:
+    """Take lines out of a file of JSON lines, and half a line that a killed process left; the others stay to the letter."""
+    kept = b"".join(line for line, row in _lines(path) if row is not None and not theirs(row))
+    write_if_changed(path, kept, mode=path.stat().st_mode & 0o777)
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
+    """Each line, and what it says; None for what is no JSON. Raises LabelError for such a line that is not the last."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield line, json.loads(line)
+            except ValueError as e:
+                if line.endswith(b"\n") and line.strip():
+                    advice = "Put the file back from your backup, then type the same command again: it goes on"
+                    raise LabelError(f"{path.name} line {number} cannot be read: {e}", advice) from e
+                yield line, None
+
+
 def from_store(store: Path, sources: set[str]) -> None:
-    """Remove what was ever made of their footage, under whatever settings. What is being built by a run is not touched."""
-    for home in store.glob("*/*"):
-        entry = home / "entry.json"
-        try:
-            source = json.loads(entry.read_text())["source"] if entry.exists() else None
-        except (ValueError, KeyError):
-            source = None
-        if source in sources:
+    """Remove what was ever made of their footage, under whatever settings, and what a run is just making of it.
+
+    It is given another name first, with the source in it: one that was removed in part would not say whose it is.
+    """
+    for home in [h for h in store.glob("*/*") if h.is_dir()]:
+        mine = sources & {*home.name.split("."), _source_of(home)}
+        if not mine:
+            continue
+        if not mine & set(home.name.split(".")):
+            home = home.rename(home.with_name(f".{home.name}.{min(mine)}.{uuid.uuid4().hex[:8]}"))
+        with suppress(FileNotFoundError):
             shutil.rmtree(home)
 
 
-def footage_of(project: Project, sources: Iterable[Clip]) -> tuple[list[Path], list[Path]]:
-    """(footage that lies in the project: downloads; footage that lies elsewhere)."""
-    paths = [s.path("source") for s in sources]
-    ours = [p for p in paths if project.private in p.parents]
-    return ours, [p for p in paths if p not in ours]
+def _source_of(home: Path) -> str:
+    try:
+        return str(json.loads((home / "entry.json").read_text())["source"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
-def search(project: Project, secrets: Sequence[str]) -> list[str]:
-    """The files of the project in which any of it still stands, in name or content."""
+def from_downloads(folder: Path, ours: Iterable[Path], sources: set[str]) -> None:
+    """Delete footage of ours, and the addresses that it came from."""
+    for path in ours:
+        path.unlink(missing_ok=True)
+    listed = folder / "downloads.json"
+    if listed.exists():
+        kept = {url: name for url, name in json.loads(listed.read_text()).items() if name[:12] not in sources}
+        write_if_changed(listed, json.dumps(kept, indent=1, sort_keys=True))
+
+
+def sweep(project: Project) -> None:
+    """Remove files that processes were writing when they were killed: nobody reads them, and anybody may be in them."""
+    for folder in (".", "labels", "labels/raw", "corrections", "private", "private/downloads", "out"):
+        for path in (project.root / folder).glob(".*.*"):
+            number = path.name.rpartition(".")[2]
+            if path.is_file() and number.isdigit() and not _lives(int(number)):
+                path.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def search(project: Project, secrets: Sequence[str], public: Collection[str] = ()) -> list[str]:
+    """The files of the project in which any of it still stands, in name or content. public: clips, which may be many."""
     from deemo_data.attacks.metadata import planted
 
-    return sorted({hit.file for hit in planted(project.root, secrets)}) if secrets else []
+    found = {hit.file for hit in planted(project.root, secrets)} if secrets else set()
+    clips = {name.encode() for name in public}
+    for path in sorted(p for p in project.root.rglob("*") if p.is_file() and not p.is_symlink()):
+        name = path.relative_to(project.root).as_posix()
+        if name not in found and not clips.isdisjoint(_clips_in(path, name)):
+            found.add(name)
+    return sorted(found)
 
 
-def _rewrite(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    write_if_changed(path, "".join(json.dumps(r, sort_keys=True, ensure_ascii=False) + "\n" for r in rows))
+def _clips_in(path: Path, name: str) -> Iterator[bytes]:
+    yield from PUBLIC_CLIP.findall(name.encode(errors="surrogateescape"))
+    tail = b""
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 24):
+            yield from PUBLIC_CLIP.findall(tail + chunk)
+            tail = chunk[-32:]

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from deemo_data.errors import DeemoError
 
 if TYPE_CHECKING:
-    from deemo_data.build import Missing
+    from deemo_data.build import Labels, Missing
     from deemo_data.clip import Clip
     from deemo_data.config import Project
     from deemo_data.label_export import Pulled
     from deemo_data.pipeline import Watcher
 
 
-def finish(project: Project, missing: list[Missing], workers: int, labels: Any = None) -> None:
+def finish(project: Project, missing: list[Missing], workers: int, labels: Labels | None = None) -> None:
     """From sources to a checked dataset."""
     from deemo_data import build as line
     from deemo_data import label_pull
@@ -31,13 +31,16 @@ def finish(project: Project, missing: list[Missing], workers: int, labels: Any =
     missing += lost + run_stages(project, None, None, workers)
     for m in missing:
         click.echo(str(m), err=True)
+    unread = False
     if labels is not None:
-        say_pulled(label_pull.pull_from_file(project, labels.export, labels.match, labels.vocabulary))
+        pulled = label_pull.pull_from_file(project, labels.export, labels.match, labels.vocabulary)
+        say_pulled(pulled)
+        unread = bool(pulled.problems)
     kept = [m for m in write_dataset(project, False) if m.what not in {x.what for x in missing}]
     if wrong := [f for f in check(project.dataset) if f.level == "error"]:
         raise DeemoError(f"the dataset that was just made is not right: {wrong[0]}", "This is a fault of deemo; please report it")
     click.echo(f'To read it: datasets.load_dataset("{project.dataset}", "nfbl")')
-    end(kept, also=bool(missing))
+    end(kept, also=bool(missing) or unread)
 
 
 def run_stages(project: Project, until: str | None, only: str | None, workers: int) -> list[Missing]:

@@ -230,6 +230,40 @@ def region(start: int, end: int, label: str, number: int) -> dict[str, Any]:
     return {"id": f"r{number}", "from_name": "nfbl", "to_name": "video", "type": "timelinelabels", "value": value}
 
 
+def test_one_command_takes_labels_from_a_file_too(twin: Project, csv: Path, tmp_path: Path) -> None:
+    """Footage and somebody's Label Studio export in, both configs out."""
+    from datasets import load_dataset
+
+    said = {"emotion": {"choices": ["proud"]}, "clue_video": {"text": ["The hands meet."]}, "reasoning": {"text": ["So: proud."]}}
+    result = [
+        region(1, 9, "Rubbing or holding hands", 1),
+        *(
+            {
+                "id": k,
+                "from_name": k,
+                "to_name": "video",
+                "type": {"text": "textarea"}.get(next(iter(v)), next(iter(v))),
+                "value": v,
+            }
+            for k, v in said.items()
+        ),
+    ]
+    annotation = {"id": 5, "completed_by": 3, "result": result, "was_cancelled": False, "updated_at": "2026-11-24T09:00:00Z"}
+    (tmp_path / "said.json").write_text(json.dumps([{"id": 7, "data": {"video": "x.mp4"}, "annotations": [annotation]}]))
+    (tmp_path / "match.csv").write_text("name,source,start_ms,end_ms\n7,interview with Marguerite.mkv,100,1000\n")
+    refused = process("build", twin.root, csv, "--match", tmp_path / "match.csv")
+    assert (refused.status, "--labels" in refused.err) == (2, True)
+    made = process("build", twin.root, csv, "--labels", tmp_path / "said.json", "--match", tmp_path / "match.csv",
+                   "--vocabulary", "nfbl")  # fmt: skip
+    assert made.status == 0, made.err
+    load = {c: load_dataset(str(twin.dataset), c, cache_dir=str(tmp_path / "cache")) for c in ("nfbl", "mer")}
+    records = [r for split in load["mer"].values() for r in split.remove_columns("video")]
+    assert sorted((r["task"], r["response"]) for r in records) == [(0, "proud"), (1, "So: proud.")]
+    assert {r["clues"]["video"] for r in records} == {"The hands meet."}
+    events = [e for split in load["nfbl"].values() for r in split.remove_columns("video") for e in r["events"]]
+    assert [(e["start_frame"], e["end_frame"]) for e in events] == [(0, 9)]
+
+
 def exported(tasks: list[dict[str, Any]], results: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Label Studio's export of the tasks that we pushed, with one annotation each."""
     return [

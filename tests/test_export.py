@@ -163,7 +163,11 @@ assert "torch" not in sys.modules
 print(json.dumps([[*k, *v] for k, v in found.items()]))
 """
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env=offline(tmp_path), check=False
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=offline(tmp_path) | {"USE_TORCH": "0"},  # as where it is not installed
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -174,6 +178,34 @@ print(json.dumps([[*k, *v] for k, v in found.items()]))
         assert Path(video) == out / split / "clips" / f"{clip}.mp4"
         assert Path(video).is_file()
         assert points == (20 * 64 * 3 if config == "nfbl" else 0)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_with_torch_rows_are_tensors(made: tuple[Path, list[SafeClip], list[Label]], tmp_path: Path, streaming: bool) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed: the extra [baseline] has it")
+    from datasets import Video, load_dataset
+
+    for config, count in (("nfbl", 5), ("mer", 4)):
+        splits = load_dataset(str(made[0]), config, streaming=streaming, cache_dir=str(tmp_path))
+        seen = [row for s in splits.values() for row in s.cast_column("video", Video(decode=False)).with_format("torch")]
+        assert len(seen) == count
+        if config == "nfbl":
+            assert all(row["body"].dtype == torch.float16 and row["body"].shape == (20 * 64 * 3,) for row in seen)
+            assert {int(row["num_frames"]) for row in seen} == {20}
+        else:
+            assert {int(row["emotion"]) for row in seen} == {EMOTIONS.labels.index(n) for n in ("happy", "neutral", "anxious")}
+
+
+def test_words_that_the_data_cannot_support_are_told(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "released", 1)
+    labels = [
+        said("emotion", "happy", clip), said("clue_video", "a broad smile, arms folded", clip),
+        said("clue_audio", "the melody rises", clip), said("reasoning", "The old man smiles: happy.", clip),
+    ]  # fmt: skip
+    told = [w for w in run([clip], labels, tmp_path / "d").warnings if w.startswith(f"clip {clip.id}")]
+    assert [w.split(" has ")[0] for w in told] == [f"clip {clip.id}: {n}" for n in ("clue video", "response", "response")]
+    assert "smile" in told[0]
+    assert "the face is masked" in told[0]
 
 
 def offline(home: Path) -> dict[str, str]:

@@ -9,7 +9,8 @@ What it is, and what it is not:
                    it (public domain). Nobody moves in it. The voice is the other speaker of the same call.
     labels.json    a Label Studio export, written by hand after looking at the unmasked frames: two people on
                    carphone.mp4 (he leans over twice and raises his head), on astronaut.mp4 one who saw no body
-                   movement and one who judged the smile. Names that a real server would give are made up.
+                   movement and one who judged the smile; each wrote clues and a reasoning for one of them. Names that a
+                   real server would give are made up.
     match.csv      which of our sources each of its file names means
 
 It shows the whole line at work; it is no data to learn from.
@@ -22,12 +23,12 @@ import io
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deemo_data import media
+from deemo_data.build import Labels
 from deemo_data.clip import Clip, File, Grid, write_if_changed
 from deemo_data.models import weights
 
@@ -38,15 +39,6 @@ if TYPE_CHECKING:
 RECIPE = 1  # raise it when the same material would now be made into something else
 SIZE = (640, 480)
 CRF = 18
-
-
-@dataclass(frozen=True)
-class Labels:
-    """What `deemo pull --from-file` takes to bring the demo's labels in."""
-
-    export: Path
-    match: Path
-    vocabulary: str
 
 
 LABELS = Labels(Path(__file__).with_name("labels.json"), Path(__file__).with_name("match.csv"), "nfbl")
