@@ -205,6 +205,16 @@ def test_nothing_is_covered_where_there_is_no_text(weights: Path, media: Path, t
     assert max(shares_covered(tmp_path / "text_boxes.parquet", clip)) == 0
 
 
+def test_leaves_over_the_whole_picture_are_no_line(weights: Path, media: Path, tmp_path: Path) -> None:
+    """PP-OCR's small look takes these woods for one line, 450 px high: the whole picture would be covered for a second."""
+    hikers = clip_of(media / "video" / "hikers_walking_audio_cc.mp4")
+    clip = replace(hikers, start_ms=12379, end_ms=15000)
+    FindText(highest=1)(clip, tmp_path)
+    assert max(shares_covered(tmp_path / "text_boxes.parquet", clip)) > 0.9
+    FindText()(clip, tmp_path)
+    assert max(shares_covered(tmp_path / "text_boxes.parquet", clip)) < 0.05
+
+
 def test_boxes_stay_in_the_picture_and_say_where_they_come_from(weights: Path, media: Path, tmp_path: Path) -> None:
     clip = burnt(clip_of(media / "video" / "asl_eat.mkv", end_ms=1200), slides(0.2, 1.2), tmp_path / "slide.mp4")
     FindText(every_ms=300, hold_ms=200)(clip, tmp_path)

@@ -42,6 +42,7 @@ class FindText:
     bridge_ms: Annotated[int, Field(ge=0)] = 1000  # a line gone for no longer is taken to have been there
     hold_ms: Annotated[int, Field(ge=0)] = 500  # how long a box is held before its first look and after its last
     least: Annotated[int, Field(ge=0)] = 6  # px: lower lines cannot be read
+    highest: Annotated[float, Field(gt=0, le=1)] = 0.5  # of the picture's height: what is higher is leaves or cloth, no line
     margin: Annotated[float, Field(ge=0, le=2)] = 0.05  # room around a line, in heights of it
 
     version: ClassVar[int] = 1
@@ -111,7 +112,7 @@ class FindText:
             high = np.minimum(found[:, 2] - found[:, 0], found[:, 3] - found[:, 1])
             room = self.margin * high[:, None]
             found[:, :4] = np.clip(found[:, :4] + np.concatenate([-room, -room, room, room], axis=1), 0, limit)
-            return found[high >= self.least]
+            return found[(high >= self.least) & (high <= self.highest * grid.height)]
 
         return look
 
