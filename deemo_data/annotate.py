@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deemo_data import labels, release, sheets
+from deemo_data import labels, release, sheets, withdrawn
 from deemo_data.build import Missing, current, kept_back, vocabularies
 from deemo_data.clip import write_if_changed
 from deemo_data.errors import ConfigError, LabelError
@@ -120,10 +120,12 @@ def moments_of(project: Project, told: Callable[[str], None]) -> tuple[list[Mome
     """`ranked`, of all released clips, into out/moments.json."""
     with project.locked():
         safe, kept = release.release_all(current(project), project)
-        said = labels.in_force(project.labels)
+        said, gone = labels.in_force(project.labels), withdrawn.marks(project)
     found = ranked(project, safe, said, told)
     settings = asdict(project.config.moments)
-    project.write_report("moments.json", {"settings": settings, "clips": [asdict(m) for m in found]})
+    with project.locked():
+        withdrawn.check(project, gone)
+        project.write_report("moments.json", {"settings": settings, "clips": [asdict(m) for m in found]})
     return found, kept_back(kept)
 
 
@@ -284,9 +286,12 @@ def agree(project: Project, rounds: int = 1000) -> dict[str, Any]:
     with project.locked():
         safe, _ = release.release_all(current(project), project)
         said, pushed = labels.in_force(project.labels), labels.read_ledger(project.labels)
+        gone = withdrawn.marks(project)
     measured = agreement.measure(said, safe, nfbl, emotions, pushed, rounds=rounds)
-    project.write_report("agreement.json", measured)
-    write_if_changed(project.out / "agreement.html", agreement_page.page(measured))
+    with project.locked():
+        withdrawn.check(project, gone)
+        project.write_report("agreement.json", measured)
+        write_if_changed(project.out / "agreement.html", agreement_page.page(measured))
     return measured
 
 

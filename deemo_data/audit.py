@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from deemo_data import __version__, build, pipeline, release
+from deemo_data import __version__, build, pipeline, release, withdrawn
 from deemo_data.clip import Clip, File, write_if_changed
 from deemo_data.config import PROFILES, Project, profile_text, read_config
 from deemo_data.errors import ConfigError, ModelError, NotReleasable, ProjectError
@@ -113,6 +113,7 @@ def audit(
     """
     from deemo_data import audit_channels, audit_page
 
+    gone = withdrawn.marks(project)
     material = gather(project, known(models), both, most, workers, watcher)
     channels: dict[str, dict[str, Any]] = {}
     worst: dict[str, tuple[float, int, str]] = {}
@@ -133,8 +134,11 @@ def audit(
         }
     said = about(material, most) | {"channels": channels} | closest(material, worst)
     stills = {row["clip"]: still(material, row["clip"], row["frame"]) for row in said["closest"]}
-    project.write_report("privacy.json", said)
-    write_if_changed(project.out / "privacy.html", audit_page.page(said, stills))
+    with project.locked():
+        build.withdrawn_meanwhile(project, [c for side in material.sides.values() for c in side])
+        withdrawn.check(project, gone)
+        project.write_report("privacy.json", said)
+        write_if_changed(project.out / "privacy.html", audit_page.page(said, stills))
     return said, material.missing
 
 

@@ -67,14 +67,8 @@ def take_in(
         allow_local_addresses=allow_local, done=lambda uri: watcher.clip("Ingest"),
     )  # fmt: skip
     missing = [Missing(uri, "ingest", reason, advice) for uri, reason, advice in refused]
-    for source in (gone := [s for s in taken if withdrawn.when(project, s)]):
-        taken.remove(source)
-        ingest.write_subjects(project.private / "subjects.csv", [], without=[s.source for s in gone])
-        if project.private in source.path("source").parents:
-            source.path("source").unlink(missing_ok=True)
-        reason = f"footage that was withdrawn on {withdrawn.when(project, source)[:10]} (deemo forget)"
-        missing.append(Missing("a source", "ingest", reason, "Take it out of what you give to deemo"))
     with project.locked():
+        taken = without_withdrawn(project, taken, missing)
         before = known_sources(project)  # anew: somebody may have ingested meanwhile
         for source in taken:
             before[source.source] = remembering(source, before.get(source.source))
@@ -91,6 +85,30 @@ def take_in(
             f"no footage could be taken in from {where}", str(missing[0]) if missing else "The folder has no videos"
         )
     return taken, missing
+
+
+def without_withdrawn(project: Project, taken: Sequence[Clip], missing: list[Missing]) -> list[Clip]:
+    """Footage without what was withdrawn, also just now; of that, neither a download nor a line in subjects.csv is kept."""
+    from deemo_data.forget import from_downloads
+
+    gone = {s.source: s for s in taken if withdrawn.when(project, s)}
+    ours = [s.path("source") for s in gone.values() if project.private in s.path("source").parents]
+    from_downloads(project.private / "downloads", ours, set(gone))
+    if gone:
+        ingest.write_subjects(project.private / "subjects.csv", [], without=gone)
+    for source in gone.values():
+        reason = f"footage that was withdrawn on {withdrawn.when(project, source)[:10]} (deemo forget)"
+        missing.append(Missing("a source", "ingest", reason, "Take it out of what you give to deemo"))
+    return [s for s in taken if s.source not in gone]
+
+
+def withdrawn_meanwhile(project: Project, clips: Sequence[Clip]) -> set[str]:
+    """The sources that were withdrawn while we worked on their clips; what we made of them goes again. With the lock only."""
+    from deemo_data.forget import from_store
+
+    gone = withdrawn.among(project, {c.source for c in clips} - set(known_sources(project)))
+    from_store(project.store, gone)
+    return gone
 
 
 def remembering(source: Clip, old: Clip | None) -> Clip:
@@ -126,6 +144,9 @@ def cut(project: Project, *, workers: int = 2, watcher: Watcher = Watcher()) -> 
     could = {s.source for s in sources} - failed
     found = [c for s in sources if s.source in could for c in segment.segment(s, how, project.store, secret)]
     with project.locked():
+        gone = withdrawn_meanwhile(project, sources)
+        missing = [m for f, m in zip(failures, missing, strict=True) if f.clip.source not in gone]
+        found = [c for c in found if c.source not in gone]
         before = {c.id: c for c in known_clips(project)}
         clips = [before.get(c.id, c) for c in found] + [c for c in before.values() if c.source not in could]
         write_clips(map(own, clips), project.root / "clips.jsonl")
@@ -178,6 +199,11 @@ def run(
         for c in done.values() if c.facts.get("leaks_passed") is False
     ]  # fmt: skip
     with project.locked():
+        gone = withdrawn_meanwhile(project, clips)
+        clips = [c for c in clips if c.source not in gone]
+        here = {c.id for c in clips}
+        done = {i: c for i, c in done.items() if i in here}
+        missing = [m for m in missing if m.what in here]
         now = {i: f.clip for i, f in failed.items()} | done
         write_clips((own(now.get(c.id, c)) for c in known_clips(project)), project.root / "clips.jsonl")
         bugs = {i: f.bug for i, f in failed.items() if f.bug}

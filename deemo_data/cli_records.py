@@ -68,14 +68,15 @@ def convert(dataset: Path, to: str, out: Path, no_link: bool, force: bool) -> No
 def forget(project: Path, subject: str, without_label_studio: bool) -> None:
     """Remove one person everywhere: lists, work, labels, Label Studio, exports; then search for what is left.
 
-    SUBJECT is a name as the CSV has it, a subject id (s-...), or a source's id. The next export says how many records went.
+    SUBJECT is a name as the CSV has it, a subject id (s-...), or the id of a source or clip: whoever is in it goes, from all
+    their sources. If it was stopped, type it again. The next export says how many records went.
     """
     from deemo_data import forget as removal
 
     gone = removal.forget(opened(project), subject, label_studio=not without_label_studio)
     click.echo(f"{gone.sources} sources, {gone.clips} clips, {gone.labels} labels removed. Next: deemo export {project}")
     if without_label_studio:
-        click.echo("  Label Studio was not asked: whatever of them is there, delete it there by hand", err=True)
+        click.echo("  Label Studio was not asked: what of them is there goes with the next deemo pull that reaches it", err=True)
     for path in gone.footage:
         click.echo(f"  yours to delete: {path}")
     for name in gone.short:

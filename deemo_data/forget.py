@@ -27,6 +27,7 @@ from deemo_data.splits import SPLITS
 
 if TYPE_CHECKING:
     from deemo_data.config import Project
+    from deemo_data.label_studio_server import Server
 
 LONG = 5  # letters of a name from which on it is looked for: shorter ones stand in any file
 REPORTS = ("*.json", "*.html")  # of out/: they name or show people, and are made anew by their commands
@@ -180,7 +181,7 @@ def from_label_studio(project: Project, clips: Collection[str]) -> int:
     from deemo_data import label_studio
 
     server, gone = annotate.server_of(project), 0
-    for number in label_studio.all_ours(server, annotate.mark_of(project)):
+    for number in where(project, server):
         there = label_studio.clips_of(server, number)
         if shut := (there & set(clips)) | withdrawn.among(project, there):
             gone += label_studio.delete_clips(server, number, shut)
@@ -189,6 +190,19 @@ def from_label_studio(project: Project, clips: Collection[str]) -> int:
                 raise LabelError(what, "Type the same command again in a moment")
     annotate.sweep_exports(project)
     return gone
+
+
+def where(project: Project, server: Server) -> list[int]:
+    """The projects there that may have clips of this one: those that say so, and those that we noted, whatever they say."""
+    from deemo_data import label_studio
+    from deemo_data.label_studio_server import clearly
+
+    ours = set(label_studio.all_ours(server, annotate.mark_of(project)))
+    if noted := set(annotate.desks(project).values()) - ours:
+        with clearly(server.url, "looking for our projects"):
+            listed: Any = server.client.projects.list(include="id", page_size=1000)
+            ours |= noted & {p.id for p in listed}
+    return sorted(ours)
 
 
 def from_its_disk(folder: Path) -> None:
@@ -273,7 +287,7 @@ def from_store(store: Path, sources: set[str]) -> None:
 
     It is given another name first, with the source in it: one that was removed in part would not say whose it is.
     """
-    for home in [h for h in store.glob("*/*") if h.is_dir()]:
+    for home in [h for h in store.glob("*/*") if h.is_dir()] if sources else ():
         mine = sources & {*home.name.split("."), _source_of(home)}
         if not mine:
             continue
@@ -335,7 +349,7 @@ def search(project: Project, secrets: Sequence[str], public: Collection[str] = (
 def _clips_in(path: Path, name: str) -> Iterator[bytes]:
     yield from PUBLIC_CLIP.findall(name.encode(errors="surrogateescape"))
     tail = b""
-    with path.open("rb") as file:
+    with suppress(FileNotFoundError), path.open("rb") as file:  # what a server just writes may be gone
         while chunk := file.read(1 << 24):
             yield from PUBLIC_CLIP.findall(tail + chunk)
             tail = chunk[-32:]

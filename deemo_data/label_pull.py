@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deemo_data import corrections, release
+from deemo_data import corrections, release, withdrawn
 from deemo_data.annotate import Watch, annotators, desks, mark_of, server_of, sweep_exports
 from deemo_data.build import known_clips, known_sources, vocabularies
 from deemo_data.clip import Clip
@@ -44,14 +44,14 @@ def pull(project: Project, watch: Watch = lambda clips: None) -> Pulled:
     groups = {who: group_of[email] for who, email in label_studio.annotators(server).items() if email in group_of}
     whole = Pulled(0, 0, Change(), ())
     with project.locked():
-        shelf, ledger = Shelf(project.labels), pushed_by_clip(project.labels)
+        shelf, ledger, gone = Shelf(project.labels), pushed_by_clip(project.labels), withdrawn.marks(project)
         for template, number in numbers.items():
             if not label_studio.is_ours(server, number, mark_of(project)):
                 gone_too = f"project {number} for {template} is not there any more, or not ours; its labels are kept"
                 whole += Pulled(0, 0, Change(), (gone_too,))
                 continue
             log = Log(project.labels / "raw" / f"project-{number}.jsonl", f"{nfbl.said}, {emotions.said}")
-            seen = Seen(number, log)
+            seen = Seen(number, log, lambda clip: withdrawn.mark_of(project, clip) in gone)
             for page in label_studio.pages(server, number, project.config.labelling.batch, seen.wanted):
                 read = take_in(project, page, Page(Reading(project.secret, nfbl, emotions, ledger)), shelf, log, number)
                 others = of_another_group(page, template, groups, project.secret)
@@ -60,6 +60,7 @@ def pull(project: Project, watch: Watch = lambda clips: None) -> Pulled:
             lost = tuple(f"clip {clip}: was deleted in Label Studio; its labels are kept" for clip in log.note_gone(seen.tasks))
             whole += Pulled(len(seen.tasks), 0, Change(), lost)
             shut = barred(project, (line for lines in ledger.values() for line in lines)) & seen.clips
+            shut |= withdrawn.among(project, seen.clips)  # of somebody who was forgotten while the server was away
             if shut:
                 label_studio.delete_clips(server, number, shut)
                 log.note_gone(seen.tasks - log.about(shut))
@@ -101,15 +102,16 @@ class Seen:
 
     number: int
     log: Log
+    withdrawn: Callable[[str], bool] = lambda clip: False
     tasks: set[str] = field(default_factory=set)
     clips: set[str] = field(default_factory=set)
 
     def wanted(self, brief: Brief) -> bool:
-        """Whether it changed since it was pulled."""
+        """Whether it changed since it was pulled, and is of nobody who was forgotten."""
         task = task_key(brief.clip, brief.id, self.number, brief.created_at)
         self.tasks.add(task)
         self.clips.add(brief.clip)
-        return not self.log.is_current(task, brief.updated_at)
+        return not self.withdrawn(brief.clip) and not self.log.is_current(task, brief.updated_at)
 
 
 @dataclass

@@ -96,6 +96,7 @@ class Desk:
         span = [clip.grid.ms_at(clip.first_frame + k) for k in (start, end)]
         project = Project.open(self.root)
         with project.locked():
+            self._meant(said)  # once more: its subject may have withdrawn
             made = corrections.add(self.root, clip.source, span[0], span[1], said.get("box") or ())
             revoked = self._take_back(project, made)
             if said.get("replaces"):
@@ -108,9 +109,9 @@ class Desk:
             return {"id": corrections.remove(self.root, box_id).id}
 
     def withhold(self, said: Facts) -> Facts:
-        clip = self._meant(said)
         project = Project.open(self.root)
         with project.locked():
+            clip = self._meant(said)
             made = corrections.withhold(self.root, clip)
             return {"id": made.id, "revoked": self._take_back(project, made)}
 

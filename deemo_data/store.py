@@ -106,7 +106,7 @@ def apply(stage: Stage, clip: Clip, store: Path, secret: bytes) -> Clip:
 
 
 def _make(stage: Stage, seen: Clip, home: Path, check: Callable[[], None]) -> None:
-    aside = home.parent / f".{home.name}.{uuid.uuid4().hex[:8]}"
+    aside = home.parent / f".{home.name}.{seen.source}.{uuid.uuid4().hex[:8]}"  # whose it is: deemo forget looks for that
     aside.mkdir(parents=True)
     name = type(stage).__name__
     try:

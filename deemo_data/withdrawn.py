@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from deemo_data.clip import Clip
+from deemo_data.errors import ProjectError
 from deemo_data.labels import append, whole_lines
 from deemo_data.store import derive
 
@@ -56,3 +57,11 @@ def among(project: Project, clips: Iterable[str]) -> set[str]:
     """Of some clips, by their public ids, those that were withdrawn."""
     known = marks(project)
     return {clip for clip in clips if mark_of(project, clip) in known} if known else set()
+
+
+def check(project: Project, before: Collection[str]) -> None:
+    """Raises ProjectError when somebody withdrew since `marks` were `before`: what was worked out since may be about them."""
+    if set(marks(project)) - set(before):
+        raise ProjectError(
+            "somebody withdrew (deemo forget) while this was at work: it is not kept", "Type the same command again"
+        )

@@ -6,6 +6,7 @@ import html
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
@@ -165,7 +166,7 @@ def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
     if not path.is_file():
         return
     tail = b""
-    with path.open("rb") as file:
+    with suppress(FileNotFoundError), path.open("rb") as file:  # what a server just writes may be gone
         while chunk := file.read(CHUNK):
             yield "bytes", tail + chunk
             tail = chunk[-4096:]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import signal
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +21,20 @@ import pyarrow.parquet as pq
 import pytest
 from label_studio_fixture import LabelStudio, free_port, migrated
 from test_annotation_loop import marked
-from test_cli import process
+from test_cli import only_line, process
+from test_forget import NAMES, everything, traces, two_people
 from test_label_export import chosen, written
 
-from deemo_data import annotate, label_server, labels
+from deemo_data import annotate, corrections, forget, label_server, labels, withdrawn
+from deemo_data import label_studio as label_studio_there
 from deemo_data.attacks.metadata import planted
-from deemo_data.clip import Clip
+from deemo_data.build import known_clips
+from deemo_data.clip import Clip, File, write_clips
 from deemo_data.config import Project
 from deemo_data.ingest import read_subjects
-from deemo_data.release import public_id
+from deemo_data.release import SafeClip, public_id
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the footage of four goes through all stages first
 PAGES = ("nfbl_timeline", "clip_review", "mer_clues", "adjudicate")
 FOOTAGE = {  # file: who
     "grid_bbaf2n.mpg": "Zebulon Quixote",
@@ -86,10 +94,34 @@ def found_in(folder: Path, traces: list[str]) -> dict[str, set[str]]:
     return found
 
 
-def rows_of_database(project: Project) -> dict[str, list[tuple[Any, ...]]]:
+def about_tasks(project: Project, tasks: set[int]) -> dict[str, int]:
+    """{table of the server's database: how many of its rows are about one of these tasks}"""
+    found = {}
     with closing(sqlite3.connect(project.private / label_server.FOLDER / "label_studio.sqlite3")) as db:
-        names = [r[0] for r in db.execute("select name from sqlite_master where type = 'table'")]
-        return {n: db.execute(f'select * from "{n}"').fetchall() for n in names}
+        for (table,) in db.execute("select name from sqlite_master where type = 'table'").fetchall():
+            columns = [c[1] for c in db.execute(f'pragma table_info("{table}")') if c[1] in ("task_id", "entity_id")]
+            name = "tasks" if table == "task" else table
+            columns += ["id"] if table == "task" else []
+            for column in columns:
+                if about := sum(row[0] in tasks for row in db.execute(f'select "{column}" from "{table}"')):
+                    found[name] = about
+    return found
+
+
+def made_of(project: Project, who: Person) -> set[str]:
+    """The digests of all that was made of somebody's footage, as far as it is not made of another's too."""
+    entries = {p: json.loads(p.read_text()) for p in project.store.glob("*/*/entry.json")}
+    mine = {f["sha256"] for e in entries.values() if e["source"] in who.traces for f in e["files"].values()}
+    return mine - {f["sha256"] for e in entries.values() if e["source"] not in who.traces for f in e["files"].values()}
+
+
+def digests(folder: Path) -> set[str]:
+    return {File.of(p).sha256 for p in folder.rglob("*") if p.is_file()}
+
+
+def about(text: str) -> list[dict[str, Any]]:
+    """What is handed in on mer_clues."""
+    return [written("clue_video", text), chosen("sentiment", "positive"), chosen("emotion", "happy")]
 
 
 def label_everything(line: LabelStudio) -> None:
@@ -105,27 +137,37 @@ def label_everything(line: LabelStudio) -> None:
         for clip, task in tasks.items():
             for number, token in enumerate(tokens):
                 if page == "nfbl_timeline":
-                    line.hand_in(token, task, marked(3, 20), marked(25, 35 + number, ("Moving torso", "Folding arms")[number], "r2"))
+                    line.hand_in(
+                        token, task, marked(3, 20), marked(25, 35 + number, ("Moving torso", "Folding arms")[number], "r2")
+                    )
                 elif page == "clip_review":
                     line.hand_in(token, task, chosen("strong_emotion", "yes"), chosen("identifying", "nothing"))
                 else:
-                    line.hand_in(token, task, written("clue_video", f"They show {wrote.get(clip, 'little')}."), chosen("sentiment", "positive"))
+                    line.hand_in(token, task, *about(f"They show {wrote.get(clip, 'little')}."))
             with line.client(cleo) as client:
                 draft = client.post(f"/api/tasks/{task}/drafts", json={"result": [marked(5, 9)], "lead_time": 1})
                 assert draft.status_code == 201, draft.text
-                skipped = client.post(f"/api/tasks/{task}/annotations?was_cancelled=1", json={"result": [], "was_cancelled": True})
+                skipped = client.post(
+                    f"/api/tasks/{task}/annotations?was_cancelled=1", json={"result": [], "was_cancelled": True}
+                )
                 assert skipped.status_code == 201, skipped.text
                 client.get(f"/data/local-files/?d=clips/{clip}.mp4", headers={"Range": "bytes=0-9"})
-        said = process("pull", project.root)
-        assert said.status == 0, said.err + said.out
+        assert "was skipped" in process("pull", project.root).err
     assert process("agree", project.root, "--rounds", "20").status == 0
     assert process("moments", project.root).status == 0
     assert process("push", project.root, "--adjudicate").status == 0
     for task in line.tasks(annotate.desks(project)["adjudicate"]).values():
         line.hand_in(cleo, task, marked(3, 20))
-    assert process("pull", project.root).status == 0
+    assert process("pull", project.root).status in (0, 1)
     said = process("export", project.root)
     assert said.status == 0, said.err
+
+
+def rows_of(project: Project, config: str) -> dict[str, dict[str, Any]]:
+    found = {}
+    for path in project.dataset.glob(f"*/{'metadata.parquet' if config == 'nfbl' else 'clips/metadata.parquet'}"):
+        found |= {r.get("record_id") or r["clip_id"]: r for r in pq.read_table(path).to_pylist()}
+    return found
 
 
 def test_one_is_forgotten_everywhere(line: LabelStudio) -> None:
@@ -133,21 +175,229 @@ def test_one_is_forgotten_everywhere(line: LabelStudio) -> None:
     label_everything(line)
     gone, stays = person(project, "Zebulon Quixote"), person(project, "Perpetua Birdwhistle")
     assert len(gone.clips) == 2
-    before = found_in(project.root, gone.traces)
+    before, made = found_in(project.root, gone.traces), made_of(project, gone)
     for trace in gone.traces:
         assert before.get(trace), f"{trace} is nowhere before: the search would prove nothing"
-    print({t: sorted(f)[:12] for t, f in before.items()})
+    assert len(made) > 20
+    assert made <= digests(project.root)
     there = {page: line.tasks(number) for page, number in annotate.desks(project).items()}
-    assert all(set(gone.clips) & set(tasks) for tasks in there.values()), there
+    assert set(there) == set(PAGES)
+    assert all(set(gone.clips) & set(tasks) for tasks in there.values())
+    tasks = {task for page in there.values() for clip, task in page.items() if clip in gone.clips}
+    assert {"tasks", "task_completion", "prediction", "tasks_annotationdraft"} <= set(about_tasks(project, tasks))
+    rows = {config: rows_of(project, config) for config in ("nfbl", "mer")}
     kept_labels = [lb for lb in labels.in_force(project.labels) if lb.clip not in gone.clips]
-    version = json.loads((project.dataset / "deemo.json").read_text())["version"]
+
     said = process("forget", project.root, "zebulon quixote", "--yes")
-    print(said)
-    after = found_in(project.root, gone.traces)
-    assert after == {}
-    assert said.status == 0, said.err
+    assert (said.status, said.err) == (0, "")
+    assert said.out.startswith("2 sources, 2 clips, ")
     assert said.out.count("yours to delete") == 2
+    assert found_in(project.root, gone.traces) == {}
+    assert made & digests(project.root) == set()
+    assert about_tasks(project, tasks) == {}
     for page, number in annotate.desks(project).items():
         assert line.tasks(number) == {c: t for c, t in there[page].items() if c not in gone.clips}
+    with line.client() as client:
+        for clip in gone.clips:
+            assert client.get(f"/data/local-files/?d=clips/{clip}.mp4").status_code in (404, 500)
     assert labels.in_force(project.labels) == kept_labels
+    os.truncate(project.private / label_server.FOLDER / "server.log", 0)  # we just asked for addresses of theirs
+
     assert found_in(project.root, stays.traces).keys() == set(stays.traces)
+    said = process("pull", project.root)
+    assert "0 labels new, 0 changed, 0 deleted" in said.out
+    assert "deleted in Label Studio" not in said.err
+    assert process("push", project.root).out.startswith("0 clips pushed")
+    assert process("export", project.root).status == 0
+    for config, old in rows.items():
+        new = rows_of(project, config)
+        assert set(new) == {i for i, r in old.items() if r["clip_id"] not in gone.clips}
+    went = [sum(r["clip_id"] in gone.clips for r in rows[config].values()) for config in rows]
+    log = (project.dataset / "CHANGELOG.md").read_text()
+    assert went == [2, 2]
+    assert "2 clips and 2 emotion records because somebody withdrew" in log
+    assert "Delete your copies of earlier versions" in log
+    assert process("validate", project.dataset).status == 0
+    assert found_in(project.root, gone.traces) == {}
+
+    (stone,) = [json.loads(row) for row in (project.root / "withdrawn.jsonl").read_text().splitlines()]
+    assert {k: stone[k] for k in ("sources", "clips")} == {"sources": 2, "clips": 2}
+    assert stone["labels"] > 10
+    said = process("ingest", project.root, project.root.parent / "footage" / "sources.csv")
+    assert said.status == 1
+    assert said.err.count("was withdrawn on") == 2
+    assert set(found_in(project.root, gone.traces)) == set(), "nothing of who was refused is kept"
+    said = process("forget", project.root, "zebulon quixote", "--yes")
+    assert said.status == 2
+    assert len(said.lines) == 1
+
+
+# ── a server that is not as it should be, many clips at once ─────────────────────────────────────────────────────
+
+
+def shown(project: Project, clip: Clip) -> SafeClip:
+    """A clip as Label Studio is told of it, whatever was made of it."""
+    name = public_id(project.secret, "c", clip.id)
+    facts = {"grid": clip.facts["grid"], "subject": clip.facts["subject"], "transcript": f"of {name}", "proposals": []}
+    files = {"video": File(f"/somewhere/{name}.mp4", "0" * 64)}
+    return SafeClip(Clip(name, public_id(project.secret, "v", clip.source), clip.start_ms, clip.end_ms, files, facts))
+
+
+def push(root: Path, served: Path) -> None:
+    """`deemo push`, in a process of its own, of all clips on the list."""
+    Project.released = served  # type: ignore[assignment]
+    annotate.current = known_clips
+    annotate.release.release_all = lambda clips, project: ([shown(project, c) for c in clips], [])  # type: ignore[assignment]
+    annotate.push(Project.open(root))
+
+
+def slow_forget(root: Path, who: str) -> None:
+    """`deemo forget`, in a process of its own, that takes two seconds longer."""
+    forget.from_corrections = lambda *_: time.sleep(2)  # type: ignore[assignment]
+    forget.forget(Project.open(root), who)
+
+
+def killed_forget(root: Path, who: str, name: str) -> None:
+    """`deemo forget`, in a process of its own, that is killed when it comes to the function of that name."""
+    setattr(forget, name, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+    forget.forget(Project.open(root), who)
+
+
+def started(what: Callable[..., None], *arguments: object) -> BaseProcess:
+    process = get_context("spawn").Process(target=what, args=arguments)
+    process.start()
+    return process
+
+
+def ended(process: BaseProcess) -> int | None:
+    process.join(120)
+    return process.exitcode
+
+
+@pytest.fixture
+def desk(label_studio: LabelStudio, tmp_path: Path) -> Project:
+    """Two people with a clip each and 60 more, as yet not pushed, sent 5 at a time."""
+    project = two_people(tmp_path)
+    said = {"url": label_studio.url, "token": label_studio.token}
+    (project.private / annotate.ADDRESS).write_text(json.dumps(said))
+    (project.labels / labels.LEDGER).unlink()
+    config = project.root / "deemo.toml"
+    config.write_text(config.read_text().replace("batch = 250", "batch = 5"))
+    more = [Clip.of_span(s, 40 * n, 40 * n + 40) for s in project.sources() for n in range(60)]
+    write_clips([replace(c, files={}, facts={}) for c in (*known_clips(project), *more)], project.root / "clips.jsonl")
+    assert Project.open(project.root).config.labelling.batch == 5
+    return Project.open(project.root)
+
+
+def there(desk: Project) -> list[str]:
+    """The clips in all our projects at the server, sorted; one that is there twice stands twice."""
+    server = annotate.server_of(desk)
+    found = [
+        b.clip for n in label_studio_there.all_ours(server, annotate.mark_of(desk)) for b in label_studio_there.briefs(server, n)
+    ]
+    return sorted(found)
+
+
+def outside(desk: Project, source: str) -> list[str]:
+    return sorted(public_id(desk.secret, "c", c.id) for c in known_clips(desk) if c.source == source)
+
+
+ZEBULON, PERPETUA = NAMES  # sources
+
+
+def test_two_pushes_at_once_and_a_forget_meanwhile(desk: Project, label_studio: LabelStudio) -> None:
+    served, his, hers = label_studio.project.released, outside(desk, ZEBULON), outside(desk, PERPETUA)
+    pushes = [started(push, desk.root, served) for _ in range(2)]
+    while not (desk.labels / labels.LEDGER).exists():
+        time.sleep(0.02)
+    gone = forget.forget(desk, "Zebulon Quixote")
+    assert [ended(p) for p in pushes] == [0, 0]
+    assert gone.left == ()
+    assert there(desk) == hers
+    ledger = [line.clip for line in labels.read_ledger(desk.labels)]
+    assert sorted(ledger) == hers
+    assert set(his).isdisjoint(ledger)
+
+
+def test_a_push_that_waits_for_a_forget(desk: Project, label_studio: LabelStudio) -> None:
+    served, hers = label_studio.project.released, outside(desk, PERPETUA)
+    assert ended(started(push, desk.root, served)) == 0
+    assert len(there(desk)) == 122
+    removal = started(slow_forget, desk.root, "Zebulon Quixote")
+    while not (desk.root / withdrawn.WITHDRAWN).exists():
+        time.sleep(0.02)
+    assert ended(started(push, desk.root, served)) == 0
+    assert ended(removal) == 0
+    assert there(desk) == sorted(line.clip for line in labels.read_ledger(desk.labels)) == hers
+
+
+@pytest.mark.parametrize("name", ["all_labels", "from_out", "from_its_disk", "write_subjects"])
+def test_killed_and_typed_again(desk: Project, label_studio: LabelStudio, name: str) -> None:
+    hers = outside(desk, PERPETUA)
+    assert ended(started(push, desk.root, label_studio.project.released)) == 0
+    assert ended(started(killed_forget, desk.root, "Zebulon Quixote", name)) == -signal.SIGKILL
+    said = process("forget", desk.root, "Zebulon Quixote", "--yes")
+    assert (said.status, said.err) == (0, "")
+    assert there(desk) == hers
+    assert found_in(desk.root, traces(desk, ZEBULON, "Zebulon")) == {}
+    assert len((desk.root / withdrawn.WITHDRAWN).read_text().splitlines()) == 1
+
+
+def test_a_server_that_says_no_is_one_line_and_the_next_time_it_goes(desk: Project, label_studio: LabelStudio) -> None:
+    assert ended(started(push, desk.root, label_studio.project.released)) == 0
+    hers, before = outside(desk, PERPETUA), everything(desk)
+    for change, told in (
+        ({"LABEL_STUDIO_URL": "http://127.0.0.1:9", "LABEL_STUDIO_API_KEY": "0" * 40}, "no Label Studio answers at"),
+        ({"LABEL_STUDIO_API_KEY": "0" * 40}, "does not know this token"),
+        ({"LABEL_STUDIO_URL": "http://127.0.0.1:9"}, "there is no token for Label Studio at"),
+    ):
+        said = process("forget", desk.root, "Zebulon Quixote", "--yes", **change)
+        assert said.status == 2
+        assert told in only_line(said)
+    assert everything(desk) == before
+    said = process("forget", desk.root, "Zebulon Quixote", "--yes")
+    assert (said.status, said.err) == (0, "")
+    assert there(desk) == hers
+
+
+def test_projects_that_were_deleted_lost_or_renamed_there(desk: Project, label_studio: LabelStudio) -> None:
+    """One is deleted there, of one we lost the number, one has another description now; and of two numbers none is ours."""
+    numbers = []
+    path = desk.private / annotate.ADDRESS
+    for _ in range(3):
+        said = json.loads(path.read_text())
+        path.write_text(json.dumps(said | {"projects": {"nfbl_timeline": None}}))
+        assert ended(started(push, desk.root, label_studio.project.released)) == 0
+        numbers.append(annotate.desks(desk)["nfbl_timeline"])
+    assert len(set(numbers)) == 3
+    with label_studio.client() as client:
+        client.delete(f"/api/projects/{numbers[0]}/")
+        client.patch(f"/api/projects/{numbers[2]}/", json={"description": "ours, says somebody"})
+        other = client.post("/api/projects/", json={"title": "somebody's"}).json()["id"]
+        client.post(f"/api/projects/{other}/import", json=[{"data": {"clip": "c-" + "7" * 16}}])
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps(said | {"projects": said["projects"] | {"mer_clues": 99_999, "clip_review": other}}))
+    answer = process("forget", desk.root, "Zebulon Quixote", "--yes")
+    assert (answer.status, answer.err) == (0, "")
+    hers = outside(desk, PERPETUA)
+    for number in numbers[1:]:
+        assert sorted(label_studio.tasks(number)) == hers
+    assert len(label_studio.tasks(other)) == 1
+
+
+def test_what_a_server_still_has_of_somebody_goes_with_the_next_pull(desk: Project, label_studio: LabelStudio) -> None:
+    """--without-label-studio, and later the server is there again."""
+    assert ended(started(push, desk.root, label_studio.project.released)) == 0
+    said = process("forget", desk.root, "Zebulon Quixote", "--without-label-studio", "--yes")
+    assert said.status == 0
+    assert len(there(desk)) == 122
+    hers = outside(desk, PERPETUA)
+    for held in corrections.withheld(desk.root):
+        corrections.allow(desk.root, held.id)
+    said = process("pull", desk.root)
+    assert said.line_with("61 clips may no longer be shown: taken out of Label Studio")
+    assert "no clip was pushed" not in said.err
+    assert there(desk) == hers
+    said = process("forget", desk.root, "Perpetua Birdwhistle", "--without-label-studio", "--yes")
+    assert "goes with the next deemo pull" in said.err
+    assert there(desk) == hers
