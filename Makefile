@@ -13,7 +13,7 @@ GL      := libegl1 libgles2
 GL_HERE := [ "$$(PATH=$$PATH:/sbin ldconfig -p | grep -cE 'libEGL.so.1 |libGLESv2.so.2 ')" -ge 2 ]
 GL_GET  := apt-get install -y -qq $(GL) >/dev/null 2>&1
 
-.PHONY: help setup build-dataset audit label-studio label-studio-venv test slow lint check fix bench docs clean
+.PHONY: help setup build-dataset audit label-studio label-studio-venv test test-baseline slow lint check fix bench docs clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -57,7 +57,12 @@ label-studio: setup label-studio-venv ## PROJECT=dir: a server for annotators, o
 	$(DEEMO) label-studio "$(PROJECT)" $(if $(PORT),--port "$(PORT)")
 
 test: setup      ## all tests that need no optional weights
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-baseline: setup ## the tests of the model, with torch, which this installs
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[baseline]'
+	$(BIN)/python -m pytest tests/test_baseline_data.py tests/test_baseline_model.py tests/test_baseline_train.py tests/test_export.py \
+	  -k "baseline or torch" $(ARGS)
 
 slow: setup      ## the tests that take minutes (ARGS="tests/test_x.py" for some of them)
 	$(BIN)/python -m pytest -m slow --timeout 900 $(ARGS)

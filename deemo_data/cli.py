@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from deemo_data import cli_annotate, cli_records
+from deemo_data import cli_annotate, cli_evaluate, cli_records
 from deemo_data.errors import ConfigError, DeemoError, ProjectError
 from deemo_data.terminal import end, finish, opened, progress, run_stages, say_taken, write_dataset
 
@@ -33,6 +33,7 @@ def cli() -> None:
     Annotators:               deemo label-studio, push, pull, agree, push --adjudicate; templates, moments
     What people correct:      deemo speakers (who speaks when), review (what a mask missed)
     How safe it is:           deemo audit DIR
+    What can be learned:      deemo evaluate DIR [--preset tiny]
     Somebody withdraws:       deemo forget DIR SUBJECT
     Something to look at:     deemo demo DIR
 
@@ -242,7 +243,7 @@ def audit(project: Path, models: Sequence[Path], profiles: str, most: int, worke
     end(missing)
 
 
-for command in (*cli_annotate.COMMANDS, *cli_records.COMMANDS):
+for command in (*cli_annotate.COMMANDS, *cli_records.COMMANDS, *cli_evaluate.COMMANDS):
     cli.add_command(command)
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from deemo_data.label_studio_server import Server
 
 LONG = 5  # letters of a name from which on it is looked for: shorter ones stand in any file
-REPORTS = ("*.json", "*.html")  # of out/: they name or show people, and are made anew by their commands
+REPORTS = ("*.json", "*.html", "judged.jsonl")  # of out/: they name, show or quote people, and are made anew
 PAST = ".past.json"  # except of what a dataset held: hashes, of which the next version's changelog is made
 PUBLIC_CLIP = re.compile(rb"c-[0-9a-f]{16}")
 
@@ -233,6 +233,8 @@ def from_out(project: Project) -> None:
         for path in project.out.glob(pattern):
             if not path.name.endswith(PAST):
                 path.unlink()
+    if (learned := project.out / "baseline").is_dir():
+        shutil.rmtree(learned)  # models that learned from them
 
 
 def from_labels(folder: Path, public: set[str]) -> None:

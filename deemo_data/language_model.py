@@ -1,7 +1,8 @@
 """Asking a language model of the user's choice, at any OpenAI-compatible address: checked, kept on disk, or one clear line.
 
 Nothing is sent unless deemo.toml names an address. Prompts are built by moments.py and clues.py, of a released clip's redacted
-transcript and what was measured on its released tracks; of each a copy lies beside the answer, below private/.
+transcript and what was measured on its released tracks; of each a copy lies beside the answer, below private/. baseline/judge.py
+asks in the same way and keeps what it was answered itself.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class Prompt:
 
 
 @dataclass(frozen=True)
-class _Call:
+class Call:
     """One answer to be had: to whom, with which key, and how to wait."""
 
     how: LanguageModel
@@ -114,7 +115,7 @@ def ask(
     kept = _kept(path, shape, check)
     if kept is not None:
         return kept
-    answer = _answer(_Call(how, _key(how), pause), said, schema, shape, check)
+    answer = _answer(Call(how, key_of(how), pause), said, schema, shape, check)
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     row = {"address": how.address, "model": how.model, "asked": said, "answer": answer.model_dump(mode="json")}
     write_if_changed(path, json.dumps(row, indent=1, ensure_ascii=False) + "\n", mode=0o600)
@@ -129,26 +130,26 @@ def _kept(path: Path, shape: type[T], check: Callable[[T], str]) -> T | None:
     return None if check(answer) else answer
 
 
-def _answer(call: _Call, said: list[dict[str, str]], schema: dict[str, Any], shape: type[T], check: Callable[[T], str]) -> T:
+def _answer(call: Call, said: list[dict[str, str]], schema: dict[str, Any], shape: type[T], check: Callable[[T], str]) -> T:
     """First with the schema as a parameter; where that is declined or does not help, with the schema in the text."""
     how = call.how
     body: dict[str, Any] = {"model": how.model, "temperature": how.temperature, "max_tokens": how.max_tokens, "stream": False}
     form = {"type": "json_schema", "json_schema": {"name": shape.__name__, "schema": schema, "strict": True}}
-    status, got = _post(call, {**body, "messages": said, "response_format": form})
-    answer, wrong = (None, "") if status != 200 else _read(got, shape, check)
+    status, got = post(call, {**body, "messages": said, "response_format": form})
+    answer, wrong = (None, "") if status != 200 else read_answer(got, shape, check)
     if answer is None:
         wanted = f"Answer with one JSON object and nothing else. It must fit this JSON schema:\n{json.dumps(schema)}"
         in_words = [{"role": "system", "content": f"{said[0]['content']}\n\n{wanted}"}, *said[1:]]
-        status, got = _post(call, {**body, "messages": in_words})
+        status, got = post(call, {**body, "messages": in_words})
         if status != 200:
-            raise call.fails(f"declines (status {status}): {_complaint(got)}")
-        answer, wrong = _read(got, shape, check)
+            raise call.fails(f"declines (status {status}): {complaint(got)}")
+        answer, wrong = read_answer(got, shape, check)
     if answer is None:
         raise call.fails(f"gives no answer that can be used: {wrong}")
     return answer
 
 
-def _read(got: bytes, shape: type[T], check: Callable[[T], str]) -> tuple[T | None, str]:
+def read_answer(got: bytes, shape: type[T], check: Callable[[T], str]) -> tuple[T | None, str]:
     """(the answer, "") or (None, what is wrong with it)."""
     try:
         choice = json.loads(got)["choices"][0]
@@ -170,7 +171,7 @@ def _read(got: bytes, shape: type[T], check: Callable[[T], str]) -> tuple[T | No
     return (None, wrong) if wrong else (answer, "")
 
 
-def _post(call: _Call, body: dict[str, Any]) -> tuple[int, bytes]:
+def post(call: Call, body: dict[str, Any]) -> tuple[int, bytes]:
     """Status and content of an answer: 200, or 400 or 422 when what was asked is declined. Raises ModelError for all else."""
     import httpx
 
@@ -196,7 +197,7 @@ def _post(call: _Call, body: dict[str, Any]) -> tuple[int, bytes]:
                 return status, got
             if status not in AGAIN:
                 raise _hopeless(call, status, said, got)
-            trouble, again = f"is busy or broken (status {status}): {_complaint(got)}", said.get("retry-after", "")
+            trouble, again = f"is busy or broken (status {status}): {complaint(got)}", said.get("retry-after", "")
     raise call.fails(f"{trouble}; it was asked {how.retries + 1} times" if how.retries else trouble)
 
 
@@ -215,20 +216,20 @@ def _fetched(client: Any, url: str, body: dict[str, Any], seconds: float) -> tup
         return answer.status_code, answer.headers, bytes(got)
 
 
-def _hopeless(call: _Call, status: int, said: Any, got: bytes) -> ModelError:
+def _hopeless(call: Call, status: int, said: Any, got: bytes) -> ModelError:
     if 300 <= status < 400:
         to = urlsplit(said.get("location", "")).netloc or "another path"
         return call.fails(f"sends us on to {to}, and nothing is sent there", "If that is right, set it as address")
     if status in (401, 403):
         where = f"the environment variable {call.how.key_env}" if call.how.key_env else "no variable (key_env is empty)"
-        return call.fails(f"does not let us in (status {status}): {_complaint(got)}", f"The key is taken from {where}")
+        return call.fails(f"does not let us in (status {status}): {complaint(got)}", f"The key is taken from {where}")
     if status == 404:
         advice = "Compare model and address: it is what comes before /chat/completions, mostly ending in /v1"
-        return call.fails(f"is not there (status 404): {_complaint(got)}", advice)
-    return call.fails(f"answers with status {status}: {_complaint(got)}")
+        return call.fails(f"is not there (status 404): {complaint(got)}", advice)
+    return call.fails(f"answers with status {status}: {complaint(got)}")
 
 
-def _complaint(got: bytes) -> str:
+def complaint(got: bytes) -> str:
     """What the service says is wrong, in at most 200 characters."""
     try:
         said = json.loads(got)
@@ -246,7 +247,7 @@ def _pause_s(tries: int, again: str) -> float:
     return min(max(0.5 * 2.0 ** (tries - 1), asked), LONGEST_PAUSE_S)
 
 
-def _key(how: LanguageModel) -> str:
+def key_of(how: LanguageModel) -> str:
     if not how.key_env:
         return ""
     key = os.environ.get(how.key_env, "").strip()

@@ -705,9 +705,12 @@ def test_a_clip_that_was_clicked_stays_though_another_is_still_on_its_way(page: 
 
 
 def test_a_clip_is_found_by_what_annotators_call_it(page: Any, opened: Open) -> None:
+    from playwright.sync_api import expect
+
     page.get_by_label("Find a clip").fill(opened.outside(opened.last).stem[3:])
-    assert page.locator("#clips button").count() == 1
+    expect(page.locator("#clips button")).to_have_count(1)
     page.get_by_label("Find a clip").fill("nowhere")
+    expect(page.locator("#clips button")).to_have_count(0)
     assert page.locator("#none").inner_text() == "No clip is called so."
 
 

@@ -19,11 +19,13 @@ RUNTIMES = {
     "dlib",
 }  # fmt: skip
 HEAVY = RUNTIMES | {
+    "accelerate", "peft", "safetensors", "tokenizers",
     "av", "cv2", "datasets", "ffmpeg", "httpx", "huggingface_hub", "imageio_ffmpeg", "label_studio_sdk", "numpy", "pandas",
     "jellyfish", "legal_eval", "matplotlib", "mlcroissant", "pyannote", "pyarrow", "rapidfuzz", "ray", "rich",
     "scenedetect", "scipy",
     "sklearn", "soundfile", "transformers", "vaderSentiment", "yt_dlp",
 }  # fmt: skip
+TORCH = {f"baseline/{n}.py" for n in ("batches", "estimate", "model", "predict", "train")}  # imported when a model is asked for
 ONLY_IN = {"subprocess": {"media.py", "models/weights.py", "label_server.py"}, "ray": {"executors.py"}}
 
 
@@ -46,7 +48,7 @@ def imports(tree: ast.AST, at_import: bool) -> Iterator[tuple[int, str]]:
 def faults(name: str, text: str) -> list[str]:
     """What is wrong with a module of that name, relative to the package."""
     tree, found = ast.parse(text), []
-    in_models = name.startswith("models/")
+    in_models = name.startswith("models/") or name in TORCH
     if text.count("\n") > 400:
         found.append("over 400 lines: split it")
     first = (ast.get_docstring(tree) or "").split("\n")[0]

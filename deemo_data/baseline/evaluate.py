@@ -1,0 +1,289 @@
+"""Everything about a dataset on one page: baselines, a model or its predictions, and the checks; evaluation.json and .html."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import platform
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deemo_data import __version__
+from deemo_data.baseline import answers, checks, data, judge, metrics, overlap, probes
+from deemo_data.baseline.check_statistics import ALPHA, NEGLIGIBLE, ROUNDS, WORTH
+from deemo_data.baseline.evaluation_page import page
+from deemo_data.baseline.judge import Judge
+from deemo_data.baseline.wording import Wording
+from deemo_data.card import MANIFEST
+from deemo_data.clip import write_if_changed
+from deemo_data.errors import ConfigError, DatasetError
+from deemo_data.pipeline import Watcher
+from deemo_data.splits import SPLITS
+from deemo_data.vocabulary import Emotions, Nfbl, load_emotions, load_nfbl
+
+if TYPE_CHECKING:
+    from deemo_data.baseline.answers import Answer
+    from deemo_data.baseline.data import Dataset, Example
+
+SCHEMA = 1
+NEEDS = ("torch", "transformers", "peft", "accelerate", "safetensors")
+INSTALL = "pip install 'deemo-data[baseline]'"
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "av", "pyarrow", *NEEDS)
+JSON, HTML, LEDGER = "evaluation.json", "evaluation.html", "judged.jsonl"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked for.
+
+    model        train DEEMO-LLaMA and score it (needs the extra [baseline])
+    preset       of that model; `base`: folder or name of a language model instead of the preset's own
+    seeds        of the model and of each baseline
+    retrain      seeds for which the model is also trained without each modality
+    predictions  a file of answers that is scored, too
+    judge        address of an OpenAI-compatible judge of reasons, "" for none; `repeats`: how often it is asked;
+                 `judge_key_env`: the environment variable that holds its key
+    resume       go on with a model whose training was stopped, and keep one that is done
+    rounds       of each permutation null
+    split        that is scored; "": test, or validation where no clip of test has an emotion
+    """
+
+    model: bool = False
+    preset: str = "tiny"
+    base: str = ""
+    seeds: int = 3
+    retrain: int = 1
+    predictions: Path | None = None
+    judge: str = ""
+    judge_model: str = ""
+    judge_key_env: str = ""
+    repeats: int = 3
+    resume: bool = True
+    rounds: int = ROUNDS
+    split: str = ""
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise ConfigError(f"--seeds {self.seeds} leaves nothing to score", "Give 1 or more")
+        if self.rounds < ROUNDS:
+            raise ConfigError(f"{self.rounds} permutations are too few for a verdict", f"Give {ROUNDS} or more")
+        if self.split not in ("", *SPLITS):
+            raise ConfigError(f"there is no split {self.split!r}", f"Splits: {', '.join(SPLITS)}")
+        if self.judge:
+            self.judged_by()  # what is wrong with it should be known before anything is trained
+            if not (self.model or self.predictions):
+                raise ConfigError(
+                    "there is nothing to judge: baselines give no reasons", "Give --predictions, or train the model"
+                )
+
+    def judged_by(self) -> Judge:
+        return Judge.at(self.judge, self.judge_model, repeats=self.repeats, key_env=self.judge_key_env)
+
+    def told(self) -> dict[str, Any]:
+        """As evaluation.json has it; of a file its name, not where it lies."""
+        return {**vars(self), "predictions": self.predictions.name if self.predictions else None}
+
+
+@dataclass
+class Scoring:
+    """What is scored, and how it is called."""
+
+    dataset: Dataset
+    scored: Sequence[Example]
+    settings: Settings
+    emotions: Emotions | None
+    nfbl: Nfbl | None
+    out: Path
+    watcher: Watcher
+    majority: list[list[Answer]] = field(default_factory=list)
+
+    def of(self, name: str, kind: str, runs: Sequence[Sequence[Answer]], note: str = "") -> dict[str, Any]:
+        """One line of the table. `runs`: the answers of each seed."""
+        whole = self.dataset.emotions
+        told: dict[str, Any] = {"name": name, "kind": kind, "note": note}
+        told["recognition"] = metrics.recognition(self.scored, runs, whole)
+        if self.majority:
+            told["above_majority"] = metrics.difference(self.scored, runs, self.majority, whole)
+        told["reasoning"] = None
+        if any(a.said for run in runs for a in run):
+            told["reasoning"] = overlap.overlaps(self.scored, runs, whole, self.dataset.classes, self.emotions, self.nfbl)
+            told["judged"] = self._judged(name, runs[0]) if kind in ("model", "predictions") else None
+        return told
+
+    def _judged(self, name: str, run: Sequence[Answer]) -> dict[str, Any] | None:
+        if not self.settings.judge:
+            return None
+        title = f"Judge {name}"
+        self.watcher.stage(title, len(self.scored) * self.settings.repeats, 0)
+        return judge.judged(
+            self.scored, run, self.settings.judged_by(), self.out / LEDGER, told=lambda done, of: self.watcher.clip(title)
+        )
+
+
+def evaluate(folder: Path, out: Path, settings: Settings = Settings(), watcher: Watcher = Watcher()) -> dict[str, Any]:  # noqa: B008
+    """Measure a dataset folder (or that of a project); what is found is returned, and lies in `out` as evaluation.json and .html.
+
+    Raises DatasetError for a dataset or predictions that cannot be used, ModelError when the model or judge cannot be had.
+    """
+    began = time.monotonic()
+    dataset = data.load(folder)
+    scoring = Scoring(dataset, _scored(dataset, settings), settings, *_vocabularies(dataset), out, watcher)
+    predicted = _predicted(scoring)  # first: a file that is wrong should be known of at once
+    watcher.stage("Read clips", len(dataset.examples), 0)
+    material = checks.gather(dataset, settings.rounds, done=lambda clip: watcher.clip("Read clips"))
+    lines = _baselines(scoring, material) if scoring.scored else []
+    notes = list(dataset.warnings)
+    if predicted is not None:
+        line = scoring.of("predictions", "predictions", [predicted.answers], settings.told()["predictions"])
+        lines.append(line | {"answers": predicted.summary()})
+    if settings.model and (absent := _absent()):
+        notes.append(absent)
+    elif settings.model:
+        from deemo_data.baseline import evaluate_model
+
+        made = evaluate_model.train_and_ask(scoring)
+        lines += made.lines
+        material = replace(material, untrained=made.untrained, trained=made.trained)
+    watcher.stage("Checks", len(checks.ORDER), 0)
+    found = checks.run(checks.thinned(material), lambda name: watcher.clip("Checks"))
+    measured = {
+        "schema": SCHEMA,
+        "deemo_data": __version__,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "dataset": _about(dataset),
+        "settings": settings.told(),
+        "versions": _versions(),
+        "scored": _counts(scoring.scored) | {"split": scoring.scored[0].split if scoring.scored else None},
+        "models": lines,
+        "checks": [check.told() for check in found],
+        "thresholds": {"alpha": ALPHA, "negligible": NEGLIGIBLE, "worth": WORTH, "rounds": settings.rounds, "most": checks.MOST},
+        "notes": notes,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    write(measured, out)
+    return measured
+
+
+def plan(folder: Path, settings: Settings = Settings()) -> list[str]:
+    """What would be done, in a few lines; nothing is trained or written. Raises DatasetError as `evaluate` does."""
+    dataset = data.load(folder)
+    whole, scored = _counts(dataset.examples), _scored(dataset, settings)
+    asked = f"{len(scored)} of split {scored[0].split} would be scored" if scored else "there is none to score"
+    told = [f"{whole['clips']} clips with an emotion, {whole['subjects']} subjects; {asked}"]
+    if not settings.model:
+        return told
+    if absent := _absent():
+        return [*told, absent]
+    from deemo_data.baseline import estimate, evaluate_model, presets
+
+    trained = settings.seeds + settings.retrain * len(presets.MODALITIES)
+    counted = estimate.estimate(evaluate_model.chosen(settings)).text(len(dataset.of("train")))
+    return [
+        *told,
+        counted,
+        f"It would be trained {trained} times: {settings.seeds} seeds, {settings.retrain} without each modality",
+    ]
+
+
+def _absent() -> str:
+    """What to type where a library of the model is missing; "" where none is."""
+    missing = next((name for name in NEEDS if importlib.util.find_spec(name) is None), "")
+    return f"No model was trained: {missing} is not installed. Type: {INSTALL}" if missing else ""
+
+
+def beside(folder: Path) -> Path:
+    """Where results go when nobody says: out/ of a project, also for its dataset; else a folder beside the dataset."""
+    if (folder / "deemo.toml").is_file():
+        return folder / "out"
+    folder = folder.resolve()
+    ours = folder.name == "dataset" and (folder.parents[1] / "deemo.toml").is_file()
+    return folder.parent if ours else folder.with_name(f"{folder.name}-evaluation")
+
+
+def write(measured: dict[str, Any], out: Path) -> None:
+    """Nothing from any but the first of several processes (torchrun)."""
+    if os.environ.get("RANK", "0") != "0":
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    write_if_changed(out / JSON, json.dumps(measured, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_if_changed(out / HTML, page(measured))
+
+
+def _scored(dataset: Dataset, settings: Settings) -> tuple[Example, ...]:
+    """The clips that are scored; none where all are of the train split, unless that was asked for."""
+    if settings.split:
+        if not (found := dataset.of(settings.split)):
+            raise DatasetError(f"no clip of split {settings.split} has an emotion", "Give another --split")
+        return found
+    return dataset.of("test") or dataset.of("validation")
+
+
+def _predicted(scoring: Scoring) -> answers.Answers | None:
+    if scoring.settings.predictions is None:
+        return None
+    wording = Wording.of(scoring.dataset.emotions, scoring.emotions)
+    known = [e.clip_id for e in scoring.dataset.examples]
+    return answers.read(scoring.settings.predictions, wording, [e.clip_id for e in scoring.scored], known)
+
+
+def _baselines(scoring: Scoring, material: checks.Material) -> list[dict[str, Any]]:
+    import numpy as np
+    from threadpoolctl import threadpool_limits
+
+    places = {e.clip_id: k for k, e in enumerate(material.examples)}
+    learn = np.array([k for k, e in enumerate(material.examples) if e.split == "train"], int)
+    ask = np.array([places[e.clip_id] for e in scoring.scored], int)
+    known = probes.Known(material.examples, material.summaries, material.emotions, learn, ask)
+    scoring.watcher.stage("Baselines", len(probes.BASELINES), 0)
+    lines = []
+    for name in probes.BASELINES:
+        if not len(learn) and name != "oracle":
+            continue
+        with threadpool_limits(limits=1):
+            runs = [probes.answers(name, known, seed) for seed in range(scoring.settings.seeds)]
+        scoring.majority = scoring.majority or runs
+        lines.append(scoring.of(name, "baseline", runs))
+        scoring.watcher.clip("Baselines")
+    return lines
+
+
+def _vocabularies(dataset: Dataset) -> tuple[Emotions | None, Nfbl | None]:
+    """Those of this package, where the dataset was labelled by them: they know more words for the same."""
+    emotions, nfbl = load_emotions("emotions"), load_nfbl("nfbl")
+    return (
+        emotions if emotions.said in dataset.vocabularies else None,
+        nfbl if set(dataset.classes) <= set(nfbl.labels) else None,
+    )
+
+
+def _about(dataset: Dataset) -> dict[str, Any]:
+    path = dataset.folder / MANIFEST
+    told = path.read_bytes() if path.is_file() else b"{}"
+    return {
+        **_counts(dataset.examples),
+        "name": dataset.folder.name,
+        "version": json.loads(told).get("version"),
+        "digest": hashlib.sha256(told).hexdigest(),
+        "splits": {s: _counts(dataset.of(s)) for s in SPLITS},
+        "emotions": dict(Counter(e.emotion for e in dataset.examples).most_common()),
+        "vocabularies": list(dataset.vocabularies),
+    }
+
+
+def _counts(examples: Sequence[Example]) -> dict[str, int]:
+    return {"clips": len(examples), "subjects": len({e.subject_id for e in examples})}
+
+
+def _versions() -> Mapping[str, str]:
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        if importlib.util.find_spec({"scikit-learn": "sklearn"}.get(name, name)) is not None:
+            found[name] = metadata.version(name)
+    return found
