@@ -15,7 +15,7 @@ from deemo_data.baseline import language as words  # noqa: E402
 from deemo_data.baseline.batches import Batch, filled, measure, padded  # noqa: E402
 from deemo_data.baseline.data import Dataset, Example, load  # noqa: E402
 from deemo_data.baseline.estimate import GIB, demand, estimate, on_meta  # noqa: E402
-from deemo_data.baseline.model import IGNORED, DeemoLlama  # noqa: E402
+from deemo_data.baseline.model import IGNORED, DeemoLlama, pretrained  # noqa: E402
 from deemo_data.baseline.predict import Fitted, made  # noqa: E402
 from deemo_data.baseline.presets import LLAMA_7B, LLAMA_8B, MODALITIES, PRESETS, TINY, Preset, preset  # noqa: E402
 from deemo_data.errors import ConfigError, ModelError  # noqa: E402
@@ -274,6 +274,21 @@ def test_a_large_preset_needs_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModelError, match=r"llama-7b needs about \d+ GiB, and this GPU has 8"):
         demand(LLAMA_7B)
     demand(TINY)
+
+
+def test_weights_in_a_pickle_are_not_read(tmp_path: Path) -> None:
+    """A pickle runs what is in it: a folder without safetensors is as if it held no weights."""
+    from safetensors.torch import load_file
+    from transformers import AutoConfig, AutoModel
+
+    shape = {"model_type": "vit", "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    AutoModel.from_config(AutoConfig.for_model(**shape)).save_pretrained(tmp_path)
+    pretrained(str(tmp_path), shape, "", "float32")
+    state = load_file(tmp_path / "model.safetensors")
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="are not on this machine"):
+        pretrained(str(tmp_path), shape, "", "float32")
 
 
 def test_missing_weights(dataset: Dataset, tmp_path: Path) -> None:

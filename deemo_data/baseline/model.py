@@ -278,7 +278,9 @@ def pretrained(where: str, shape: Mapping[str, Any], inner: str, precision: str)
         return model
     try:
         with quiet():
-            model = AutoModel.from_pretrained(where, config=config, local_files_only=True, dtype=getattr(torch, precision))
+            model = AutoModel.from_pretrained(
+                where, config=config, local_files_only=True, use_safetensors=True, dtype=getattr(torch, precision)
+            )
     except (OSError, ValueError) as e:
         raise missing(where) from e
     return model.requires_grad_(False).eval()
@@ -308,7 +310,7 @@ def language_model(preset: Preset, tokens: int) -> Any:
     try:
         with quiet():
             base = AutoModelForCausalLM.from_pretrained(
-                preset.base, local_files_only=True, dtype=getattr(torch, preset.precision), **fast
+                preset.base, local_files_only=True, use_safetensors=True, dtype=getattr(torch, preset.precision), **fast
             )
     except (OSError, ValueError) as e:
         raise missing(preset.base, "--base") from e
