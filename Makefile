@@ -13,7 +13,7 @@ GL      := libegl1 libgles2
 GL_HERE := [ "$$(PATH=$$PATH:/sbin ldconfig -p | grep -cE 'libEGL.so.1 |libGLESv2.so.2 ')" -ge 2 ]
 GL_GET  := apt-get install -y -qq $(GL) >/dev/null 2>&1
 
-.PHONY: help setup build-dataset audit label-studio label-studio-venv test test-baseline slow lint check fix bench docs clean
+.PHONY: help setup build-dataset audit evaluate label-studio label-studio-venv test test-baseline slow lint check fix bench docs clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -45,6 +45,10 @@ audit: setup     ## PROJECT=dir: attack what was made; out/privacy.html
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[audit]'
 	$(DEEMO) models pull --group audit
 	$(DEEMO) audit "$(PROJECT)"
+
+evaluate: setup  ## PROJECT=dir PRESET=tiny: what can be learned from its dataset, with a model if a PRESET is given; out/evaluation.html
+	$(if $(PRESET),$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[baseline]')
+	$(DEEMO) evaluate "$(PROJECT)" $(if $(PRESET),--preset "$(PRESET)")
 
 $(LABEL_STUDIO)/.ready:
 	$(PYTHON) -m venv $(LABEL_STUDIO)

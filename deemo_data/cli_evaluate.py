@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from deemo_data.baseline.presets import PRESETS
 from deemo_data.terminal import progress
 
 
 @click.command()
 @click.argument("folder", metavar="DATASET", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--preset", help="Train DEEMO-LLaMA, too: tiny (minutes on two cores), llama-7b or llama-8b (a GPU).")
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="Train DEEMO-LLaMA, too: tiny on two cores, the others on GPUs.")
 @click.option("--base", default="", help="Folder or name of another language model than the preset's.")
 @click.option("--seeds", type=int, default=3, show_default=True, help="Of the model and of each baseline.")
 @click.option(

@@ -20,7 +20,7 @@ from planted import planted
 from deemo_data.baseline import answers, checks, data, evaluate, evaluation_page, judge
 from deemo_data.baseline.answers import Answer
 from deemo_data.baseline.evaluate import INSTALL, Settings
-from deemo_data.errors import ConfigError, DatasetError
+from deemo_data.errors import ConfigError, DatasetError, ModelError
 from deemo_data.pipeline import Watcher
 
 
@@ -160,12 +160,13 @@ def test_reasons_are_judged_when_there_is_a_judge(dataset: Path, tmp_path: Path,
 def test_without_torch_one_line_says_what_to_type(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "torch" else real(name, *more))
-    measured = evaluate.evaluate(dataset, tmp_path, Settings(model=True, seeds=1))
-    assert measured["notes"] == [f"No model was trained: torch is not installed. Type: {INSTALL}"]
-    assert evaluation_page.summary(measured)[-1].endswith(INSTALL)
-    assert "deemo-data[baseline]" in (tmp_path / "evaluation.html").read_text("utf-8")
-    assert "torch" not in measured["versions"]
-    assert evaluate.plan(dataset, Settings(model=True))[-1].endswith(INSTALL)
+    for ask in (lambda: evaluate.evaluate(dataset, tmp_path, Settings(model=True, seeds=1)),
+                lambda: evaluate.plan(dataset, Settings(model=True))):  # fmt: skip
+        with pytest.raises(ModelError, match="a model needs torch") as caught:
+            ask()
+        assert INSTALL in caught.value.advice
+    assert list(tmp_path.iterdir()) == [], "it is known before anything is measured"
+    assert "torch" not in evaluate.evaluate(dataset, tmp_path, Settings(seeds=1))["versions"]
 
 
 def test_torch_is_not_imported_for_baselines_and_checks() -> None:

@@ -23,7 +23,7 @@ from deemo_data.baseline.judge import Judge
 from deemo_data.baseline.wording import Wording
 from deemo_data.card import MANIFEST
 from deemo_data.clip import write_if_changed
-from deemo_data.errors import ConfigError, DatasetError
+from deemo_data.errors import ConfigError, DatasetError, ModelError
 from deemo_data.pipeline import Watcher
 from deemo_data.splits import SPLITS
 from deemo_data.vocabulary import Emotions, Nfbl, load_emotions, load_nfbl
@@ -136,6 +136,11 @@ def evaluate(folder: Path, out: Path, settings: Settings = Settings(), watcher: 
     dataset = data.load(folder)
     scoring = Scoring(dataset, _scored(dataset, settings), settings, *_vocabularies(dataset), out, watcher)
     predicted = _predicted(scoring)  # first: a file that is wrong should be known of at once
+    if settings.model:
+        _need()
+        from deemo_data.baseline import estimate, evaluate_model
+
+        estimate.demand(evaluate_model.chosen(settings))
     watcher.stage("Read clips", len(dataset.examples), 0)
     material = checks.gather(dataset, settings.rounds, done=lambda clip: watcher.clip("Read clips"))
     lines = _baselines(scoring, material) if scoring.scored else []
@@ -143,11 +148,7 @@ def evaluate(folder: Path, out: Path, settings: Settings = Settings(), watcher: 
     if predicted is not None:
         line = scoring.of("predictions", "predictions", [predicted.answers], settings.told()["predictions"])
         lines.append(line | {"answers": predicted.summary()})
-    if settings.model and (absent := _absent()):
-        notes.append(absent)
-    elif settings.model:
-        from deemo_data.baseline import evaluate_model
-
+    if settings.model:
         made = evaluate_model.train_and_ask(scoring)
         lines += made.lines
         material = replace(material, untrained=made.untrained, trained=made.trained)
@@ -179,8 +180,7 @@ def plan(folder: Path, settings: Settings = Settings()) -> list[str]:
     told = [f"{whole['clips']} clips with an emotion, {whole['subjects']} subjects; {asked}"]
     if not settings.model:
         return told
-    if absent := _absent():
-        return [*told, absent]
+    _need()
     from deemo_data.baseline import estimate, evaluate_model, presets
 
     trained = settings.seeds + settings.retrain * len(presets.MODALITIES)
@@ -188,14 +188,15 @@ def plan(folder: Path, settings: Settings = Settings()) -> list[str]:
     return [
         *told,
         counted,
-        f"It would be trained {trained} times: {settings.seeds} seeds, {settings.retrain} without each modality",
+        f"It would be trained {trained} times: {settings.seeds} for seeds, {settings.retrain} without each modality",
     ]
 
 
-def _absent() -> str:
-    """What to type where a library of the model is missing; "" where none is."""
+def _need() -> None:
+    """Raises ModelError where a library of the model is missing."""
     missing = next((name for name in NEEDS if importlib.util.find_spec(name) is None), "")
-    return f"No model was trained: {missing} is not installed. Type: {INSTALL}" if missing else ""
+    if missing:
+        raise ModelError(f"a model needs {missing}, which is not installed", f"Type: {INSTALL}, or leave out --preset")
 
 
 def beside(folder: Path) -> Path:
