@@ -59,14 +59,15 @@ class Planted:
 
 def planted(
     folder: Path, subjects: int = 72, clips_per_subject: int = 14, seed: int = 0, *, body: bool = True, voice: bool = True,
-    leak: Literal["limbs"] | None = None, shortcut: Literal["length", "u-length"] | None = None, emotions: int = 4,
+    leak: Literal["limbs", "posture"] | None = None, shortcut: Literal["length", "u-length"] | None = None, emotions: int = 4,
     validation: float = 8 / 72, test: float = 30 / 72,
 ) -> Path:  # fmt: skip
     """A dataset folder below `folder`. In one half of a subject's clips a gesture decides the emotion, in the other a melody.
 
     subjects    of which the shares `validation` and `test` go to these splits (30 to test, 8 to validation)
     body, voice False: in that half nothing decides
-    leak        "limbs": each subject has limbs of their own length, in all of their clips
+    leak        "limbs": each subject has limbs of their own length, in all of their clips; "posture": a posture and pace of
+                their own, as people have
     shortcut    "length": each emotion has clips of another length; "u-length": one emotion has middling ones, the others
                 short or long ones
     emotions    how many there are (2 to 5)
@@ -82,6 +83,8 @@ def planted(
             "posture": person.normal(0, 0.05, REST.shape), "pace": person.uniform(0.9, 1.1), "loud": person.normal(-30, 3),
             "limbs": person.uniform(0.6, 1.4, len(BONES)) if leak == "limbs" else np.ones(len(BONES)),
         }  # fmt: skip
+        if leak != "posture":
+            habits |= {"posture": np.zeros(REST.shape), "pace": 1.0}
         plans = [(e, h) for e in range(emotions) for h in ("body", "voice")]
         plans = [plans[k] for k in rng.permutation(-(-clips_per_subject // len(plans)) * len(plans)) % len(plans)]
         for n, (emotion, half) in enumerate(plans[:clips_per_subject]):

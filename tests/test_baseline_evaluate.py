@@ -7,13 +7,11 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import planted as made_up
 import pytest
 from planted import planted
 
@@ -22,19 +20,6 @@ from deemo_data.baseline.answers import Answer
 from deemo_data.baseline.evaluate import INSTALL, Settings
 from deemo_data.errors import ConfigError, DatasetError, ModelError
 from deemo_data.pipeline import Watcher
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_habits() -> Iterator[None]:
-    """People without a posture and pace of their own: only what a test plants tells who it is."""
-    original = made_up.gestures
-
-    def plain(told: Any, habits: dict[str, Any], *more: Any) -> Any:
-        return original(told, {**habits, "posture": np.zeros_like(habits["posture"]), "pace": 1.0}, *more)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(made_up, "gestures", plain)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +209,7 @@ def test_with_the_model(dataset: Path, tmp_path: Path, monkeypatch: pytest.Monke
 PLANTED = [
     ("clean", {}, {"shortcuts": False, "identity": False}),
     ("limbs", {"leak": "limbs"}, {"shortcuts": False, "identity": True}),
+    ("posture", {"leak": "posture"}, {"shortcuts": False, "identity": True}),
     ("length", {"shortcut": "length"}, {"shortcuts": True, "identity": False}),
     ("u-length", {"shortcut": "u-length"}, {"shortcuts": True, "identity": False}),
 ]
