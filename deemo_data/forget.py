@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -337,21 +338,13 @@ def _lives(process: int) -> bool:
 
 def search(project: Project, secrets: Sequence[str], public: Collection[str] = ()) -> list[str]:
     """The files of the project in which any of it still stands, in name or content. public: clips, which may be many."""
-    from deemo_data.attacks.metadata import planted
+    from deemo_data.attacks.metadata import contents, planted
 
     found = {hit.file for hit in planted(project.root, secrets)} if secrets else set()
     clips = {name.encode() for name in public}
     for path in sorted(p for p in project.root.rglob("*") if p.is_file() and not p.is_symlink()):
         name = path.relative_to(project.root).as_posix()
-        if name not in found and not clips.isdisjoint(_clips_in(path, name)):
+        places = chain([("name", name.encode(errors="surrogateescape"))], contents(path))
+        if name not in found and any(not clips.isdisjoint(PUBLIC_CLIP.findall(data)) for _, data in places):
             found.add(name)
     return sorted(found)
-
-
-def _clips_in(path: Path, name: str) -> Iterator[bytes]:
-    yield from PUBLIC_CLIP.findall(name.encode(errors="surrogateescape"))
-    tail = b""
-    with suppress(FileNotFoundError), path.open("rb") as file:  # what a server just writes may be gone
-        while chunk := file.read(1 << 24):
-            yield from PUBLIC_CLIP.findall(tail + chunk)
-            tail = chunk[-32:]

@@ -253,21 +253,24 @@ OUTSIDE = """() => [...document.querySelectorAll('svg')].flatMap(svg => {
 })"""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 600])
-def test_in_a_browser(browser: Any, measured: dict[str, Any], tmp_path: Path, scheme: str, width: int) -> None:
-    """It asks for nothing, nothing sticks out of the page, and no picture's text leaves the picture."""
-    (tmp_path / "agreement.html").write_text(page(measured), encoding="utf-8")
+def holds_together(browser: Any, written: Path, scheme: str, width: int) -> None:
+    """A page asks for nothing, nothing sticks out of it, and no picture's text leaves the picture."""
     window = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     asked, wrong = [], []
     window.on("request", lambda r: asked.append(r.url))
     window.on("console", lambda m: wrong.append(m.text))
     window.on("pageerror", lambda e: wrong.append(str(e)))
-    window.goto((tmp_path / "agreement.html").as_uri())
+    window.goto(written.as_uri())
     assert len(asked) == 1
     assert wrong == []
     assert window.evaluate("document.documentElement.scrollWidth") <= width
-    outside = window.evaluate(OUTSIDE)
-    assert outside == []
+    assert window.evaluate(OUTSIDE) == []
     window.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 600])
+def test_in_a_browser(browser: Any, measured: dict[str, Any], tmp_path: Path, scheme: str, width: int) -> None:
+    (tmp_path / "agreement.html").write_text(page(measured), encoding="utf-8")
+    holds_together(browser, tmp_path / "agreement.html", scheme, width)

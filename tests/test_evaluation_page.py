@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_agreement_page import OUTSIDE, Tags, browser, words
+from test_agreement_page import Tags, browser, holds_together, words
 from test_baseline_checks import EMOTIONS, made, on_disk
 
 from deemo_data.baseline import checks, evaluation_page, evaluation_plots, metrics
@@ -206,16 +206,5 @@ def test_a_confusion_leaves_out_what_does_not_occur() -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 600])
 def test_in_a_browser(browser: Any, measured: dict[str, Any], tmp_path: Path, scheme: str, width: int) -> None:
-    """It asks for nothing, nothing sticks out of the page, and no picture's text leaves the picture."""
     (tmp_path / "evaluation.html").write_text(page(measured), encoding="utf-8")
-    window = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    asked, wrong = [], []
-    window.on("request", lambda r: asked.append(r.url))
-    window.on("console", lambda m: wrong.append(m.text))
-    window.on("pageerror", lambda e: wrong.append(str(e)))
-    window.goto((tmp_path / "evaluation.html").as_uri())
-    assert len(asked) == 1
-    assert wrong == []
-    assert window.evaluate("document.documentElement.scrollWidth") <= width
-    assert window.evaluate(OUTSIDE) == []
-    window.close()
+    holds_together(browser, tmp_path / "evaluation.html", scheme, width)

@@ -142,7 +142,7 @@ def planted(folder: Path, secrets: Sequence[str | bytes]) -> list[Hit]:
     for path in sorted(p for p in folder.rglob("*") if p.is_file() or p.is_symlink()):
         name = path.relative_to(folder).as_posix()
         places: Iterator[tuple[str, bytes]] = iter([("name", name.encode(errors="surrogateescape"))])
-        for where, data in [*places, *_contents(path)]:
+        for where, data in [*places, *contents(path)]:
             small = data.lower()
             for number, ways in enumerate(spelt):
                 if any(way in small for way in ways):
@@ -161,7 +161,7 @@ def spellings(secret: str | bytes) -> set[bytes]:
     return {w.lower() for w in ways if len(w) >= 3}
 
 
-def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
+def contents(path: Path) -> Iterator[tuple[str, bytes]]:
     """("bytes", a part of the file) with parts that overlap, then (column, all its words) of a Parquet file."""
     if not path.is_file():
         return

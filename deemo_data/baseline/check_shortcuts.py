@@ -177,7 +177,9 @@ def duplicates(material: Material) -> Check:
         return short("duplicates", title, asks, material, f"There is only one split with emotions, {examples[0].split}.")
     whose = {e.clip_id: e.subject_id for e in examples}
     looks = {e.clip_id: lookalikes.looks(e.video) for e in examples}
-    pairs = [(p.clips, p.why) for p in lookalikes.same_pictures(whose, looks, ALIKE) if _same_colours(material, p.clips)]
+    places = {e.clip_id: k for k, e in enumerate(examples)}
+    alike = lookalikes.same_pictures(whose, looks, ALIKE)
+    pairs = [(p.clips, p.why) for p in alike if _same_colours(material, *(places[c] for c in p.clips))]
     pairs += _equal({e.clip_id: _digest(e.video) for e in examples}, "have the same video")
     pairs += _equal({e.clip_id: e.transcript for e in examples if len(e.transcript.split()) >= WORDS}, "have the same transcript")
     split_of = {e.clip_id: e.split for e in examples}
@@ -211,13 +213,12 @@ def duplicates(material: Material) -> Check:
     return finish("duplicates", title, asks, verdict, words, found, (), material, more)
 
 
-def _same_colours(material: Material, clips: tuple[str, str]) -> bool:
+def _same_colours(material: Material, a: int, b: int) -> bool:
     """Whether cells of the pictures have the same mean colours: looks are of grey, and even pictures may have them by chance."""
     import numpy as np
 
     if (frames := material.summaries.parts.get("frames")) is None:
         return True
-    a, b = ([e.clip_id for e in material.examples].index(c) for c in clips)
     return float(np.abs(frames[a, :COLOURS] - frames[b, :COLOURS]).mean()) < SAME_COLOUR
 
 

@@ -118,31 +118,27 @@ def whole_groups(groups: Sequence[str] | np.ndarray) -> Deal:
     What belongs to a person (a habit, a usual emotion) stays together; only whose it is becomes chance. Groups of unequal size
     are laid end to end, so that a group may be cut between two.
     """
-    import numpy as np
-
-    _, numbers = np.unique(np.asarray(groups), return_inverse=True)
-    places = np.argsort(numbers, kind="stable")
-
-    def draw(rng: np.random.Generator) -> np.ndarray:
-        order = rng.permutation(int(numbers.max()) + 1)
-        shuffled = np.lexsort((rng.random(len(numbers)), order[numbers]))
-        dealt = np.empty(len(numbers), int)
-        dealt[places] = shuffled
-        return dealt
-
-    return draw
+    return _by_groups(groups, lambda rng, count: rng.permutation(count))
 
 
 def within_groups(groups: Sequence[str] | np.ndarray) -> Deal:
     """Permutations that exchange values only between members of a group."""
+    return _by_groups(groups, lambda rng, count: range(count))
+
+
+def _by_groups(
+    groups: Sequence[str] | np.ndarray, order: Callable[[np.random.Generator, int], Sequence[int] | np.ndarray]
+) -> Deal:
+    """Values shuffled within their groups; the groups dealt out in the order that is drawn for their numbers."""
     import numpy as np
 
     _, numbers = np.unique(np.asarray(groups), return_inverse=True)
     places = np.argsort(numbers, kind="stable")
 
     def draw(rng: np.random.Generator) -> np.ndarray:
+        drawn = np.asarray(order(rng, int(numbers.max()) + 1))
         dealt = np.empty(len(numbers), int)
-        dealt[places] = np.lexsort((rng.random(len(numbers)), numbers))
+        dealt[places] = np.lexsort((rng.random(len(numbers)), drawn[numbers]))
         return dealt
 
     return draw

@@ -43,8 +43,9 @@ def train_and_ask(scoring: Scoring) -> Made:
         name = f"{plan.name}-{seed}"
         fitted = predict.opened(train(dataset, plan, seed, out / name, resume=settings.resume, watcher=scoring.watcher))
         if scored:
-            likely.append(predict.score(fitted, scored))
-            free.append(predict.answer(fitted, scored))
+            inputs = fitted.reader.read(scored)
+            likely.append(predict.score(fitted, scored, inputs))
+            free.append(predict.answer(fitted, scored, inputs=inputs))
             write(out / name / "answers.jsonl", likely[-1])
             write(out / name / "written.jsonl", free[-1])
         if not seed:

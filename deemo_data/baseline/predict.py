@@ -126,9 +126,12 @@ def cores(preset: Preset) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def score(fitted: Fitted, examples: Sequence[Example]) -> list[Answer]:
-    """The most likely emotion of each clip, with the probabilities of all those of the training split. It never refuses."""
-    shares = probabilities(fitted, examples, fitted.reader.read(examples))
+def score(fitted: Fitted, examples: Sequence[Example], inputs: dict[str, Inputs] | None = None) -> list[Answer]:
+    """The most likely emotion of each clip, with the probabilities of all those of the training split. It never refuses.
+
+    inputs  what `fitted.reader.read` made of the clips, where somebody has read them already
+    """
+    shares = probabilities(fitted, examples, inputs or fitted.reader.read(examples))
     best = shares.argmax(axis=1)
     return [
         Answer(e.clip_id, fitted.labels[k], {label: float(p) for label, p in zip(fitted.labels, row, strict=True)})
@@ -136,12 +139,15 @@ def score(fitted: Fitted, examples: Sequence[Example]) -> list[Answer]:
     ]
 
 
-def answer(fitted: Fitted, examples: Sequence[Example], reasons: bool = True) -> list[Answer]:
+def answer(
+    fitted: Fitted, examples: Sequence[Example], reasons: bool = True, inputs: dict[str, Inputs] | None = None
+) -> list[Answer]:
     """What the model writes when it is free to write: the emotion, None where that names none or several, and its reasons.
 
     reasons  False: it is not asked why; else it is, with the wording of the record, or with that of another clip's
+    inputs   as of `score`
     """
-    inputs = fitted.reader.read(examples)
+    inputs = inputs or fitted.reader.read(examples)
     wording = Wording.of(fitted.labels)
     asked = next((e.asked for e in examples if e.asked), "")
     texts = _written(fitted, examples, inputs, [e.instruction for e in examples], LABEL)

@@ -58,14 +58,14 @@ def summarise(examples: Sequence[Example], pictures: bool = True, done: Callable
     body_filters, voice_filters, picture_filters = _filters()
     for example in examples:
         body, voice = example.body(), example.voice()
-        moved = movement(body, example.fps)
+        stands, moves, sounds = postures(body), movement(body, example.fps), voice_statistics(voice)
         row = {
-            "body": np.concatenate([postures(body), moved]),
-            "voice": np.concatenate([voice_statistics(voice), courses(voice)]),
-            "body means": postures(body),
+            "body": np.concatenate([stands, moves]),
+            "voice": np.concatenate([sounds, courses(voice)]),
+            "body means": stands,
             "limb lengths": limbs(body),
-            "movement": moved,
-            "voice statistics": voice_statistics(voice),
+            "movement": moves,
+            "voice statistics": sounds,
             "random encoder": np.concatenate(
                 [filtered(_tracks(body), body_filters), filtered(voice[:, :4] / (6, 10, 1, 4), voice_filters)]
             ),
