@@ -37,9 +37,12 @@ def make_clip(folder: Path, number: int, subject: str = "", first: int = 30, fra
     grid = Grid(Fraction(30000, 1001), False, Fraction(0), 1000, 64, 36)
     folder.mkdir(exist_ok=True)
     name = f"c-{number:016x}"
+    for old in folder.glob(f"{name}.*"):
+        old.unlink()  # an export is hard links: writing into the file would change the dataset
     with av.open(str(folder / f"{name}.mp4"), "w") as out:
         stream = out.add_stream("libx264", rate=grid.fps)
         stream.width, stream.height, stream.pix_fmt = grid.width, grid.height, "yuv420p"
+        stream.codec_context.thread_count = 1  # the same bytes on every machine
         for k in range(frames):
             picture = np.full((36, 64, 3), (number * 40 + k) % 256, np.uint8)
             out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))

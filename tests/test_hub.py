@@ -22,6 +22,7 @@ from test_labels import said
 
 from deemo_data import hub
 from deemo_data.errors import DatasetError, NotReleasable
+from deemo_data.release import SafeClip
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # huggingface_hub's own way to send a file
 
@@ -209,16 +210,22 @@ def there(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("made")
-    clips = [make_clip(root / "released", n) for n in range(4)]
-    run(clips, [marked(clips[0], 2, 8), *(said("emotion", "happy", c) for c in clips)], root / "dataset")
-    return root
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[SafeClip]:
+    """Made once: an export is hard links to these files, so that making one anew would write into every dataset."""
+    folder = tmp_path_factory.mktemp("released")
+    return [make_clip(folder, n) for n in range(4)]
+
+
+@pytest.fixture(scope="module")
+def made(clips: list[SafeClip], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made") / "dataset"
+    run(clips, [marked(clips[0], 2, 8), *(said("emotion", "happy", c) for c in clips)], folder)
+    return folder
 
 
 @pytest.fixture
 def dataset(made: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made / "dataset", tmp_path / "d")
+    shutil.copytree(made, tmp_path / "d")
     return tmp_path / "d"
 
 
@@ -273,12 +280,11 @@ def test_it_goes_on_after_a_failure(dataset: Path, there: Hub, monkeypatch: pyte
     assert there.put[: len(first)] == first
 
 
-def test_what_was_removed_is_not_to_be_had_from_history(made: Path, dataset: Path, there: Hub) -> None:
+def test_what_was_removed_is_not_to_be_had_from_history(clips: list[SafeClip], dataset: Path, there: Hub) -> None:
     send(dataset, there)
     gone = sorted(p.name for p in dataset.rglob("*.mp4"))[0]
     digest = hashlib.sha256(next(dataset.rglob(gone)).read_bytes()).hexdigest()
-    clips = [make_clip(made / "released", n) for n in range(1, 4)]
-    run(clips, [said("emotion", "happy", c) for c in clips], dataset)
+    run(clips[1:], [said("emotion", "happy", c) for c in clips[1:]], dataset)
     done = send(dataset, there)
     assert done.removed >= 1
     assert done.version == "2.0.0"
@@ -313,9 +319,8 @@ def test_errors_are_one_line(dataset: Path, there: Hub, token: str) -> None:
         hub.push(dataset, "a/b/c d", endpoint=there.address, token=TOKEN)
 
 
-def test_an_open_dataset_asks_nobody(made: Path, tmp_path: Path, there: Hub) -> None:
-    clips = [make_clip(made / "released", n) for n in range(2)]
-    run(clips, [], tmp_path / "open", gated=False)
+def test_an_open_dataset_asks_nobody(clips: list[SafeClip], tmp_path: Path, there: Hub) -> None:
+    run(clips[:2], [], tmp_path / "open", gated=False)
     send(tmp_path / "open", there, private=False)
     assert "gated" not in there.repos[REPO]
     assert there.repos[REPO]["visibility"] == "public"
