@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deemo_data import ingest, labels, pipeline, release, segment, speakers, store, versions, withdrawn
+from deemo_data import download, ingest, labels, pipeline, release, segment, speakers, store, versions, withdrawn
 from deemo_data.clip import Clip, write_clips
 from deemo_data.config import Project, table_name
-from deemo_data.errors import ConfigError, NotReleasable, ProjectError
+from deemo_data.errors import ConfigError, NotReleasable, ProjectError, plain
 from deemo_data.export import Exported, Known, clear
 from deemo_data.export import export as write_dataset
 from deemo_data.pipeline import Failure, Stage, Watcher
@@ -33,7 +33,7 @@ class Missing:
     advice: str
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.reason}" + (f". {self.advice}" if self.advice else "")
+        return plain(f"{self.what}: {self.reason}" + (f". {self.advice}" if self.advice else ""))
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def take_in(
         release.take_back(known_clips(project), project, gone=[c for c in clips if c.source not in before])
     if not before:
         raise ProjectError(
-            f"no footage could be taken in from {where}", str(missing[0]) if missing else "The folder has no videos"
+            f"no footage could be taken in from {download.shown(where)}",
+            str(missing[0]) if missing else "The folder has no videos",
         )
     return taken, missing
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from deemo_data import cli_annotate, cli_evaluate, cli_records
-from deemo_data.errors import ConfigError, DeemoError, ProjectError
+from deemo_data.errors import ConfigError, DeemoError, ProjectError, plain
 from deemo_data.terminal import end, finish, opened, progress, run_stages, say_taken, write_dataset
 
 DIR = click.argument("project", metavar="DIR", type=click.Path(path_type=Path))
@@ -185,7 +185,7 @@ def speakers(
         click.echo(f"Noted in {voices.path_in(here.root)}. Next: deemo run {project}")
     for whole, heard in build.voices(here):
         if source in (None, whole.source):
-            click.echo(f"{whole.source}  {whole.path('source').name}")
+            click.echo(f"{whole.source}  {plain(whole.path('source').name)}")
             said = whole.facts["speakers_said"]
             shown = (
                 voices.show(heard, of_speakers(heard, said), whole.end_ms) if heard is not None else "not made yet: deemo run\n"
@@ -279,7 +279,7 @@ def validate(folder: Path) -> None:
 
     findings = check(folder)
     for finding in findings:
-        click.echo(str(finding), err=True)
+        click.echo(plain(str(finding)), err=True)
     wrong = sum(f.level == "error" for f in findings)
     click.echo(f"{folder}: {wrong} faults, {len(findings) - wrong} warnings")
     raise SystemExit(1 if wrong else 0)
@@ -369,7 +369,7 @@ def main() -> None:
         sys.exit(2)
     except OSError as e:
         advice = "Free some space and run again; nothing is lost" if e.errno == errno.ENOSPC else "Mend that and run again"
-        click.echo(f"deemo: {e.strerror or e}: {e.filename or 'writing'}. {advice}", err=True)
+        click.echo(plain(f"deemo: {e.strerror or e}: {e.filename or 'writing'}. {advice}"), err=True)
         sys.exit(2)
 
 

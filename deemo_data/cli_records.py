@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from deemo_data.convert_formats import FORMATS
+from deemo_data.errors import plain
 from deemo_data.terminal import end, opened
 
 DIR = click.argument("project", metavar="DIR", type=click.Path(path_type=Path))
@@ -56,7 +57,7 @@ def convert(dataset: Path, to: str, out: Path, no_link: bool, force: bool) -> No
     for why, count in made.left_out.items():
         click.echo(f"  {count} records are not in it: {why}", err=True)
     for line in (*made.notes, *made.faults):
-        click.echo(f"  {line}", err=True)
+        click.echo(f"  {plain(line)}", err=True)
     raise SystemExit(1 if made.faults else 0)
 
 
@@ -78,11 +79,11 @@ def forget(project: Path, subject: str, without_label_studio: bool) -> None:
     if without_label_studio:
         click.echo("  Label Studio was not asked: what of them is there goes with the next deemo pull that reaches it", err=True)
     for path in gone.footage:
-        click.echo(f"  yours to delete: {path}")
+        click.echo(f"  yours to delete: {plain(path)}")
     for name in gone.short:
-        click.echo(f"  not looked for, too short: {name}", err=True)
+        click.echo(f"  not looked for, too short: {plain(name)}", err=True)
     for path in gone.left:
-        click.echo(f"  still found in {path}", err=True)
+        click.echo(f"  still found in {plain(path)}", err=True)
     raise SystemExit(1 if gone.left else 0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -181,9 +182,19 @@ def write_if_changed(path: Path, content: str | bytes, mode: int = 0o644) -> boo
     return True
 
 
+def own_file(path: str, flags: int) -> int:
+    """What open() opens files with that are added to: a symbolic link there may lead out of the project. Raises ProjectError."""
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW, 0o644)
+    except OSError as e:
+        if e.errno != errno.ELOOP:
+            raise
+        raise ProjectError(f"{path} is a symbolic link, and nothing is written through it", "Put the file itself there") from e
+
+
 def place(path: Path, there: Path, sha256: str) -> bool:
     """The same bytes at another path: a hard link where the disk allows one, else a copy; whether anything was done."""
-    if there.exists() and (there.samefile(path) or File.of(there).sha256 == sha256):
+    if there.exists() and not there.is_symlink() and (there.samefile(path) or File.of(there).sha256 == sha256):
         return False
     there.parent.mkdir(parents=True, exist_ok=True)
     aside = there.with_name(f".{there.name}.{os.getpid()}")

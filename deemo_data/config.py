@@ -27,7 +27,12 @@ from deemo_data.language_model import LanguageModel
 from deemo_data.moments import Moments
 from deemo_data.pipeline import ORDER, Stage
 from deemo_data.segment import Segment
+from deemo_data.splits import SPLITS
 
+OWN = (
+    "labels", "corrections", "private", "out", "out/released", "out/released/clips", "out/dataset",
+    *(f"out/dataset/{split}{below}" for split in SPLITS for below in ("", "/clips")),
+)  # fmt: skip
 PROFILES = ("hardened", "deemo-paper")
 
 
@@ -127,6 +132,7 @@ class Project:
     def open(cls, root: Path) -> Project:
         if not (root / "deemo.toml").is_file():
             raise ProjectError(f"{root} is not a project: it has no deemo.toml", f"Type: deemo init {root} --profile hardened")
+        _no_links(root)
         return cls(root.resolve())
 
     @classmethod
@@ -137,6 +143,7 @@ class Project:
         if root.exists() and not root.is_dir():
             raise ProjectError(f"{root} is a file, not a folder", "Name another folder for the project")
         root.mkdir(parents=True, exist_ok=True)
+        _no_links(root)
         project = cls(root.resolve())
         project.private.mkdir(mode=0o700, exist_ok=True)
         project.private.chmod(0o700)
@@ -145,7 +152,7 @@ class Project:
         with project.locked():
             key = project.private / "secret.key"
             if not key.exists():
-                handle = os.open(key.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                handle = os.open(key.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
                 with os.fdopen(handle, "w") as f:
                     f.write(secrets.token_hex(32))
                     f.flush()
@@ -208,6 +215,13 @@ class Project:
     def write_report(self, name: str, content: Any) -> None:
         self.out.mkdir(exist_ok=True)
         write_if_changed(self.out / name, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def _no_links(root: Path) -> None:
+    """Commands write and delete in these folders: a symbolic link would take them out of the project. Raises ProjectError."""
+    if linked := [name for name in OWN if (root / name).is_symlink()]:
+        what = f"{root / linked[0]} is a symbolic link, and nothing is written or deleted through it"
+        raise ProjectError(what, "Put a folder there (a bind mount does), or make the whole project elsewhere")
 
 
 def profile_text(profile: str) -> str:

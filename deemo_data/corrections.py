@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from deemo_data.clip import Clip, Facts
+from deemo_data.clip import Clip, Facts, own_file
 from deemo_data.errors import LabelError, ProjectError
 
 BOXES = "boxes.jsonl"
@@ -213,7 +213,7 @@ def _remove(project_root: Path, name: str, one: str, known: dict[str, Any]) -> A
 def _append(path: Path, row: dict[str, Any]) -> None:
     """One whole line more, on disk when this returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+b") as f:
+    with open(path, "a+b", opener=own_file) as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         f.seek(0)
         text = f.read()

@@ -6,6 +6,7 @@ import fcntl
 import ipaddress
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 8 * 2**30
 MAX_SECONDS = 3600
+MOST_SAID = 2**20
 STALL_SECONDS = 30  # without a single byte
+SECRETS = "auth|credential|key|pass|secret|sig|token"  # in the name of a part of an address: its value lets people in
 ANYWHERE = ("0.0.0.0/0", "::/0")
 
 
@@ -42,7 +45,16 @@ def download(
     Raises SourceError when the address, or one it leads to, is private, loopback or otherwise not public, and when the
     video is larger or takes longer than allowed.
     """
-    return fetch(url, folder, ANYWHERE if allow_local_addresses else (), max_bytes=max_bytes, max_seconds=max_seconds)
+    try:
+        return fetch(url, folder, ANYWHERE if allow_local_addresses else (), max_bytes=max_bytes, max_seconds=max_seconds)
+    except SourceError as e:
+        raise SourceError(e.what.replace(url, shown(url)), e.advice) from None  # what came before says the whole address
+
+
+def shown(url: str) -> str:
+    """An address as reports and terminals may show it: without a user, a password, or values that are named like secrets."""
+    url = re.sub(r"^(\w+://)[^/?#]*@", r"\1…@", url, flags=re.IGNORECASE)
+    return re.sub(rf"([?&#][^=&#]*(?:{SECRETS})[^=&#]*=)[^&#]*", r"\1…", url, flags=re.IGNORECASE)
 
 
 def fetch(
@@ -149,16 +161,15 @@ def _in_own_process(url: str, aside: Path, open_to: tuple[str, ...], max_bytes: 
     process.start()
     there.close()
     try:
-        said = here.recv() if here.poll(max_seconds) else SourceError(
-            f"{url} was not there after {max_seconds} s", "Download it yourself and give the file"
-        )  # fmt: skip
-    except EOFError:
-        said = SourceError(f"{url}: the process that fetched it died", "Run again")
+        late = [f"{url} was not there after {max_seconds} s", "Download it yourself and give the file"]
+        said = json.loads(here.recv_bytes(MOST_SAID)) if here.poll(max_seconds) else late  # JSON: it talked to strangers
+    except (EOFError, OSError, ValueError):
+        said = [f"{url}: the process that fetched it died", "Run again"]
     finally:
         _end(process)
-    if isinstance(said, DeemoError):
-        raise said
-    return Path(said)
+    if isinstance(said, list):
+        raise SourceError(*said)
+    return aside / Path(said).name
 
 
 def _end(process: BaseProcess) -> None:
@@ -176,9 +187,10 @@ def _child(answer: Connection, url: str, aside: Path, open_to: tuple[str, ...], 
     os.setsid()
     resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, max_bytes))
     try:
-        answer.send(str(_fetched(url, aside, open_to, max_bytes)))
+        said: str | list[str] = str(_fetched(url, aside, open_to, max_bytes))
     except DeemoError as e:
-        answer.send(e)
+        said = [e.what, e.advice]
+    answer.send_bytes(json.dumps(said).encode())
 
 
 def _fetched(url: str, aside: Path, open_to: tuple[str, ...], max_bytes: int) -> Path:

@@ -12,6 +12,14 @@ DeemoError
 └── DatasetError     a dataset folder breaks its own rules
 """
 
+from __future__ import annotations
+
+
+def plain(text: str) -> str:
+    """Text from outside, such as a name, on one line: what would steer a terminal or turn the line round is shown as code."""
+    shown = "".join(c if c.isprintable() or c.isspace() else c.encode("unicode-escape").decode() for c in text)
+    return " ".join(shown.split())
+
 
 class DeemoError(Exception):
     """An error whose message is meant for the person at the keyboard.
@@ -21,11 +29,11 @@ class DeemoError(Exception):
 
     def __init__(self, what: str, advice: str = "") -> None:
         super().__init__(what, advice)  # both as args, so that the error survives the trip between processes
-        self.what = " ".join(what.split())
+        self.what = plain(what)
         self.advice = advice
 
     def __str__(self) -> str:
-        return f"{self.what}. {self.advice}" if self.advice else self.what
+        return f"{self.what}. {plain(self.advice)}" if self.advice else self.what
 
 
 class ConfigError(DeemoError): ...

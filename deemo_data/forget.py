@@ -290,7 +290,7 @@ def from_store(store: Path, sources: set[str]) -> None:
 
     It is given another name first, with the source in it: one that was removed in part would not say whose it is.
     """
-    for home in [h for h in store.glob("*/*") if h.is_dir()] if sources else ():
+    for home in [h for h in store.glob("*/*") if h.is_dir() and not h.is_symlink()] if sources else ():
         mine = sources & {*home.name.split("."), _source_of(home)}
         if not mine:
             continue

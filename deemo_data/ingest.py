@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from deemo_data import media, store
 from deemo_data.clip import Clip, Facts, File, write_if_changed
-from deemo_data.download import MAX_BYTES, MAX_SECONDS, download, is_address
+from deemo_data.download import MAX_BYTES, MAX_SECONDS, download, is_address, shown
 from deemo_data.errors import ConfigError, MediaError, SourceError
 
 COLUMNS = ("uri", "subject", "known_names", "consent", "licence", "start_ms", "end_ms")
@@ -70,14 +70,15 @@ def read_sources(where: str) -> list[Row]:
     """
     if "://" in where:
         if not is_address(where):
-            raise SourceError(f"{where}: only http and https addresses can be fetched", "Download it yourself and give the file")
+            what = f"{shown(where)}: only http and https addresses can be fetched"
+            raise SourceError(what, "Download it yourself and give the file")
         return [Row(where)]
     path = Path(where).expanduser()
     if path.is_dir():
         inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
         projects = {p.parent for p in path.rglob("deemo.toml")}  # what a project made is not footage
-        shown = [p for p in inside if not any(n.startswith(".") for n in p.relative_to(path).parts)]
-        rows = [Row(str(p)) for p in shown if projects.isdisjoint(p.parents)]
+        seen = [p for p in inside if not any(n.startswith(".") for n in p.relative_to(path).parts)]
+        rows = [Row(str(p)) for p in seen if projects.isdisjoint(p.parents)]
         if not rows:
             raise SourceError(f"{where} holds no video ({' '.join(SUFFIXES)})", "Give another folder, or a CSV with a uri column")
         return rows
@@ -105,7 +106,7 @@ def _read_csv(path: Path) -> list[Row]:
         raise SourceError(f"{path.name} has no rows", "Give it one row for each source")
     for uri in dict.fromkeys(row.uri for row in rows):
         if column := _conflict([row for row in rows if row.uri == uri]):
-            raise ConfigError(f"{path.name}: {uri} has two values of {column}", f"Give one source one {column}")
+            raise ConfigError(f"{path.name}: {shown(uri)} has two values of {column}", f"Give one source one {column}")
     return rows
 
 
@@ -181,10 +182,10 @@ def ingest(
                 )
             found[source.id] = source, [*before, *said]
         except (SourceError, MediaError) as e:
-            refused.append(Refused(uri, e.what, e.advice or "Leave it out, or give a file that holds a video"))
+            refused.append(Refused(shown(uri), e.what, e.advice or "Leave it out, or give a file that holds a video"))
         except OSError as e:
             reason = f"{Path(uri).name} cannot be read: {e.strerror or e}"
-            refused.append(Refused(uri, reason, "Make it readable and run again"))
+            refused.append(Refused(shown(uri), reason, "Make it readable and run again"))
         done(uri)
     taken: list[Clip] = []
     people: list[Person] = []
@@ -195,7 +196,7 @@ def ingest(
             try:
                 facts, person = _accounted(source, said, consent, secret)
             except SourceError as e:
-                refused.append(Refused(said[0].uri, e.what, e.advice))
+                refused.append(Refused(shown(said[0].uri), e.what, e.advice))
                 continue
             taken.append(source.knowing({}, {**facts, "spans": spans}))
             people.append(person)
@@ -265,7 +266,7 @@ def _spans(source: Clip, rows: Sequence[Row]) -> tuple[list[list[int]], list[Ref
         elif min(last, grid.frames) <= first:
             reason = f"span {start}-{end} " + ("holds not one frame" if start < end else "ends before it begins")
         if reason:
-            bad.append(Refused(row.uri, reason, "Mend that row and run again"))
+            bad.append(Refused(shown(row.uri), reason, "Mend that row and run again"))
         else:
             spans.add((start, min(end, source.end_ms)))
     return [list(span) for span in sorted(spans)], bad

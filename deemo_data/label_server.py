@@ -23,7 +23,7 @@ from typing import Any
 
 from deemo_data import templates
 from deemo_data.annotate import ADDRESS, ANNOTATORS, SERVER, Annotator, address, annotators
-from deemo_data.clip import write_if_changed
+from deemo_data.clip import own_file, write_if_changed
 from deemo_data.config import Project
 from deemo_data.errors import LabelError
 from deemo_data.label_studio_server import clearly, connect
@@ -79,7 +79,7 @@ def running(project: Project, port: int) -> Iterator[subprocess.Popen[bytes]]:
     folder.mkdir(mode=0o700, exist_ok=True)
     project.released.mkdir(parents=True, exist_ok=True)
     command = [str(program()), "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
-    with open(folder / "server.log", "ab") as log:
+    with open(folder / "server.log", "ab", opener=own_file) as log:
         try:
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the server holds it too, as long as it lives
         except BlockingIOError as e:

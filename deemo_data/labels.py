@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from deemo_data.clip import Clip
+from deemo_data.clip import Clip, own_file
 from deemo_data.errors import LabelError
 from deemo_data.store import derive
 from deemo_data.vocabulary import Nfbl
@@ -226,7 +226,7 @@ def append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     if not rows:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+b") as f:
+    with open(path, "a+b", opener=own_file) as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         f.truncate(_end_of_lines(f))  # half a line of a killed process
         f.write("".join(json.dumps(r, sort_keys=True, ensure_ascii=False) + "\n" for r in rows).encode())

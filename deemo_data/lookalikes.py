@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deemo_data.limits import ONLY_ITSELF
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -36,7 +38,7 @@ def looks(video: Path | str) -> str:
 
     found: list[tuple[int | None, str]] = []
     try:
-        with av.open(str(video)) as container:
+        with av.open(str(video), options=ONLY_ITSELF) as container:
             stream = container.streams.video[0]
             stream.codec_context.skip_frame = "NONKEY"
             length = stream.duration or 0

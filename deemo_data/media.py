@@ -15,11 +15,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from deemo_data.clip import Clip, Facts, Grid, round_half_up
 from deemo_data.errors import MediaError
+from deemo_data.limits import BIGGEST_PICTURE, MOST_FRAMES, ONLY_ITSELF, check_frames, check_picture
 
 if TYPE_CHECKING:
     import av
@@ -32,7 +34,6 @@ RATES = sorted(
     {Fraction(r) for r in WHOLE_RATES} | {r * NTSC for r in (15, 24, 30, 48, 60, 120)} | {Fraction(15, 2), Fraction(25, 2)}
 )
 SOUND_RATE = 16_000
-MOST_PIXELS = 8192 * 8192
 INDEXED = ("mov,mp4", "matroska")  # containers in which a seek can be trusted
 MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}  # from RGB to YUV: as files say it (ITU-T H.273) -> as libswscale does
 ENCODER_THREADS = 2  # fixed: the bytes that x264 makes depend on it
@@ -43,28 +44,28 @@ def probe(path: Path, vfr_fps: int = 30) -> Facts:
 
     Raises MediaError with the true reason for a file that holds no video we can read.
     """
+    times: list[Fraction] = []
     with _opened(path) as container:
         stream = _video(container, path)
         context = stream.codec_context
-        if context.width * context.height > MOST_PIXELS or min(context.width, context.height) < 16:
-            raise MediaError(f"{path.name}: a picture of {context.width}x{context.height} cannot be used")
-        indexed = container.format.name.startswith(INDEXED)
+        check_picture(path.name, context.width, context.height)
         has_sound = bool(container.streams.audio)
         first = next((f for _, f in _decoded(container, stream)), None)
         if first is None:
             raise MediaError(f"{path.name}: not one frame of the video can be decoded")
         width, height = _upright(first, stream.sample_aspect_ratio)
-        if indexed:
+        check_picture(path.name, width, height)
+        if container.format.name.startswith(INDEXED):
             container.seek(0)
             tick = stream.time_base or Fraction(1)
-            times: list[Fraction] = sorted(p.pts * tick for p in _packets(container, stream) if p.pts is not None)
-        else:
-            times = []
+            shown = (p.pts * tick for p in _packets(container, stream) if p.pts is not None)
+            times = sorted(islice(shown, MOST_FRAMES + 1))
     if not times:
         with _opened(path) as container:
-            times = [t for t, _ in _decoded(container, _video(container, path))]
+            times = [t for t, _ in islice(_decoded(container, _video(container, path)), MOST_FRAMES + 1)]
     zero, fps, vfr = times[0], *frame_rate(times, vfr_fps)
     frames = len(times) if not vfr else math.ceil((times[-1] - zero) * fps - Fraction(1, 2)) + 1
+    check_frames(path.name, frames)
     grid = Grid(fps, vfr, zero, frames, width, height)
     return {"grid": grid.to_fact(), "has_sound": has_sound, "duration_ms": grid.ms_at(frames)}
 
@@ -89,7 +90,7 @@ def _opened(path: Path) -> av.container.InputContainer:
     try:
         if path.stat().st_size == 0:
             raise MediaError(f"{path.name} is empty (0 bytes)")
-        return av.open(str(path))
+        return av.open(str(path), options=ONLY_ITSELF)
     except FileNotFoundError as e:
         raise MediaError(f"{path} is not there") from e
     except av.error.FFmpegError as e:
@@ -105,6 +106,7 @@ def _video(container: av.container.InputContainer, path: Path) -> av.VideoStream
     if stream.codec_context is None:
         raise MediaError(f"{path.name}: its video codec is not known here")
     stream.thread_type = "AUTO"
+    stream.codec_context.options = BIGGEST_PICTURE
     return stream
 
 
@@ -122,9 +124,8 @@ def _decoded(container: av.container.InputContainer, stream: Any) -> Iterator[tu
     last: Fraction | None = None
     step = 1 / (stream.average_rate or Fraction(25))
     for frame in _out_of(container, stream, most=25):
-        time = frame.pts * frame.time_base if frame.pts is not None else None
-        if time is None:
-            time = Fraction(0) if last is None else last + step
+        guess = Fraction(0) if last is None else last + step
+        time = guess if frame.pts is None else frame.pts * frame.time_base
         if last is None or time > last:
             last = time
             yield time, frame
@@ -368,8 +369,7 @@ def ffmpeg_binary() -> str:
 @cache
 def ffmpeg_version() -> str:
     """What the binary calls itself, e.g. "7.0.2-static"."""
-    done = subprocess.run([ffmpeg_binary(), "-version"], capture_output=True, text=True)
-    said = done.stdout.split()
+    said = subprocess.run([ffmpeg_binary(), "-version"], capture_output=True, text=True).stdout.split()
     return said[2] if len(said) > 2 else "unknown"
 
 

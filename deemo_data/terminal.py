@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deemo_data.errors import DeemoError
+from deemo_data.errors import DeemoError, plain
 
 if TYPE_CHECKING:
     from deemo_data.build import Labels, Missing
@@ -61,7 +61,7 @@ def write_dataset(project: Project, allow_proposed: bool) -> list[Missing]:
                f"{made.records} records, version {made.version}; {made.changed} files changed")  # fmt: skip
     click.echo(f"To look at: {project.out / 'dataset.html'}")
     for text in dict.fromkeys((*made.warnings, *made.left_out)):
-        click.echo(f"  {text}", err=True)
+        click.echo(f"  {plain(text)}", err=True)
     return kept
 
 
@@ -79,7 +79,7 @@ def say_pulled(pulled: Pulled) -> None:
     click.echo(f"{pulled.annotations} annotations of {pulled.tasks} tasks read: {change.added} labels new, "
                f"{change.changed} changed, {change.deleted} deleted, {change.same} as before")  # fmt: skip
     for text in pulled.problems:
-        click.echo(f"  {text}", err=True)
+        click.echo(f"  {plain(text)}", err=True)
 
 
 def end(missing: Sequence[Missing], also: bool = False) -> None:

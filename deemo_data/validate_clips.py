@@ -11,6 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from deemo_data.limits import ITS_KIND
+
 HARMLESS_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "language", "handler_name", "vendor_id"}
 REFUSED = {"", "none", "no", "withdrawn"}  # statements that are no consent
 ADDRESS = re.compile(r"\S+@\S+\.\w+|\bhttps?://\S+|\+?\d[\d ()/.-]{7,}\d")
@@ -112,7 +114,7 @@ def check_video(video: Path | bytes, row: Mapping[str, Any], here: str, error: S
 
     container: Any  # av's stubs do not tell reading from writing
     try:
-        with av.open(io.BytesIO(video) if isinstance(video, bytes) else str(video)) as container:
+        with av.open(io.BytesIO(video) if isinstance(video, bytes) else str(video), options=ITS_KIND) as container:
             if not container.streams.video:
                 error(here, "its video has no picture")
                 return

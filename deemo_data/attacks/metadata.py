@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from deemo_data.errors import MediaError
+from deemo_data.limits import ONLY_ITSELF
 
 if TYPE_CHECKING:
     import av
@@ -57,7 +58,7 @@ def tags_of(path: Path) -> list[Tag]:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), options=ONLY_ITSELF) as container:
             found = _said("container", container.metadata)
             for number, chapter in enumerate(container.chapters()):
                 found += [Tag(f"chapter {number}", "span", f"{chapter['start']}-{chapter['end']}")]

@@ -32,6 +32,7 @@ from pydantic import BaseModel, Field, ValidationError
 from deemo_data.agreement_measures import rounded
 from deemo_data.baseline.answers import Answer
 from deemo_data.baseline.metrics import ROUNDS, Draws, Run, figure
+from deemo_data.clip import own_file
 from deemo_data.errors import ConfigError, DatasetError, ModelError
 from deemo_data.language_model import FALLBACK, Call, LanguageModel, Pause, complaint, key_of, post, read_answer
 from deemo_data.mer import MODALITIES
@@ -129,7 +130,7 @@ class Ledger:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = path.read_text("utf-8", errors="replace") if path.exists() else ""
         if text and not text.endswith("\n"):
-            with path.open("a", encoding="utf-8") as file:
+            with open(path, "a", encoding="utf-8", opener=own_file) as file:
                 file.write("\n")
         book = cls(path)
         for line in text.split("\n"):
@@ -148,7 +149,7 @@ class Ledger:
         return answer
 
     def add(self, row: dict[str, Any]) -> None:
-        with self.lock, self.path.open("a", encoding="utf-8") as file:
+        with self.lock, open(self.path, "a", encoding="utf-8", opener=own_file) as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
             self.asked += 1
             if row["answer"] is None:

