@@ -78,13 +78,14 @@ def list_models() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from deemo_data.models import weights
+    from deemo_data.models import runtime, weights
 
     table = Table("name", "group", "licence", "here", box=None)
     for row in weights.listing():
         table.add_row(row.name, row.group, row.licence, "yes" if row.present else "no")
     Console().print(table)
     click.echo(f"They lie in {weights.folder()}")
+    click.echo(f"onnxruntime runs them by {', then '.join(runtime.providers())}")
 
 
 @cli.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from deemo_data.models import mediapipe
@@ -65,8 +66,25 @@ def apart(a: Hand, b: Hand) -> float:
 
 def write_looks(seen: Iterable[tuple[int, int, list[mediapipe.Hand]]], path: Path) -> None:
     """(frame, look, hands) as one row a hand, zstd."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
+
+    pq.write_table(_looks(seen), path, compression="zstd")
+
+
+def write_mirrored(straight: Path, mirrored: Mapping[int, list[mediapipe.Hand]], path: Path) -> None:
+    """The hands of the file `straight` (look 0) in the frames of `mirrored`, and those of `mirrored` as look 1."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    first = pq.read_table(straight)
+    first = first.filter(pc.is_in(first["frame"], pa.array(list(mirrored), pa.int32())))
+    both = pa.concat_tables([first, _looks((f, 1, found) for f, found in mirrored.items())])
+    pq.write_table(both.sort_by([(name, "ascending") for name in LOOK_COLUMNS[:3]]), path, compression="zstd")
+
+
+def _looks(seen: Iterable[tuple[int, int, list[mediapipe.Hand]]]) -> pa.Table:
+    import pyarrow as pa
 
     rows = [
         (frame, look, n, hand.score, hand.points[:, :2].ravel(), hand.world.ravel())
@@ -77,7 +95,7 @@ def write_looks(seen: Iterable[tuple[int, int, list[mediapipe.Hand]]], path: Pat
     kinds = (pa.int32(), pa.int8(), pa.int8(), pa.float32(), numbers, numbers)
     columns = zip(*rows, strict=True) if rows else [()] * len(kinds)
     arrays = [pa.array(list(column), kind) for column, kind in zip(columns, kinds, strict=True)]
-    pq.write_table(pa.table(dict(zip(LOOK_COLUMNS, arrays, strict=True))), path, compression="zstd")
+    return pa.table(dict(zip(LOOK_COLUMNS, arrays, strict=True)))
 
 
 def read_looks(path: Path, width: int, height: int) -> tuple[dict[int, list[Hand]], dict[int, list[Hand]]]:

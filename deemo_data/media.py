@@ -332,22 +332,35 @@ def read_wav(path: Path) -> NDArray[np.float32]:
 
 
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow"]
+Encoder = Literal["libx264", "h264_nvenc"]
 
 
-def write_video(path: Path, pictures: Iterable[NDArray[np.uint8]], grid: Grid, crf: int, preset: Preset) -> int:
-    """Encode planar 4:2:0 pictures (as `Frame.yuv` gives them) to H.264, no sound, no tags; how many there were."""
+def write_video(
+    path: Path, pictures: Iterable[NDArray[np.uint8]], grid: Grid, crf: int, preset: Preset, encoder: Encoder = "libx264"
+) -> int:
+    """Encode planar 4:2:0 pictures (as `Frame.yuv` gives them) to H.264, no sound, no tags; how many there were.
+
+    Raises MediaError when the encoder is not to be had here.
+    """
     import av
 
     count = 0
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}) as container:
-        stream: Any = container.add_stream("libx264", rate=grid.fps)
+        stream: Any = container.add_stream(encoder, rate=grid.fps)
         stream.width, stream.height, stream.pix_fmt = grid.width, grid.height, "yuv420p"
         stream.codec_context.time_base = 1 / grid.fps
         stream.codec_context.colorspace, stream.codec_context.color_range = _usual_matrix(grid.width, grid.height), 1
         stream.codec_context.thread_count = ENCODER_THREADS
         stream.codec_context.gop_size = max(1, round_half_up(grid.fps))  # a key frame a second: people scrub
         stream.codec_context.flags |= av.codec.context.Flags.bitexact
-        stream.options = {"crf": str(crf), "preset": preset}
+        if encoder == "libx264":
+            stream.options = {"crf": str(crf), "preset": preset}
+        else:
+            stream.options = {"rc": "vbr", "cq": str(crf), "preset": "p4"}
+            try:
+                stream.codec_context.open()
+            except av.error.FFmpegError as e:
+                raise MediaError(f"{encoder} cannot be opened: {e.strerror}", 'Set [mask_video] encoder = "libx264"') from e
         for count, yuv in enumerate(pictures, 1):
             frame = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
             frame.pts, frame.time_base = count - 1, 1 / grid.fps

@@ -466,6 +466,13 @@ def test_nothing_says_who_made_it_or_from_what(tmp_path: Path) -> None:
         assert raw[raw.index(box) + 8 : raw.index(box) + 16] == bytes(8), f"{box!r} tells when it was made"
 
 
+def test_an_encoder_that_is_not_here_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    grid = Grid(Fraction(25), False, Fraction(0), 2, 256, 256)
+    with pytest.raises(MediaError, match=r'h264_nvenc cannot be opened: .*encoder = "libx264"'):
+        m.write_video(tmp_path / "film.mp4", [np.zeros((384, 256), np.uint8)] * 2, grid, 21, "veryfast", "h264_nvenc")
+
+
 def test_the_same_bytes_twice(tmp_path: Path) -> None:
     source = whole(film(tmp_path / "film.mkv", even(Fraction(25), 80), (160, 120), clicks=[Fraction(1)]))
     assert render(tmp_path, source, "a").read_bytes() == render(tmp_path, source, "b").read_bytes()

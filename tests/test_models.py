@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from deemo_data.errors import ModelError
-from deemo_data.models import blazeface, boxes, centerface, facemesh, insightface, mediapipe, silero, tflite
+from deemo_data.models import blazeface, boxes, centerface, facemesh, insightface, mediapipe, runtime, silero, tflite
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -286,3 +286,17 @@ def test_speech_is_found_in_speech_and_not_in_silence(media: Path) -> None:
     assert silero.speech(np.zeros(0, np.float32)) == []
     with pytest.raises(ValueError, match="one channel"):
         silero.speech(np.zeros((2, 100), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("built_with", "first"),
+    [
+        (["AzureExecutionProvider", "CPUExecutionProvider"], "CPUExecutionProvider"),
+        (["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"], "CUDAExecutionProvider"),
+        (["MIGraphXExecutionProvider", "CPUExecutionProvider"], "MIGraphXExecutionProvider"),
+    ],
+)
+def test_a_gpu_comes_first_where_there_is_one(monkeypatch: pytest.MonkeyPatch, built_with: list[str], first: str) -> None:
+    monkeypatch.setattr(runtime.onnxruntime, "get_available_providers", lambda: built_with)
+    assert runtime.providers()[0] == first
+    assert runtime.providers()[-1] == "CPUExecutionProvider", "nothing is needed to run without"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from deemo_data import hands, media, tracks
 from deemo_data.clip import Clip, File, Grid
 from deemo_data.models.mediapipe import Hand
+from deemo_data.stages.track_body import TrackBody
 from deemo_data.stages.track_hands import TrackHands, hands_near, stretches, turned
 
 
@@ -58,7 +59,11 @@ def made_up(tmp_path: Path, count: int = 10) -> Clip:
     tracks.write_body(body_of(count), tmp_path / "body.parquet")
     rows = [(f, 0, 10.0, 10.0, 30.0, 30.0, 0.9, "detected") for f in range(count)]
     tracks.write_faces(pd.DataFrame(rows, columns=list(tracks.FACE_COLUMNS)), tmp_path / "faces.parquet")
-    files = {n: File.of(tmp_path / f) for n, f in (("source", "film.mp4"), ("body", "body.parquet"), ("faces", "faces.parquet"))}
+    one = Hand(np.full((21, 3), 0.9, np.float32), np.ones((21, 3), np.float32), "left", 0.9)
+    hands.write_looks([(f, 0, [one]) for f in range(count)], tmp_path / "hands.parquet")
+    files = {n: File.of(tmp_path / f"{n}.parquet") for n in ("body", "hands", "faces")} | {
+        "source": File.of(tmp_path / "film.mp4")
+    }
     return Clip("c", "c", 0, grid.ms_at(count), files, {"grid": grid.to_fact()})
 
 
@@ -81,9 +86,17 @@ def test_both_looks_see_the_hand_at_the_mouth(media: Path, weights: Path, tmp_pa
     tracks.write_body(body, tmp_path / "body.parquet")
     rows = [(f, 0, 275.0, 90.0, 345.0, 175.0, 0.9, "detected") for f in range(30)]
     tracks.write_faces(pd.DataFrame(rows, columns=list(tracks.FACE_COLUMNS)), tmp_path / "faces.parquet")
+    (tmp_path / "t").mkdir()
+    TrackBody()(clip, tmp_path / "t")
     clip = clip.knowing({n: File.of(tmp_path / f"{n}.parquet") for n in ("body", "faces")}, {})
-    TrackHands(lead=3)(clip, tmp_path)
+    TrackHands(lead=3)(clip.knowing({"hands": File.of(tmp_path / "t" / "hands.parquet")}, {}), tmp_path)
     looks = hands.read_looks(tmp_path / "hand_looks.parquet", 640, 480)
+    seen, none = hands.read_looks(tmp_path / "t" / "hands.parquet", 640, 480)
+    assert none == {}
+    assert min(seen) < 15 < max(seen)
+    assert {f: [h.points.tolist() for h in found] for f, found in looks[0].items()} == {
+        f: [h.points.tolist() for h in found] for f, found in seen.items() if 15 <= f <= 30
+    }, "the first look is the one that was taken for the body"
     assert all(min(look) >= 15 for look in looks), "frames before the stretch were not looked at"
     both = [f for f in range(18, 28) if f in looks[0] and f in looks[1]]
     assert len(both) >= 8

@@ -36,7 +36,7 @@ def load(name: str = WEIGHTS) -> Any:
         for value in values:
             for axis, size in zip((0, 2, 3), sizes, strict=True):
                 value.type.tensor_type.shape.dim[axis].dim_param = size
-    return session(model.SerializeToString())
+    return session(model.SerializeToString(), threads=1)  # find_faces looks at two pictures at a time
 
 
 def working_size(width: int, height: int, longest: int) -> tuple[int, int]:

@@ -40,7 +40,7 @@ READ_WIDTHS = (16, 1920)  # px: the narrowest and widest line it is shown
 @cache
 def load(name: str = DETECTOR) -> Any:
     """The detector, once per process."""
-    return session(str(path_of(name)))
+    return session(str(path_of(name)), threads=1)  # two cost a tenth more and save no time beside other work
 
 
 def working_size(width: int, height: int, longest: int) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from deemo_data import media
     from deemo_data.tracks import Body
 
 DOUBTED = 0.6  # a box of no higher score may be a hand
@@ -103,31 +105,44 @@ class FindFaces:
 
         detect, width, height = self._detector(clip)
         scale = np.array([clip.grid.width / width, clip.grid.height / height] * 2 + [1], np.float32)
-        looks: dict[int, NDArray[np.float32]] = {}
+        looks: dict[int, Future[NDArray[np.float32]]] = {}
         cuts: list[int] = []
-        between: list[media.Frame] = []
+        since: list[media.Frame] = []  # the last look, and what came after it
+        unsettled: deque[list[media.Frame]] = deque()  # from look to look
         changes: deque[float] = deque([255.0] * 4, maxlen=4)
         before: NDArray[np.int16] | None = None
-        last: int | None = None
-        for frame in media.frames(clip):
-            glance = frame.bgr(32, 18).astype(np.int16)
-            if before is not None:
-                changes.append(float(np.abs(glance - before).mean()))
-            cut = changes[-1] > max(8, 4 * max(list(changes)[:-1]))  # a leap, and not just a shaking camera
-            before = glance
-            if cut:
-                cuts.append(frame.index)
-            due = cut or frame.index % self.every == 0 or frame.index == clip.num_frames - 1
-            if not due:
-                between.append(frame)
-                continue
-            looks[frame.index] = detect(frame.bgr(width, height)) * scale
-            if last is not None and differ(looks[last], looks[frame.index]):
-                for f in between:
-                    looks[f.index] = detect(f.bgr(width, height)) * scale
-            between.clear()
-            last = frame.index
-        return dict(sorted(looks.items())), cuts
+        with ThreadPoolExecutor(2) as threads:
+
+            def look(frame: media.Frame) -> Future[NDArray[np.float32]]:
+                if frame.index not in looks:
+                    looks[frame.index] = threads.submit(detect, frame.bgr(width, height))
+                return looks[frame.index]
+
+            for frame in media.frames(clip):
+                glance = frame.bgr(32, 18).astype(np.int16)
+                if before is not None:
+                    changes.append(float(np.abs(glance - before).mean()))
+                cut = changes[-1] > max(8, 4 * max(list(changes)[:-1]))  # a leap, and not just a shaking camera
+                before = glance
+                if cut:
+                    cuts.append(frame.index)
+                since.append(frame)
+                if cut or len(since) > self.every or frame.index in (0, clip.num_frames - 1):
+                    look(frame)
+                    unsettled.append(since)
+                    since = [frame]
+                    if len(unsettled) > 2:  # decoding and looking stay a little ahead
+                        settle(unsettled.popleft(), look)
+            for stretch in unsettled:
+                settle(stretch, look)
+            return {f: looks[f].result() * scale for f in sorted(looks)}, cuts
+
+
+def settle(stretch: list[media.Frame], look: Callable[[media.Frame], Future[NDArray[np.float32]]]) -> None:
+    """Look at every frame of a stretch if looks at its ends differ."""
+    if differ(look(stretch[0]).result(), look(stretch[-1]).result()):
+        for frame in stretch:
+            look(frame)
 
 
 def heads(found: NDArray[np.float32]) -> NDArray[np.float32]:

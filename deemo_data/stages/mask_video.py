@@ -11,7 +11,7 @@ from pydantic import Field
 
 from deemo_data.clip import Clip, Facts
 from deemo_data.errors import StageError
-from deemo_data.media import Preset
+from deemo_data.media import Encoder, Preset
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,8 @@ class MaskVideo:
     agree_mm: Annotated[float, Field(gt=0, le=100)] = 15.0  # how far two looks may have a hand's points, to show it
     fast_mm: Annotated[float, Field(gt=0, le=1000)] = 25.0  # a frame: a faster hand is blurred, and drawn instead
     crf: Annotated[int, Field(ge=0, le=40)] = 21
-    preset: Preset = "veryfast"
+    preset: Preset = "veryfast"  # of libx264
+    encoder: Encoder = "libx264"  # or h264_nvenc, of NVIDIA GPUs: `crf` is its cq
 
     version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("source", "grid", "faces", "hand_looks", "text_boxes", "drawn")
@@ -75,7 +76,7 @@ class MaskVideo:
                         cover(yuv, box)
                 yield yuv
 
-        count = media.write_video(out / self.makes["masked"], masked(), clip.grid, self.crf, self.preset)
+        count = media.write_video(out / self.makes["masked"], masked(), clip.grid, self.crf, self.preset, self.encoder)
         if count != clip.num_frames:
             raise StageError(f"clip {clip.id}: {clip.num_frames} frames expected, {count} decoded")
         return {}
@@ -157,9 +158,7 @@ def planes(yuv: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]
 
 def halved(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Whether any of the four pixels of each chroma sample is in a mask of even sides."""
-    import numpy as np
-
-    return np.asarray(mask.reshape(mask.shape[0] // 2, 2, mask.shape[1] // 2, 2).any((1, 3)))
+    return mask[::2, ::2] | mask[::2, 1::2] | mask[1::2, ::2] | mask[1::2, 1::2]  # numpy's any() over two axes: 20 times as long
 
 
 def within(

@@ -23,7 +23,10 @@ WRISTS = (15, 16)  # of BlazePose: the person's left, right
 
 @dataclass(frozen=True)
 class TrackBody:
-    """Makes `body`: 33 body and 2 x 21 hand points a frame (tracks.Body, one person)."""
+    """Makes `body`: 33 body and 2 x 21 hand points a frame (tracks.Body, one person); and `hands`: all of the hands, as seen.
+
+    `hands` has the columns of hands.LOOK_COLUMNS, of look 0: the frame as it is.
+    """
 
     pose_detector: Literal["blazepose-detector-9ba9dd"] = "blazepose-detector-9ba9dd"
     pose_landmarks: Literal["blazepose-landmarks-e9a5c5"] = "blazepose-landmarks-e9a5c5"
@@ -31,24 +34,25 @@ class TrackBody:
     hand_landmarks: Literal["hand-landmarks-11c272"] = "hand-landmarks-11c272"
     longest: Annotated[int, Field(ge=128, le=1920)] = 640  # px of the longer side that the models are shown
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("source", "grid")
-    makes: ClassVar[dict[str, str]] = {"body": "body.parquet"}
+    makes: ClassVar[dict[str, str]] = {"body": "body.parquet", "hands": "hands.parquet"}
     tells: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, clip: Clip, out: Path) -> Facts:
         import numpy as np
 
-        from deemo_data import media, tracks
+        from deemo_data import hands, media, tracks
         from deemo_data.models import mediapipe
 
         grid, count = clip.grid, clip.num_frames
         width, height = shrink(grid.width, grid.height, self.longest)
         points = np.full((count, 1, tracks.BODY_POINTS + 2 * tracks.HAND_POINTS, 3), np.nan, np.float32)
         confidence = np.zeros(points.shape[:3], np.float32)
+        looks: list[tuple[int, int, list[mediapipe.Hand]]] = []
         with (
             mediapipe.pose(self.pose_detector, self.pose_landmarks) as pose,
-            mediapipe.hands(self.hand_detector, self.hand_landmarks) as hands,
+            mediapipe.hands(self.hand_detector, self.hand_landmarks) as look,
             ThreadPoolExecutor(1) as posing,  # a thread each: a landmarker wants its frames in order
             ThreadPoolExecutor(1) as handing,
         ):
@@ -57,7 +61,8 @@ class TrackBody:
                 if found := bodies.result():
                     points[index, 0, : tracks.BODY_POINTS] = found[0][:, :3]
                     confidence[index, 0, : tracks.BODY_POINTS] = found[0][:, 3]
-                for side, hand in sides(seen.result(), points[index, 0, WRISTS, :2], width / height).items():
+                looks.append((index, 0, seen.result()))
+                for side, hand in sides(looks[-1][2], points[index, 0, WRISTS, :2], width / height).items():
                     begin = tracks.BODY_POINTS + side * tracks.HAND_POINTS
                     points[index, 0, begin : begin + tracks.HAND_POINTS] = hand.points
                     confidence[index, 0, begin : begin + tracks.HAND_POINTS] = hand.score
@@ -65,12 +70,13 @@ class TrackBody:
             waiting: deque[tuple[int, Future[list[NDArray]], Future[list[mediapipe.Hand]]]] = deque()
             for frame in media.frames(clip):
                 rgb, ms = frame.rgb(width, height), int(frame.index * 1000 / grid.fps)
-                waiting.append((frame.index, posing.submit(pose, rgb, ms), handing.submit(hands, rgb, ms)))
+                waiting.append((frame.index, posing.submit(pose, rgb, ms), handing.submit(look, rgb, ms)))
                 if len(waiting) > 4:  # decoding stays a little ahead, and memory flat
                     keep(*waiting.popleft())
             while waiting:
                 keep(*waiting.popleft())
         tracks.write_body(tracks.Body(points, confidence), out / self.makes["body"])
+        hands.write_looks(looks, out / self.makes["hands"])
         return {}
 
 

@@ -1,9 +1,9 @@
-"""Look twice at the hands that may lie over a face: at the frame, and at its mirror image."""
+"""Look a second time at the hands that may lie over a face: at the frame's mirror image."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from deemo_data.models import mediapipe
     from deemo_data.tracks import Body
 
-Found = tuple[int, int, "list[mediapipe.Hand]"]  # frame, look, hands
 HAND_END = slice(15, 23)  # of BlazePose: wrists, and the beginnings of fingers
 
 
@@ -29,20 +28,20 @@ class TrackHands:
     """Makes `hand_looks` (hands.LOOK_COLUMNS), for the stretches in which a hand is near a face.
 
     near    |....xxxxx...xxx...............|   a hand or a wrist of `body` within a face box, grown
-    looks   |.<======================>.....|   `lead` frames before and after it too, so that tracking has begun
+    look 0  |.<======================>.....|   of `hands`: what track_body saw in the frame itself
+    look 1  |.<======================>.....|   seen now, in the mirror; `lead` frames before and after too: tracking begins
 
-    Other frames are not shown to any model, so a clip without hands at faces costs nothing.
+    Other frames are not shown to the model, so a clip without hands at faces costs nothing.
     """
 
     detector: Literal["palm-detector-1b14e9", "none"] = "palm-detector-1b14e9"  # none: no hands are looked for
     landmarks: Literal["hand-landmarks-11c272"] = "hand-landmarks-11c272"
     longest: Annotated[int, Field(ge=128, le=1920)] = 640  # px of the longer side that the model is shown
-    most: Annotated[int, Field(ge=1, le=8)] = 2  # hands in a frame; with more than there are, it looks for them longer
     near: Annotated[float, Field(ge=1, le=5)] = 1.6  # a hand is near when it touches a face box grown so many times
     lead: Annotated[int, Field(ge=0, le=100)] = 10  # frames
 
-    version: ClassVar[int] = 1
-    needs: ClassVar[tuple[str, ...]] = ("source", "grid", "body", "faces")
+    version: ClassVar[int] = 2
+    needs: ClassVar[tuple[str, ...]] = ("source", "grid", "body", "hands", "faces")
     makes: ClassVar[dict[str, str]] = {"hand_looks": "hand_looks.parquet"}
     tells: ClassVar[tuple[str, ...]] = ()
 
@@ -55,42 +54,31 @@ class TrackHands:
             body = tracks.read_body(clip.path("body"))
             frames = hands_near(body, boxes, clip.grid.width, clip.grid.height, self.near)
             spans = stretches(frames, clip.num_frames, self.lead)
-        hands.write_looks(self._looks(clip, spans) if spans else (), out / self.makes["hand_looks"])
+        wanted = {f for span in spans for f in span}
+        hands.write_mirrored(clip.path("hands"), self._mirrored(clip, wanted) if wanted else {}, out / self.makes["hand_looks"])
         return {}
 
-    def _looks(self, clip: Clip, spans: list[range]) -> Iterator[Found]:
-        """Both looks at every frame of the stretches, in order, a thread each."""
+    def _mirrored(self, clip: Clip, wanted: set[int]) -> dict[int, list[mediapipe.Hand]]:
+        """{frame: hands} of those frames, seen in the mirror and turned back."""
         from deemo_data import media
         from deemo_data.models import mediapipe
         from deemo_data.stages.track_body import shrink
 
-        grid = clip.grid
+        grid, last = clip.grid, max(wanted)
         width, height = shrink(grid.width, grid.height, self.longest)
-        wanted = {f for span in spans for f in span}
-        with (
-            mediapipe.hands(self.detector, self.landmarks, count=self.most) as straight,
-            mediapipe.hands(self.detector, self.landmarks, count=self.most) as mirrored,
-            ThreadPoolExecutor(1) as one,
-            ThreadPoolExecutor(1) as other,
-        ):
-            waiting: deque[tuple[int, Future[list[mediapipe.Hand]], Future[list[mediapipe.Hand]]]] = deque()
-
-            def oldest() -> Iterator[Found]:
-                index, first, second = waiting.popleft()
-                yield index, 0, first.result()
-                yield index, 1, [turned(hand) for hand in second.result()]
-
+        with mediapipe.hands(self.detector, self.landmarks) as look, ThreadPoolExecutor(1) as looking:
+            seen: dict[int, Future[list[mediapipe.Hand]]] = {}
+            waiting: deque[Future[list[mediapipe.Hand]]] = deque()
             for frame in media.frames(clip):
-                if frame.index >= spans[-1].stop:
+                if frame.index in wanted:
+                    mirror = frame.rgb(width, height)[:, ::-1]
+                    seen[frame.index] = looking.submit(look, mirror, int(frame.index * 1000 / grid.fps))
+                    waiting.append(seen[frame.index])
+                    if len(waiting) > 4:  # decoding stays a little ahead, and memory flat
+                        waiting.popleft().result()
+                if frame.index == last:
                     break
-                if frame.index not in wanted:
-                    continue
-                rgb, ms = frame.rgb(width, height), int(frame.index * 1000 / grid.fps)
-                waiting.append((frame.index, one.submit(straight, rgb, ms), other.submit(mirrored, rgb[:, ::-1], ms)))
-                if len(waiting) > 4:
-                    yield from oldest()
-            while waiting:
-                yield from oldest()
+            return {f: [turned(hand) for hand in found.result()] for f, found in seen.items()}
 
 
 def turned(hand: mediapipe.Hand) -> mediapipe.Hand:

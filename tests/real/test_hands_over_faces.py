@@ -18,6 +18,7 @@ from deemo_data import tracks
 from deemo_data.clip import Clip, File
 from deemo_data.models import centerface, insightface, mediapipe
 from deemo_data.stages.mask_video import MaskVideo
+from deemo_data.stages.track_body import TrackBody
 from deemo_data.stages.track_hands import TrackHands
 
 if TYPE_CHECKING:
@@ -119,9 +120,12 @@ def composed(clip: Clip, hand: list[Cut], spot: tuple[float, float], out: Path) 
     points = np.full((len(frames), 1, 75, 3), np.nan, np.float32)
     points[:, 0, 33:54, :2] = (box[:2] + box[2:4]) / 2 / [grid.width, grid.height]  # a hand is there: look
     tracks.write_body(tracks.Body(points, np.ones(points.shape[:3], np.float32)), out / "body.parquet")
-    files = {n: File.of(out / f) for n, f in (("source", "film.mp4"), ("faces", "faces.parquet"), ("body", "body.parquet"))}
+    files = {"source": File.of(out / "film.mp4"), "faces": File.of(out / "faces.parquet")}
     made = Clip("m", "m", 0, grid.ms_at(len(frames)), files, {"grid": grid.to_fact(), "drawn": []})
-    TrackHands(most=1)(made, out)
+    (out / "seen").mkdir()
+    TrackBody()(made, out / "seen")
+    made = made.knowing({"body": File.of(out / "body.parquet"), "hands": File.of(out / "seen" / "hands.parquet")}, {})
+    TrackHands()(made, out)
     return made.knowing({"hand_looks": File.of(out / "hand_looks.parquet")}, {}), [m for _, m, _ in frames], box
 
 
