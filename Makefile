@@ -86,6 +86,7 @@ bench: setup label-studio-venv ## deface, ffmpeg and ours, side by side in one r
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/proposals.py
 	$(BIN)/python bench/label_studio.py 1000
+	$(BIN)/python bench/writer.py
 
 docs: setup      ## write docs/cli.md anew
 	$(BIN)/python -m deemo_data.cli docs > docs/cli.md

@@ -2,8 +2,9 @@
 
 usage: python bench/label_studio.py [N ...]        needs make label-studio-venv; prints a table, appends to bench/results.jsonl
 
-Each clip has 5 proposals; for the pull each has 2 annotations of 5 regions, imported with it. A server and a project of its own
-for each N; the page, the ledger and labels/ are written as `deemo push` and `deemo pull` do.
+Each clip has 5 proposals; for the pull each has 2 annotations of 5 regions, imported with it. Beside the push stands Label
+Studio's plain REST import of the same tasks. A server and a project of its own for each N; the page, the ledger and labels/
+are written as `deemo push` and `deemo pull` do.
 """
 
 from __future__ import annotations
@@ -100,6 +101,13 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
                 "/api/dm/actions", params={"id": "delete_tasks", "project": number}, json={"selectedItems": {"all": True}}
             )
             given = [s.given for s in sheets.sheets(made, sheets.TIMELINE, nfbl, share=1)]
+            began = time.monotonic()
+            for first in range(0, count, 500):  # the peer: Label Studio's own import of the same tasks, nothing checked
+                client.post(f"/api/projects/{number}/import", json=given[first : first + 500]).raise_for_status()
+            timed(row, "plain_import_s", began)
+            client.post(
+                "/api/dm/actions", params={"id": "delete_tasks", "project": number}, json={"selectedItems": {"all": True}}
+            )
             answers = list(annotated(given, [c.name for c in known]))
             for first in range(0, count, 500):
                 answer = client.post(f"/api/projects/{number}/import", json=answers[first : first + 500])

@@ -1,9 +1,10 @@
-"""Side by side in one run: deface, a plain transcode, our face path, our full run; and McAdams against a librosa loop.
+"""Side by side in one run: deface, data-juicer's face blur, a plain transcode, our face path, our full run; and McAdams against a librosa loop.
 
 usage: python bench/run.py [--clip PATH] [--media DIR] [--repeats N] [--skip NAME ...] [--profile P]
 
 Wall-clock seconds of a fresh process each, model loading counted, median of N, order turned from repeat to repeat.
-Prints a table and appends one line to bench/results.jsonl. Exit status 1 when one of them failed.
+What stays visible is measured beside it, by bench/recall.py. Prints a table and appends one line to bench/results.jsonl.
+Exit status 1 when one of them failed.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ sys.path.insert(0, str(REPO))
 
 FACE_PATH = ("FindFaces", "MaskVideo", "Assemble")  # made inside the clock; the body and the voice before it
 DEFACE = ("deface==1.5.0", "onnxruntime", "opencv-python-headless")
+JUICER = ("py-data-juicer==1.6.1", "av==13.1.0", "opencv-contrib-python==4.12.0.88", "aiohttp")  # what its face blur imports
 LIBROSA = ("librosa==0.11.0",)
 VERSIONS = ("av", "imageio-ffmpeg", "mediapipe", "numpy", "onnxruntime", "opencv-contrib-python-headless")
 
@@ -52,6 +54,8 @@ class Contestant:
     frames: int = 0
     megabytes: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
+    recall: dict[str, int] = field(default_factory=dict)
+    judge: Callable[[Path], dict[str, int]] | None = None  # what the masked clip still shows; outside the clock
     error: str = ""
 
     def race(self, folder: Path) -> None:
@@ -69,6 +73,8 @@ class Contestant:
         out = self.made(folder)
         self.frames, self.megabytes = count_frames(out), out.stat().st_size / 1e6
         self.stages = stage_seconds(folder, clock)
+        if self.judge and not self.recall:
+            self.recall = self.judge(out)
         shutil.rmtree(folder)
 
     def row(self) -> dict[str, Any]:
@@ -77,7 +83,7 @@ class Contestant:
         figures = {"median_s": statistics.median(self.seconds), "least_s": min(self.seconds), "most_s": max(self.seconds),
                    "cpu_s": statistics.median(self.cpu), "megabytes": self.megabytes}  # fmt: skip
         rounded = {n: round(v, 3) for n, v in figures.items()}
-        stages = {"stages": self.stages} if self.stages else {}
+        stages = ({"stages": self.stages} if self.stages else {}) | ({"recall": self.recall} if self.recall else {})
         return (
             rounded
             | stages
@@ -140,12 +146,28 @@ def deface(clip: Path) -> Contestant:
     return Contestant("deface", lambda to: [command, str(clip), "-o", str(to / "out.mp4")], lambda to: to / "out.mp4")
 
 
+def juicer(clip: Path) -> Contestant:
+    command = [str(own_venv("juicer", JUICER) / "python"), str(BENCH / "juicer.py"), str(clip)]
+    return Contestant("data-juicer", lambda to: [*command, str(to)], lambda to: to / "out.mp4")
+
+
 def transcode(clip: Path) -> Contestant:
     from deemo_data.media import ffmpeg_binary
 
     how = ["-c:v", "libx264", "-preset", "medium", "-crf", "23", "-c:a", "aac"]
     start = [ffmpeg_binary(), "-v", "error", "-nostdin", "-y", "-i", str(clip)]
     return Contestant("transcode", lambda to: [*start, *how, str(to / "out.mp4")], lambda to: to / "out.mp4")
+
+
+def recall(clip: Path, models: Path) -> Callable[[Path], dict[str, int]]:
+    """Faces covered and hands kept in a masked clip: bench/recall.py, in a process of its own."""
+
+    def judge(masked: Path) -> dict[str, int]:
+        command = [sys.executable, str(BENCH / "recall.py"), str(clip), str(masked), "--models", str(models)]
+        said: dict[str, int] = json.loads(checked(command).splitlines()[-1])
+        return said
+
+    return judge
 
 
 def deemo(*arguments: str | Path) -> list[str]:
@@ -221,7 +243,7 @@ def versions() -> dict[str, str]:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             found[name] = "absent"
-    return found | {"peers": " ".join((*DEFACE[:1], *LIBROSA))}
+    return found | {"peers": " ".join((*DEFACE[:1], *JUICER[:1], *LIBROSA))}
 
 
 def table(rows: dict[str, dict[str, Any]], voice: dict[str, Any]) -> str:
@@ -240,6 +262,10 @@ def table(rows: dict[str, dict[str, Any]], voice: dict[str, Any]) -> str:
         )
         if "stages" in row:
             lines.append(f"{'':4}{', '.join(f'{stage} {seconds:.1f}' for stage, seconds in row['stages'].items())}")
+        if "recall" in row:
+            r = row["recall"]
+            shown = f"{r['faces'] - r['faces_bare']} of {r['faces']} faces covered, {r['hands_kept']} of {r['hands']} hands kept"
+            lines.append(f"{'':4}{shown} (every fifth frame)")
         if "error" in row:
             lines.append(f"{'':22}  failed once: {row['error']}")
     if "error" in voice:
@@ -258,7 +284,7 @@ def main() -> int:
     parser.add_argument("--clip", type=Path, help="default: video/talker_hands_speech_wim.mp4 of --media")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--profile", default="hardened")
-    names = ("deface", "transcode", "face-path", "full-run", "mcadams")
+    names = ("deface", "data-juicer", "transcode", "face-path", "full-run", "mcadams")
     parser.add_argument("--skip", nargs="*", default=[], choices=names)
     asked = parser.parse_args()
     clip = (asked.clip or asked.media / "video" / "talker_hands_speech_wim.mp4").resolve()
@@ -268,11 +294,12 @@ def main() -> int:
     facts, frames = machine(), count_frames(clip)  # counting also warms the disk cache
     taking_part: list[Contestant] = []
     rows: dict[str, dict[str, Any]] = {}
-    try:
-        if "deface" not in asked.skip:
-            taking_part.append(deface(clip))
-    except BenchError as e:
-        rows["deface"] = {"error": str(e)}
+    for name, peer in (("deface", deface), ("data-juicer", juicer)):
+        try:
+            if name not in asked.skip:
+                taking_part.append(peer(clip))
+        except BenchError as e:
+            rows[name] = {"error": str(e)}
     if "transcode" not in asked.skip:
         taking_part.append(transcode(clip))
     try:
@@ -283,6 +310,10 @@ def main() -> int:
     except BenchError as e:
         rows |= {n: {"error": str(e)} for n in ("face-path", "full-run") if n not in asked.skip}
 
+    if (asked.media / "models").is_dir():
+        for contestant in taking_part:
+            if contestant.name != "transcode":
+                contestant.judge = recall(clip, asked.media / "models")
     for turn in range(asked.repeats):
         first = turn % len(taking_part) if taking_part else 0
         for contestant in taking_part[first:] + taking_part[:first]:
