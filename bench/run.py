@@ -1,4 +1,4 @@
-"""Side by side in one run: deface, data-juicer's face blur, a plain transcode, our face path, our full run; and McAdams against a librosa loop.
+"""Side by side in one run: deface, data-juicer's face blur, a plain transcode, our face path, our full run; and McAdams.
 
 usage: python bench/run.py [--clip PATH] [--media DIR] [--repeats N] [--skip NAME ...] [--profile P]
 
