@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deemo_data.limits import ITS_KIND
+from deemo_data.media import demuxed
 
 HARMLESS_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "language", "handler_name", "vendor_id"}
 REFUSED = {"", "none", "no", "withdrawn"}  # statements that are no consent
@@ -123,7 +124,7 @@ def check_video(video: Path | bytes, row: Mapping[str, Any], here: str, error: S
             tags = {k for s in (container, *container.streams) for k in s.metadata} - HARMLESS_TAGS
             if container.chapters() or {s.type for s in container.streams} - {"video", "audio"}:
                 error(here, "its video carries chapters or other streams")
-            frames = sum(bool(p.size) for p in container.demux(stream))
+            frames = sum(bool(p.size) for p in demuxed(container, stream))
     except (av.error.FFmpegError, OSError) as e:
         error(here, f"its video cannot be opened: {e}")
         return
