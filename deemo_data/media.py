@@ -73,7 +73,7 @@ def _opened(path: Path) -> av.container.InputContainer:
     try:
         if path.stat().st_size == 0:
             raise MediaError(f"{path.name} is empty (0 bytes)")
-        return av.open(str(path), options=ONLY_ITSELF)
+        return av.open(str(path), options=ONLY_ITSELF, metadata_errors="replace")
     except FileNotFoundError as e:
         raise MediaError(f"{path} is not there") from e
     except av.error.FFmpegError as e:
@@ -272,16 +272,18 @@ def sound(clip: Clip) -> NDArray[np.float32]:
         stream = container.streams.audio[0]
         if start > 3 and container.format.name.startswith(INDEXED):
             _sought(container, stream, start - 2)
-        resampler = av.AudioResampler(format="fltp", rate=SOUND_RATE)
+        resampler = av.AudioResampler(
+            format="flt", rate=SOUND_RATE
+        )  # not planar: PyAV crashes at the planes of more than 8 channels
         at: int | None = None
         for frame in _out_of(container, stream, most=100):
             time = frame.pts * frame.time_base if frame.pts is not None else None
             try:
-                decoded = [c.to_ndarray() for c in resampler.resample(frame)]
+                decoded = [c.to_ndarray().reshape(-1, c.layout.nb_channels) for c in resampler.resample(frame)]
             except av.error.FFmpegError as e:
                 raise MediaError(f"{path.name}: its sound cannot be brought to {SOUND_RATE} Hz: {e.strerror}") from e
             # damaged floating-point sound decodes to anything, also to what is no number
-            chunks = [np.clip(np.nan_to_num(d), -1, 1).mean(axis=0) for d in decoded]
+            chunks = [np.clip(np.nan_to_num(d), -1, 1).mean(axis=1) for d in decoded]
             if time is not None:
                 meant = round_half_up((time - start) * SOUND_RATE)
                 if at is None or abs(meant - at) > SOUND_RATE // 20:  # a gap in the stream, or its beginning

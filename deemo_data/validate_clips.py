@@ -115,7 +115,8 @@ def check_video(video: Path | bytes, row: Mapping[str, Any], here: str, error: S
 
     container: Any  # av's stubs do not tell reading from writing
     try:
-        with av.open(io.BytesIO(video) if isinstance(video, bytes) else str(video), options=ITS_KIND) as container:
+        file = io.BytesIO(video) if isinstance(video, bytes) else str(video)
+        with av.open(file, options=ITS_KIND, metadata_errors="replace") as container:
             if not container.streams.video:
                 error(here, "its video has no picture")
                 return

@@ -27,7 +27,9 @@ ENCODED = {  # ending: what ffmpeg makes of two seconds of a talker
 EXACT = "-g 12 -threads 1 -map_metadata -1 -fflags +bitexact -flags:v +bitexact -flags:a +bitexact"
 
 
-def bases(folder: Path, video: Path, ffmpeg: str, *, start: float = 3, seconds: float = 1.6, width: int = 192) -> dict[str, bytes]:
+def bases(
+    folder: Path, video: Path, ffmpeg: str, *, start: float = 3, seconds: float = 1.6, width: int = 192
+) -> dict[str, bytes]:
     """{ending: a small file with picture and sound}, cut from `video` and encoded for each container."""
     made = {}
     for ending, how in ENCODED.items():
@@ -398,7 +400,13 @@ def stamps(data: bytes) -> Iterator[int]:
 def stamp(data: bytes, at: int, ticks: int) -> bytes:
     """A time stamp of 90,000 a second, 33 bits, as packets have it."""
     ticks %= 1 << 33
-    told = (data[at] & 0xF0 | ticks >> 29 & 0xE | 1, ticks >> 22 & 0xFF, ticks >> 14 & 0xFE | 1, ticks >> 7 & 0xFF, ticks << 1 & 0xFE | 1)
+    told = (
+        data[at] & 0xF0 | ticks >> 29 & 0xE | 1,
+        ticks >> 22 & 0xFF,
+        ticks >> 14 & 0xFE | 1,
+        ticks >> 7 & 0xFF,
+        ticks << 1 & 0xFE | 1,
+    )
     return data[:at] + bytes(told) + data[at + 5 :]
 
 

@@ -11,22 +11,27 @@ import os
 import resource
 import select
 import shutil
+import signal
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mutate import bases, mutants
+from mutate import bases, mutants, stamp, stamps
 
-from deemo_data import ingest, media, segment
-from deemo_data.clip import Clip
-from deemo_data.errors import DeemoError, StageError
+from deemo_data import build, ingest, limits, media, release, segment
+from deemo_data.attacks import metadata
+from deemo_data.clip import Clip, File
+from deemo_data.config import Project
+from deemo_data.errors import MediaError
 from deemo_data.pipeline import Failure, attempt
 from deemo_data.stages.assemble import Assemble
 
@@ -85,8 +90,6 @@ def written(clip: Clip, work: Path) -> None:
         raise ValueError(f"sound of {heard.shape}, from {heard.min()} to {heard.max()}")
     media.write_wav(out / "voice.wav", heard)
     made = {"masked": out / "masked.mp4", "voice": out / "voice.wav"}
-    from deemo_data.clip import File
-
     Assemble()(clip.knowing({n: File.of(p) for n, p in made.items()}, {}), out)
 
 
@@ -100,7 +103,7 @@ def serve() -> None:
             told = through(Path(line.rstrip("\n")), Path(work) / "w")
             most = next(n for n in Path("/proc/self/status").read_text().splitlines() if n.startswith("VmHWM"))
             told |= {"seconds": time.monotonic() - began, "megabytes": int(most.split()[1]) // 1024}
-            print(json.dumps(told), flush=True)
+            say(json.dumps(told))
 
 
 # ── the process that watches it ──────────────────────────────────────────────────────────────────────────────
@@ -119,8 +122,9 @@ class Reader:
         )  # fmt: skip
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise ValueError
-        process.stdin.write(f"{path}\n")
-        process.stdin.flush()
+        with suppress(BrokenPipeError):  # it died: reading from it says so
+            process.stdin.write(f"{path}\n")
+            process.stdin.flush()
         ready, _, _ = select.select([process.stdout], [], [], seconds)
         line = process.stdout.readline() if ready else ""
         if line:
@@ -134,6 +138,11 @@ class Reader:
     def close(self) -> None:
         if self.process:
             self.process.communicate("")
+
+
+def say(*words: object) -> None:
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
 
 
 def faults(name: str, told: dict[str, Any]) -> list[str]:
@@ -163,6 +172,190 @@ def sound(media: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, by
     return bases(tmp_path_factory.mktemp("bases"), media / "video" / TALKER, ffmpeg_binary())
 
 
+# ── what has to hold ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def check(sound: dict[str, bytes], count: int, folder: Path) -> Counter[str]:
+    reader, bad, became = Reader(), [], Counter[str]()
+    for name, told in read_all(mutants(sound, count), folder, reader):
+        became[told["outcome"]] += 1
+        bad += faults(name, told)
+    reader.close()
+    assert bad == []
+    return became
+
+
+def test_harmed_footage_is_refused_or_read_to_the_last_frame(sound: dict[str, bytes], tmp_path: Path) -> None:
+    became = check(sound, 60, tmp_path)
+    assert became["refused"] > 5, "else the harm is none"
+    assert became["read"] > 20, "else nothing was read"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_much_harmed_footage(sound: dict[str, bytes], tmp_path: Path) -> None:
+    count = int(os.environ.get("DEEMO_FILES", "400"))
+    assert check(sound, count, tmp_path).total() == count
+
+
+def test_whole_files_are_read_whole(sound: dict[str, bytes], tmp_path: Path) -> None:
+    reader = Reader()
+    told = dict(read_all(((f"whole.{ending}", data) for ending, data in sound.items()), tmp_path, reader))
+    reader.close()
+    assert {name: t["outcome"] for name, t in told.items()} == dict.fromkeys(told, "read"), told
+    assert all(t["frames"] >= 40 for t in told.values())
+
+
+def test_the_same_harm_every_time(sound: dict[str, bytes]) -> None:
+    once, again = (list(mutants(sound, 48)) for _ in range(2))
+    assert once == again
+    assert len({name for name, _ in once}) == 48
+    assert sum(data != sound[name.rsplit(".")[-1]] for name, data in once) >= 44
+
+
+def test_the_watcher_sees_a_crash_and_a_hang(sound: dict[str, bytes], tmp_path: Path) -> None:
+    reader = Reader()
+    (tmp_path / "a.mp4").write_bytes(sound["mp4"])
+    assert reader.read(tmp_path / "a.mp4")["outcome"] == "read"
+    assert reader.process is not None
+    reader.process.send_signal(signal.SIGSTOP)
+    hung = reader.read(tmp_path / "a.mp4", seconds=0.5)
+    assert (hung["outcome"], reader.process) == ("timed out", None)
+    assert reader.read(tmp_path / "a.mp4")["outcome"] == "read", "another process took its place"
+    assert reader.process is not None
+    reader.process.kill()
+    reader.process.wait()
+    died = reader.read(tmp_path / "a.mp4")
+    assert died["outcome"] == "crashed"
+    assert faults("a.mp4", hung)
+    assert faults("a.mp4", died)
+
+
+def deadly(unknown: Clip, vfr_fps: int) -> Any:
+    """`build._probe`, with a decoder that crashes at some footage."""
+    if unknown.path("source").name.startswith("deadly"):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return media.probe(unknown.path("source"), vfr_fps)
+
+
+def test_footage_at_which_a_decoder_crashes_is_refused_and_the_rest_taken_in(
+    sound: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "footage"
+    folder.mkdir()
+    for name in ("a.mp4", "deadly.mkv", "z.avi"):
+        (folder / name).write_bytes(sound[name[-3:]])
+    monkeypatch.setattr(build, "_probe", deadly)
+    made = Project.make(tmp_path / "p")
+    taken, missing = build.take_in(made, str(folder), "test media")
+    assert {c.path("source").name for c in taken} == {"a.mp4", "z.avi"}
+    [line] = missing
+    assert line.what.endswith("deadly.mkv")
+    assert "died" in line.reason
+    assert len(str(line).splitlines()) == 1
+
+
+# ── faults that were found so ────────────────────────────────────────────────────────────────────────────────
+
+
+def probed(tmp_path: Path, name: str, data: bytes) -> Clip:
+    (tmp_path / name).write_bytes(data)
+    facts = media.probe(tmp_path / name)
+    return Clip("a", "a", 0, facts.pop("duration_ms"), {"source": File.of(tmp_path / name)}, facts)
+
+
+def test_sound_that_is_no_number_is_silence(sound: dict[str, bytes], tmp_path: Path) -> None:
+    import numpy as np
+
+    whole = probed(tmp_path, "a.mov", sound["mov"])
+    data, at = sound["mov"], sound["mov"].index(b"mdat") + 100_000  # half of it: the rest has to be heard
+    harmed = probed(
+        tmp_path, "b.mov", data[:at] + struct.pack("<3f", float("nan"), float("inf"), -3e38) * 500 + data[at + 6000 :]
+    )
+    heard, before = media.sound(harmed), media.sound(whole)
+    assert np.isfinite(heard).all()
+    assert abs(heard).max() <= 1
+    assert (heard == before).mean() > 0.3, "what is whole stays as it was"
+
+
+def test_more_channels_than_anybody_has_crash_nothing(sound: dict[str, bytes], tmp_path: Path) -> None:
+    data = sound["mov"]
+    at = data.index(b"fl32")
+    (tmp_path / "a.mov").write_bytes(data[: at + 20] + struct.pack(">H", 255) + data[at + 22 :])
+    reader = Reader()
+    told = reader.read(tmp_path / "a.mov")
+    reader.close()
+    assert told["outcome"] == "read", told
+
+
+def test_tags_in_another_alphabet_are_no_hindrance(sound: dict[str, bytes], tmp_path: Path) -> None:
+    data = sound["mp4"]
+    assert b"VideoHandler" in data
+    (tmp_path / "a.mp4").write_bytes(data.replace(b"VideoHandler", "Vidéo de Zoë".encode("latin-1")))
+    assert media.probe(tmp_path / "a.mp4")["grid"]["frames"] == 42
+    assert metadata.tags_of(tmp_path / "a.mp4") is not None
+
+
+def test_one_far_time_stamp_claims_no_day_of_footage(sound: dict[str, bytes], tmp_path: Path) -> None:
+    data = sound["mpg"]
+    for at in list(stamps(data))[-12:]:
+        data = stamp(data, at, 90_000 * 3600 * 20)
+    with pytest.raises(MediaError, match=r"a\.mpg: no frame comes for \d+ s"):
+        probed(tmp_path, "a.mpg", data)
+
+
+@pytest.mark.parametrize("size", [(32, 20_000), (20_000, 32)])
+def test_a_picture_that_no_encoder_takes_is_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(MediaError, match="cannot be used"):
+        limits.check_picture("a.mp4", *size)
+
+
+# ── the whole line ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+def test_harmed_footage_through_the_whole_line(sound: dict[str, bytes], weights: Path, tmp_path: Path) -> None:
+    """deemo's own commands, hardened: what comes out is released with as many frames as it has, or is a named failure."""
+    count = int(os.environ.get("DEEMO_RUN_FILES", "16"))
+    folder = tmp_path / "footage"
+    folder.mkdir()
+    for name, data in mutants(sound, count):
+        (folder / name).write_bytes(data)
+    root = tmp_path / "p"
+
+    def deemo(*words: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "deemo_data.cli", *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=3600)
+        assert done.returncode in (0, 1), done
+        assert "Traceback" not in done.stdout + done.stderr
+        return done
+
+    deemo("init", root)
+    (root / "deemo.toml").write_text((root / "deemo.toml").read_text().replace("min_ms = 5000", "min_ms = 500"))
+    deemo("ingest", root, folder, "--consent", "test media")
+    deemo("segment", root)
+    deemo("run", root)
+    made = Project.open(root)
+    refused = json.loads((root / "out" / "ingest.json").read_text()) + json.loads((root / "out" / "segment.json").read_text())
+    told = json.loads((root / "out" / "run.json").read_text())
+    assert not [line for line in told["did_not"] if "bug" in line]
+    safe, kept = release.release_all(build.current(made), made)
+    assert (
+        len({s.path("source").name for s in made.sources()}) + len(json.loads((root / "out" / "ingest.json").read_text()))
+        == count
+    )
+    assert told["clips"] == told["came_out"] + len(told["did_not"]) == len(safe) + len(kept)
+    for clip in safe:
+        grid = media.probe(clip.path("video"), round(clip.grid.fps))["grid"]
+        assert grid["frames"] == clip.num_frames
+    for line in [*refused, *told["did_not"]]:
+        assert len(line["reason"].splitlines()) == 1
+        assert line["reason"]
+    say(f"{count} files: {len(refused)} refused, {told['clips']} clips, {len(safe)} released, kept: "
+          f"{[(m['step'], m['reason'][:90]) for m in told['did_not']]}")  # fmt: skip
+
+
 def by_hand() -> None:
     """A table of what became of DEEMO_FILES harmed files."""
     count, where = int(os.environ.get("DEEMO_FILES", "2400")), os.environ.get("DEEMO_KEEP")
@@ -183,17 +376,19 @@ def by_hand() -> None:
             worst.append((told["seconds"], told["megabytes"], name))
             if wrong := faults(name, told):
                 bad += wrong
-                print("FAULT", *wrong, flush=True)
+                say("FAULT", *wrong)
                 if where:
                     (Path(where) / name).write_bytes(files[name])
-            print(name, outcome, told["frames"], f"{told['seconds']:.1f} s", told["megabytes"], "MB", told["said"][:150], flush=True)
+            say(
+                name, outcome, told["frames"], f"{told['seconds']:.1f} s", told["megabytes"], "MB", told["said"][:150], flush=True
+            )
     reader.close()
-    print("| container | files | " + " | ".join(kinds) + " |")
+    say("| container | files | " + " | ".join(kinds) + " |")
     for ending, counts in [*became.items(), ("all", sum(became.values(), Counter()))]:
-        print(f"| {ending} | {counts.total()} | " + " | ".join(str(counts[k]) for k in kinds) + " |")
-    print("slowest:", sorted(worst)[-5:])
-    print("largest:", sorted((m, n) for _, m, n in worst)[-5:])
-    print(f"{len(bad)} faults")
+        say(f"| {ending} | {counts.total()} | " + " | ".join(str(counts[k]) for k in kinds) + " |")
+    say("slowest:", sorted(worst)[-5:])
+    say("largest:", sorted((m, n) for _, m, n in worst)[-5:])
+    say(f"{len(bad)} faults")
 
 
 if __name__ == "__main__":
