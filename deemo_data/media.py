@@ -274,7 +274,7 @@ def sound(clip: Clip) -> NDArray[np.float32]:
             _sought(container, stream, start - 2)
         resampler = av.AudioResampler(
             format="flt", rate=SOUND_RATE
-        )  # not planar: PyAV crashes at the planes of more than 8 channels
+        )  # not planar: PyAV crashes at the planes of 8 channels and more
         at: int | None = None
         for frame in _out_of(container, stream, most=100):
             time = frame.pts * frame.time_base if frame.pts is not None else None

@@ -131,7 +131,7 @@ def box_sizes(data: bytes, rng: Random) -> bytes:
     box = _box(data, rng)
     if box is None:
         return flipped(data, rng)
-    kind, begin, end = box
+    _, begin, end = box
     if rng.random() < 0.3:  # a size of 64 bits
         return _put(_put(data, begin, ">I", 1), begin + 8, ">Q", rng.choice((0, 15, end - begin, 2**40, 2**63, 2**64 - 1)))
     return _put(data, begin, ">I", rng.choice((*ABSURD, end - begin - 1, end - begin + 1)))
@@ -144,7 +144,7 @@ def box_counts(data: bytes, rng: Random) -> bytes:
 
 def box_tables(data: bytes, rng: Random) -> bytes:
     """Some entries of a table of sizes, times or places."""
-    kind, begin, end = _box(data, rng, b"stts", b"stsz", b"stsc", b"stco", b"ctts", b"stss") or (b"", 0, 64)
+    _, begin, end = _box(data, rng, b"stts", b"stsz", b"stsc", b"stco", b"ctts", b"stss") or (b"", 0, 64)
     for _ in range(rng.choice((1, 1, 4, 40))):
         at = rng.randrange(begin + 16, max(begin + 17, end - 3))
         data = _put(data, at - (at - begin) % 4, ">I", rng.choice((*ABSURD, rng.getrandbits(32))))
@@ -159,7 +159,7 @@ def box_durations(data: bytes, rng: Random) -> bytes:
 
 def box_times(data: bytes, rng: Random) -> bytes:
     """How long frames are shown, and when: far away, not at all, backwards."""
-    kind, begin, end = _box(data, rng, b"stts", b"ctts") or (b"", 0, 64)
+    _, begin, end = _box(data, rng, b"stts", b"ctts") or (b"", 0, 64)
     some = [at for at in range(begin + 20, end, 8) if rng.random() < 0.5] or [begin + 20]
     for at in some:
         data = _put(data, at, ">i", rng.choice((0, -1, 1, -(2**31), 2**31 - 1, rng.randint(-(10**6), 10**6))))
@@ -271,7 +271,7 @@ def _element(data: bytes, rng: Random, kinds: tuple[int, ...] = ()) -> tuple[int
 
 
 def element_sizes(data: bytes, rng: Random) -> bytes:
-    kind, at, inner, _ = _element(data, rng) or (0, 4, 5, 6)
+    _, at, inner, _ = _element(data, rng) or (0, 4, 5, 6)
     wide = inner - at
     told = rng.choice((0, 1, (1 << 7 * wide) - 1, (1 << 7 * wide) - 2, rng.getrandbits(7 * wide)))
     return data[:at] + ((1 << 7 * wide) | told).to_bytes(wide, "big") + data[inner:]
