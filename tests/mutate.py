@@ -6,11 +6,14 @@ Matroska, the chunks of avi, and the time stamps of MPEG streams, and say absurd
 
 from __future__ import annotations
 
+import json
+import re
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 Harm = Callable[[bytes, Random], bytes]
 
@@ -480,3 +483,84 @@ def mutants(sound: dict[str, bytes], count: int, seed: int = SEED) -> Iterator[t
         for harm in harms:
             data = harm(data, rng)
         yield f"{number:04}-{'-'.join(h.__name__ for h in harms)}.{ending}", data
+
+
+# ── documents: JSON, TOML, CSV ───────────────────────────────────────────────────────────────────────────────
+
+ODD = (
+    None, True, False, 0, -1, 1, 10**30, -(10**30), 0.5, -0.0, 1e308, float("nan"), float("inf"), float("-inf"), "", " ", "0",
+    "-1", "1e9", "nan", "\ud800", "\u202e\u2066", "a\x00b", "\ufeff", "two\nlines\r\n", '"', "'", "../../x", "é", "x" * 3000, [], {},
+    [[]], [None], {"": None}, {"a": {"a": {"a": []}}}, ["a", 1, None], [0, 0],
+)  # fmt: skip
+
+
+def _places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield at
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in inside:
+        yield from _places(inner, (*at, key))
+
+
+def awry(document: Any, rng: Random) -> Any:
+    """A document of JSON values in which one to three things are of another kind, gone, twice, or called otherwise."""
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        *path, last = rng.choice([p for p in _places(document) if p] or [(None,)])
+        if last is None:
+            return rng.choice(ODD)
+        whole = document = json.loads(json.dumps(document))
+        for key in path:
+            whole = whole[key]
+        match rng.choice(("odd", "odd", "odd", "gone", "renamed", "wrapped", "elsewhere", "as text")):
+            case "odd":
+                whole[last] = rng.choice(ODD)
+            case "gone":
+                del whole[last]
+            case "renamed" if isinstance(whole, dict):
+                whole[rng.choice(("", "x", f"{last} ", "\ud800"))] = whole.pop(last)
+            case "wrapped":
+                whole[last] = rng.choice(([whole[last]], {"x": whole[last]}, [whole[last], whole[last]]))
+            case "as text":
+                whole[last] = str(whole[last])
+            case _:
+                whole[last] = rng.choice(list(whole.values() if isinstance(whole, dict) else whole))
+    return document
+
+
+def garbled(data: bytes, rng: Random) -> bytes:
+    """The bytes of a text as other programs leave them: marks, line ends, alphabets, depths, sizes, doubled lines."""
+    lines = data.split(b"\n")
+    at = rng.randrange(len(data) + 1)
+    match rng.randrange(13):
+        case 0:
+            return b"\xef\xbb\xbf" + data
+        case 1:
+            return data.replace(b"\n", b"\r\n")
+        case 2:
+            return data.decode("utf-8", "replace").encode("latin-1", "replace") + b"\xe9\xff"
+        case 3:
+            return data.decode("utf-8", "replace").encode("utf-16")
+        case 4:
+            return data[:at]
+        case 5:
+            return data[:at] + rng.choice((b"\x00", b"\xff", b'"', b"'", b"{", b"]", b",", b"\xed\xa0\x80", b"=")) + data[at:]
+        case 6:
+            line = rng.randrange(len(lines))
+            return b"\n".join([*lines[: line + 1], lines[line], *lines[line + 1 :]])
+        case 7:
+            return rng.choice((b"[" * 100_000, b'{"a":' * 50_000, b"[" * 5000 + b"]" * 5000))
+        case 8:
+            numbers = list(re.finditer(rb"(?<![\w.\"])\d+(?![\w.])", data))
+            if not numbers:
+                return data + b"1"
+            m = rng.choice(numbers)
+            said = rng.choice((b"9" * 5000, b"-1", b"NaN", b"Infinity", b"1e999", b"0.1", b"true", b"00", b"9" * 19))
+            return data[: m.start()] + said + data[m.end() :]
+        case 9:
+            return rng.choice((b"", b"\n", b"null", b"[]", b"{}", b"0", b'""', b"\x00" * 100))
+        case 10:
+            return data.replace(b",", b";")
+        case 11:
+            rng.shuffle(lines)
+            return b"\n".join(lines)
+        case _:
+            return flipped(data, rng) if data else b"\xff"

@@ -52,7 +52,7 @@ def cuts(draw: st.DrawFn) -> tuple[Clip, Clip]:
 
 @pytest.mark.parametrize("fps", RATES.values(), ids=list(RATES))
 def test_no_frame_of_a_day_is_off(fps: Fraction) -> None:
-    """Each frame boundary of the first and the last seconds, and some of each hour between: there and back, never a whole ms off."""
+    """Each frame boundary of the first and last seconds, and some between: there and back, never a whole ms off."""
     grid, last = source(fps, int(DAY * fps)).grid, int(DAY * fps)
     some = int(6 * fps) + 1
     wanted = {*range(some), *range(last - some, last + 1), *range(0, last, last // 200)}
@@ -191,6 +191,13 @@ def test_cut_anew_an_event_is_with_whoever_holds_half_of_it(both: tuple[Clip, Cl
     held = [clip for clip in clips if events_of([label], clip)]
     assert len(held) <= 2, "two at most, with a half each"
     assert bool(stale([label], clips)) == (not held)
+
+
+def test_an_event_of_which_two_clips_hold_a_half_each_goes_to_both() -> None:
+    whole = source(Fraction(25), 100)
+    label = Label("c", whole.source, 500, 1500, "nfbl", {"label": NAME}, "a-1")
+    found = [events_of([label], Clip.of_span(whole, a, b)) for a, b in ((0, 1000), (1000, 4000))]
+    assert [(p.start_frame, p.end_frame, p.truncated) for (p,) in found] == [(13, 25, True), (0, 13, True)]
 
 
 @settings(max_examples=50)
