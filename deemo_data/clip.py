@@ -161,6 +161,14 @@ class Clip:
         return cls(row["id"], row["source"], row["start_ms"], row["end_ms"], files, row["facts"])
 
 
+def parsed(text: str | bytes) -> Any:
+    """What a JSON text of somebody else's says. Raises ValueError, also for one so deep that Python's own reader gives up."""
+    try:
+        return json.loads(text)
+    except RecursionError as e:
+        raise ValueError("it is nested too deeply") from e
+
+
 def write_clips(clips: Iterable[Clip], path: Path) -> None:
     """One clip a line, sorted by source and time, replaced whole and only when something changed."""
     ordered = sorted(clips, key=lambda c: (c.source, c.start_ms, c.end_ms))
@@ -171,12 +179,24 @@ def read_clips(path: Path) -> list[Clip]:
     if not path.exists():
         raise ProjectError(f"{path.name} is not there yet", _MADE_BY.get(path.name, ""))
     clips = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
-            clips.append(Clip.of_row(json.loads(line)))
-        except (ValueError, KeyError, TypeError, AttributeError) as e:
+            clip = Clip.of_row(parsed(line))
+            if not (
+                isinstance(clip.id, str) and isinstance(clip.source, str) and type(clip.start_ms) is type(clip.end_ms) is int
+            ):
+                raise ValueError("a name or a time is none")
+            if "grid" in clip.facts or path.name == "sources.jsonl":
+                _check_grid(clip.grid)
+            clips.append(clip)
+        except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as e:
             raise ProjectError(f"{path.name}, line {number} is not a clip of ours: {e}", _MADE_BY.get(path.name, "")) from e
     return clips
+
+
+def _check_grid(grid: Grid) -> None:
+    if not all(type(x) is int and x > 0 for x in (grid.frames, grid.width, grid.height)) or grid.fps <= 0:
+        raise ValueError("its grid is none")
 
 
 _MADE_BY = {"sources.jsonl": "Type: deemo ingest DIR SOURCES", "clips.jsonl": "Type: deemo segment DIR"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from deemo_data.clip import parsed
 from deemo_data.limits import ITS_KIND
 from deemo_data.media import demuxed
 
@@ -44,7 +44,7 @@ def check_clip(row: Mapping[str, Any], here: str, error: Say) -> None:
     if str(consent.get("statement") or "").strip().casefold() in REFUSED:
         error(here, "no consent is on record for it")
     try:
-        passed = json.loads(row.get("leaks") or "{}").get("passed", True)
+        passed = parsed(row.get("leaks") or "{}").get("passed", True)
     except (ValueError, AttributeError):
         error(here, "leaks is no JSON")
     else:

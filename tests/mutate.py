@@ -489,8 +489,8 @@ def mutants(sound: dict[str, bytes], count: int, seed: int = SEED) -> Iterator[t
 
 ODD = (
     None, True, False, 0, -1, 1, 10**30, -(10**30), 0.5, -0.0, 1e308, float("nan"), float("inf"), float("-inf"), "", " ", "0",
-    "-1", "1e9", "nan", "\ud800", "\u202e\u2066", "a\x00b", "\ufeff", "two\nlines\r\n", '"', "'", "../../x", "é", "x" * 3000, [], {},
-    [[]], [None], {"": None}, {"a": {"a": {"a": []}}}, ["a", 1, None], [0, 0],
+    "-1", "1e9", "nan", "\ud800", "\u202e\u2066", "a\x00b", "\ufeff", "two\nlines\r\n", '"', "'", "../../x", "é", "x" * 3000,
+    [], {}, [[]], [None], {"": None}, {"a": {"a": {"a": []}}}, ["a", 1, None], [0, 0],
 )  # fmt: skip
 
 
