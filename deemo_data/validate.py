@@ -105,7 +105,7 @@ def _check_documents(front: Mapping[str, Any], seen: Seen) -> None:
     """What the documents say, for a dataset of our layout whose tables can be read and counted."""
     try:
         counted = count(seen.folder)
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, OSError):
         return  # a table lacks what is counted: that was said
     digests = {name: seen.digest(path.resolve()) for name, path in seen.tables.items()}
     if not seen.wrong & set(digests):

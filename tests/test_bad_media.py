@@ -27,7 +27,7 @@ from typing import Any
 import pytest
 from mutate import bases, mutants, stamp, stamps
 
-from deemo_data import build, ingest, limits, media, release, segment
+from deemo_data import build, ingest, limits, media, release, segment, voice
 from deemo_data.attacks import metadata
 from deemo_data.clip import Clip, File
 from deemo_data.config import Project
@@ -310,6 +310,16 @@ def test_one_far_time_stamp_claims_no_day_of_footage(sound: dict[str, bytes], tm
 def test_a_picture_that_no_encoder_takes_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(MediaError, match="cannot be used"):
         limits.check_picture("a.mp4", *size)
+
+
+def test_a_voice_of_a_few_frames_is_changed_too() -> None:
+    import numpy as np
+
+    for samples in (0, 1, 160, 448, 545, 642, 900, 2000):
+        time = np.arange(samples) / media.SOUND_RATE
+        made = voice.change(0.3 * np.sin(2 * np.pi * 140 * time), voice.Draws.of(b"0" * 32))
+        assert made.shape == (samples,)
+        assert np.isfinite(made).all()
 
 
 # ── the whole line ───────────────────────────────────────────────────────────────────────────────────────────
