@@ -40,7 +40,7 @@ from deemo_data.models import weights as pinned
 from deemo_data.segment import Segment
 from deemo_data.validate import validate
 
-TIMES = int(os.environ.get("DEEMO_FUZZ", "60"))
+TIMES = int(os.environ.get("DEEMO_FUZZ", "20"))
 NFBL, EMOTIONS = vocabulary.load_nfbl("nfbl"), vocabulary.load_emotions("emotions")
 chance = st.integers(0, 2**64 - 1).map(Random)
 few = settings(max_examples=TIMES)
@@ -371,7 +371,7 @@ def harmed_table(path: Path, rng: Random) -> None:
     pq.write_table(table, path)
 
 
-@settings(max_examples=max(20, TIMES // 2))
+@settings(max_examples=max(6, TIMES // 4))
 @given(rng=chance)
 def test_datasets(rng: Random, dataset: Path, fresh: Callable[[], Path]) -> None:
     folder = fresh() / "d"
