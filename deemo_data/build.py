@@ -5,13 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deemo_data import download, ingest, labels, pipeline, release, segment, speakers, store, versions, withdrawn
-from deemo_data.clip import Clip, write_clips
+from deemo_data import (
+    download,
+    executors,
+    ingest,
+    labels,
+    media,
+    pipeline,
+    release,
+    segment,
+    speakers,
+    store,
+    versions,
+    withdrawn,
+)
+from deemo_data.clip import Clip, Facts, File, write_clips
 from deemo_data.config import Project, table_name
-from deemo_data.errors import ConfigError, NotReleasable, ProjectError, plain
+from deemo_data.errors import ConfigError, MediaError, NotReleasable, ProjectError, plain
 from deemo_data.export import Exported, Known, clear
 from deemo_data.export import export as write_dataset
 from deemo_data.pipeline import Failure, Stage, Watcher
@@ -61,11 +75,12 @@ def take_in(
     rows = ingest.read_sources(where)
     watcher.stage("Ingest", len({row.uri for row in rows}), 0)
     before = known_sources(project)
-    taken, refused = ingest.ingest(
-        rows, secret=project.secret, downloads=project.private / "downloads", consent=consent,
-        known=list(before.values()), vfr_fps=project.config.project.vfr_fps, subjects=project.private / "subjects.csv",
-        allow_local_addresses=allow_local, done=lambda uri: watcher.clip("Ingest"),
-    )  # fmt: skip
+    with executors.crew() as crew:
+        taken, refused = ingest.ingest(
+            rows, secret=project.secret, downloads=project.private / "downloads", consent=consent,
+            known=list(before.values()), vfr_fps=project.config.project.vfr_fps, subjects=project.private / "subjects.csv",
+            allow_local_addresses=allow_local, probe=partial(probed, crew), done=lambda uri: watcher.clip("Ingest"),
+        )  # fmt: skip
     missing = [Missing(uri, "ingest", reason, advice) for uri, reason, advice in refused]
     with project.locked():
         taken = without_withdrawn(project, taken, missing)
@@ -86,6 +101,25 @@ def take_in(
             str(missing[0]) if missing else "The folder has no videos",
         )
     return taken, missing
+
+
+def probed(crew: executors.Crew, path: Path, vfr_fps: int) -> Facts:
+    """`media.probe` in another process: footage at which a decoder crashes is refused, and the rest is taken in."""
+    work = partial(pipeline.attempt, "Ingest", work=partial(_probe, vfr_fps=vfr_fps))
+    unknown = Clip("", "", 0, 0, {"source": File(str(path), "")})
+    [told] = executors.local(work, [unknown], 1, partial(pipeline.died, "Ingest"), crew)
+    if isinstance(told, OSError):
+        raise told
+    if isinstance(told, Failure):
+        raise MediaError(told.reason if path.name in told.reason else f"{path.name}: {told.reason}", told.advice)
+    return told
+
+
+def _probe(unknown: Clip, vfr_fps: int) -> Facts | OSError:
+    try:
+        return media.probe(unknown.path("source"), vfr_fps)
+    except OSError as e:  # what to do about it, ingest says
+        return OSError(e.errno, e.strerror, e.filename)
 
 
 def without_withdrawn(project: Project, taken: Sequence[Clip], missing: list[Missing]) -> list[Clip]:

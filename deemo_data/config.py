@@ -78,7 +78,7 @@ def read_config(path: Path) -> Config:
     """Raises ConfigError for anything in the file that nothing reads, with the names that exist."""
     try:
         said = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+    except (ValueError, RecursionError) as e:  # a number may be too long, a list too deep
         raise ConfigError(f"{path}: {e}", "Mend that line and run again") from e
     tables: dict[str, Any] = {
         "project": About, "segment": Segment, "labelling": Labelling, "moments": Moments, "language_model": LanguageModel,

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from deemo_data.clip import Clip, Facts, own_file
+from deemo_data.clip import Clip, Facts, own_file, parsed
 from deemo_data.errors import LabelError, ProjectError
 
 BOXES = "boxes.jsonl"
@@ -190,7 +190,7 @@ def _rows(path: Path) -> list[tuple[int, Any]]:
     for number, line in enumerate([*lines, last], 1):
         try:
             if line.strip():
-                rows.append((number, json.loads(line)))
+                rows.append((number, parsed(line)))
         except ValueError as e:
             if number <= len(lines):
                 raise _broken(path, number, str(e)) from e
@@ -229,7 +229,7 @@ def _append(path: Path, row: dict[str, Any]) -> None:
 
 def _whole(line: bytes) -> bool:
     try:
-        json.loads(line)
+        parsed(line)
     except ValueError:
         return False
     return True

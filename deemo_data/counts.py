@@ -10,6 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from deemo_data.card import TABLES
+from deemo_data.clip import parsed
 from deemo_data.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -129,8 +130,8 @@ def rows_of(table: Path | None, page: int = 256) -> Iterator[dict[str, Any]]:
 def class_names(schema: pa.Schema) -> dict[str, list[str]]:
     """ClassLabel columns ("events.label") -> their names, from the metadata that datasets writes into the schema."""
     try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, ValueError):
+        features = parsed((schema.metadata or {})[b"huggingface"])["info"]["features"]
+    except (KeyError, ValueError, TypeError):
         return {}
     found: dict[str, list[str]] = {}
 

@@ -93,7 +93,7 @@ def still(video: Path, frame: int) -> bytes:
     import av
     import cv2
 
-    with av.open(str(video), options=ONLY_ITSELF) as container:
+    with av.open(str(video), options=ONLY_ITSELF, metadata_errors="replace") as container:
         for number, picture in enumerate(container.decode(video=0)):
             if number == frame:
                 high = round(picture.height * WIDE / picture.width)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from deemo_data import media, store
 from deemo_data.clip import Clip, Facts, File, write_if_changed
 from deemo_data.download import MAX_BYTES, MAX_SECONDS, download, is_address, shown
-from deemo_data.errors import ConfigError, MediaError, SourceError
+from deemo_data.errors import ConfigError, MediaError, ProjectError, SourceError
 
 COLUMNS = ("uri", "subject", "known_names", "consent", "licence", "start_ms", "end_ms")
 SUFFIXES = (".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf",
@@ -298,6 +298,11 @@ def read_subjects(path: Path) -> list[Person]:
     """The people in private/subjects.csv; none when there is no such file yet."""
     if not path.exists():
         return []
-    with open(path, encoding="utf-8", newline="") as f:
-        rows = list(csv.DictReader(f))
-    return [Person(row["source"], row["subject"], row["name"], _names(row["known_names"])) for row in rows]
+    try:
+        with open(path, encoding="utf-8", newline="") as f:
+            rows = list(csv.DictReader(f))
+        return [Person(row["source"], row["subject"], row["name"], _names(row["known_names"])) for row in rows]
+    except (UnicodeDecodeError, csv.Error, KeyError, AttributeError) as e:
+        raise ProjectError(
+            f"{path.name} cannot be read: {type(e).__name__} {e}", "Mend it, or put it back from your backup"
+        ) from e

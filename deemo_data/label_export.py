@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from deemo_data.clip import Clip, round_half_up
+from deemo_data.clip import Clip, parsed, round_half_up
 from deemo_data.errors import LabelError
 from deemo_data.label_reading import Reading, Shown, file_names, key_of, name_of, ours, pushed_by_clip, read_task
 from deemo_data.labels import Change, Label, Shelf, whole_lines
@@ -93,10 +92,10 @@ def read_export(
 def _tasks(path: Path) -> list[dict[str, Any]]:
     advice = "Export the project as JSON (not JSON-MIN, not CSV)"
     try:
-        tasks = json.loads(path.read_text("utf-8"))
+        tasks = parsed(path.read_text("utf-8"))
     except OSError as e:
         raise LabelError(f"{path}: {e.strerror}", "Give a file exported from Label Studio") from e
-    except (json.JSONDecodeError, UnicodeDecodeError) as e:
+    except ValueError as e:
         raise LabelError(f"{path.name} is not JSON: {e}", advice) from e
     if not isinstance(tasks, list) or not all(isinstance(t, dict) and "data" in t for t in tasks):
         raise LabelError(f"{path.name} is not a Label Studio JSON export", advice)
@@ -116,12 +115,17 @@ def _read_match(path: Path, sources: Sequence[Clip], secret: bytes) -> dict[str,
             rows = list(csv.DictReader(f))
     except OSError as e:
         raise LabelError(f"{path}: {e.strerror}", "Give a CSV with the columns name, source") from e
+    except (UnicodeDecodeError, csv.Error) as e:
+        raise LabelError(f"{path.name} cannot be read as CSV in UTF-8: {e}", "Give a CSV with the columns name, source") from e
     if not rows or not {"name", "source"} <= set(rows[0]):
         raise LabelError(f"{path.name} has no rows with the columns name and source", "Give a CSV with the columns name, source")
     table = {}
     for number, row in enumerate(rows, 2):
-        said = row["source"].strip()
-        place = (path.parent / said).resolve()
+        said = (row["source"] or "").strip()
+        try:
+            place = (path.parent / said).resolve()
+        except (OSError, ValueError) as e:  # longer than any path, or with a NUL
+            raise LabelError(f"{path.name} line {number}: {e}", "Give the id that sources.jsonl says") from e
         found = [
             s for s in sources
             if said in (s.source, public_id(secret, "v", s.source), s.files["source"].path, s.path("source").name)
@@ -142,5 +146,5 @@ def _read_match(path: Path, sources: Sequence[Clip], secret: bytes) -> dict[str,
             raise LabelError(wrong, f"The source lasts {source.end_ms} ms")
         public = public_id(secret, "v", source.source)
         frames = round_half_up((end - start) * fps / 1000)
-        table[row["name"].strip()] = Shown(public, public, start, end, start, 0, frames, fps)
+        table[(row["name"] or "").strip()] = Shown(public, public, start, end, start, 0, frames, fps)
     return table

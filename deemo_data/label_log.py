@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deemo_data.errors import LabelError
-from deemo_data.label_reading import KEPT_OF_ANNOTATION
+from deemo_data.label_reading import KEPT_OF_ANNOTATION, annotations_of
 from deemo_data.labels import append, pseudonym, whole_lines
 
 KEPT = ("id", "project", "created_at", "data")
@@ -40,12 +40,13 @@ class Log:
         self.path, self.read_with = path, read_with
         self.known: dict[str, Known] = {}
         for number, row in enumerate(whole_lines(path), 1):
-            if row.get("gone"):
-                self.known.pop(row["task"], None)
-                continue
-            if digest(row["held"]) != row["sha256"]:
+            gone = row.get("gone") and "task" in row
+            if not gone and ("held" not in row or digest(row["held"]) != row.get("sha256")):
                 raise LabelError(f"{path.name} line {number} is damaged", "Put the file back from your backup")
-            self._know(row)
+            if gone:
+                self.known.pop(row["task"], None)
+            else:
+                self._know(row)
 
     def _know(self, row: dict[str, Any]) -> None:
         self.known[row["task"]] = Known(row["sha256"], row["read_with"], row["updated_at"], row["clip"])
@@ -86,7 +87,7 @@ def held_by(task: dict[str, Any], secret: bytes) -> dict[str, Any]:
     """Of one of their tasks, what is kept: the data, and the annotations with a pseudonym for who made them."""
     annotations = [
         {k: a[k] for k in KEPT_OF_ANNOTATIONS if k in a} | {"by": pseudonym(secret, a.get("completed_by", "unknown"))}
-        for a in task.get("annotations") or ()
+        for a in annotations_of(task)
     ]
     return {k: task[k] for k in KEPT if k in task} | {"annotations": annotations}
 

@@ -14,7 +14,7 @@ from deemo_data.clip import Clip
 from deemo_data.errors import ConfigError, LabelError
 from deemo_data.label_export import Pulled, read_export
 from deemo_data.label_log import Log, held_by
-from deemo_data.label_reading import Reading, key_of, name_of, ours, pushed_by_clip, read_task, task_key
+from deemo_data.label_reading import Reading, annotations_of, key_of, name_of, ours, pushed_by_clip, read_task, task_key
 from deemo_data.labels import Change, Label, Pushed, Shelf, pseudonym
 from deemo_data.release import public_id
 from deemo_data.sheets import ADJUDICATE
@@ -143,7 +143,9 @@ def of_another_group(page: Sequence[dict[str, Any]], template: str, groups: dict
     return [
         f"{name_of(task)}: by {pseudonym(secret, who)}, who is of the group {groups[who]}; {so}"
         for task in page
-        for who in sorted({a.get("completed_by") for a in task.get("annotations") or ()} & set(groups))
+        for who in sorted(
+            set(groups) & {a["completed_by"] for a in annotations_of(task) if isinstance(a.get("completed_by"), int)}
+        )
         if groups[who] != wanted
     ]
 

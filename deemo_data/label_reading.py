@@ -104,7 +104,7 @@ def key_of(task: dict[str, Any], shown: Shown) -> str:
 def read_task(task: dict[str, Any], shown: Shown, reading: Reading) -> int:
     """The labels of its annotations, into `reading.said`; how many annotations were read."""
     name = name_of(task)
-    if drafts := task.get("drafts"):
+    if isinstance(drafts := task.get("drafts"), list) and drafts:
         reading.problems.append(f"{name}: {len(drafts)} draft(s) never handed in, left out")
     annotations = task.get("annotations")
     if not isinstance(annotations, list):
@@ -128,6 +128,12 @@ def read_task(task: dict[str, Any], shown: Shown, reading: Reading) -> int:
     return read
 
 
+def annotations_of(task: dict[str, Any]) -> list[dict[str, Any]]:
+    """The annotations of one of their tasks, without what is none."""
+    found = task.get("annotations")
+    return [a for a in found if isinstance(a, dict)] if isinstance(found, list) else []
+
+
 def _key_of(annotation: dict[str, Any], number: int, task: dict[str, Any], shown: Shown) -> str:
     return f"{key_of(task, shown)}/{short_id(annotation.get('unique_id') or annotation.get('id', number))}"
 
@@ -135,7 +141,7 @@ def _key_of(annotation: dict[str, Any], number: int, task: dict[str, Any], shown
 def _read_annotation(annotation: dict[str, Any], key: str, where: str, shown: Shown, reading: Reading) -> None:
     results = []
     for result in annotation["result"]:
-        if isinstance(result, dict) and isinstance(result.get("value"), dict) and isinstance(result.get("from_name"), str):
+        if _is_result(result):
             if not result["from_name"].startswith(OTHERS):
                 results.append(result)
         else:
@@ -165,6 +171,13 @@ def _read_annotation(annotation: dict[str, Any], key: str, where: str, shown: Sh
             reading.said[own] = label(*got, shown.start_ms, shown.end_ms, [result])
 
 
+def _is_result(x: object) -> TypeGuard[dict[str, Any]]:
+    """Whether it has the form of a result: names and an id that are text or a number, and a value."""
+    if not isinstance(x, dict) or not isinstance(x.get("value"), dict) or not isinstance(x.get("from_name"), str):
+        return False
+    return isinstance(x.get("type"), str | None) and isinstance(x.get("id"), str | int | None)
+
+
 def _region(
     result: dict[str, Any], beside: list[dict[str, Any]], key: str, where: str, shown: Shown, reading: Reading
 ) -> Iterator[tuple[str, Any, int, int]]:
@@ -175,7 +188,7 @@ def _region(
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         reading.problems.append(f"{where}: has no class, left out")
         names = []
-    certainty = next((c for r in beside if r["from_name"].endswith("certainty") for c in r["value"].get("choices", ())), None)
+    certainty = next((c for r in beside if r["from_name"].endswith("certainty") for c in _choices(r)), None)
     for start, end in _spans(value, kind, where, shown, reading):
         for name in names:
             if kind == "labels":
@@ -187,6 +200,11 @@ def _region(
                 reading.problems.append(f"{where}: {name!r} is not in vocabulary {reading.vocabulary.said}, left out")
     if len(reading.problems) > before:
         reading.unread.update(f"{key}/{n}" for n in range(len(value.get("ranges") or "1") * max(len(names), 1)))
+
+
+def _choices(result: dict[str, Any]) -> list[Any]:
+    chosen = result["value"].get("choices")
+    return chosen if isinstance(chosen, list) else []
 
 
 def _spans(value: dict[str, Any], kind: str, where: str, shown: Shown, reading: Reading) -> list[tuple[int, int]]:

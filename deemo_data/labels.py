@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from deemo_data.clip import Clip, own_file
+from deemo_data.clip import Clip, own_file, parsed
 from deemo_data.errors import LabelError
 from deemo_data.store import derive
 from deemo_data.vocabulary import Nfbl
@@ -105,7 +105,19 @@ def record_pushed(folder: Path, lines: Iterable[Pushed]) -> None:
 
 def read_ledger(folder: Path) -> list[Pushed]:
     """Everything ever pushed, oldest first."""
-    return [Pushed(**row) for row in whole_lines(folder / LEDGER)]
+    lines = []
+    for number, row in enumerate(whole_lines(folder / LEDGER), 1):
+        try:
+            line = Pushed(**row)
+            times = (line.start_ms, line.end_ms, line.num_frames, line.first_frame)
+            if not all(isinstance(x, str) for x in (line.clip, line.source, line.fps, line.template)) or Fraction(line.fps) <= 0:
+                raise ValueError("a name or a rate is none")
+            if not all(type(x) is int for x in times):
+                raise ValueError("a time is no whole number")
+        except (TypeError, ValueError, ZeroDivisionError) as e:
+            raise LabelError(f"{LEDGER} line {number}: {e}", "Put the file back from your backup") from e
+        lines.append(line)
+    return lines
 
 
 def in_force(folder: Path) -> list[Label]:
@@ -117,7 +129,11 @@ def in_force(folder: Path) -> list[Label]:
             found.pop(key, None)
             continue
         try:
-            found[key] = Label(**row)
+            label = found[key] = Label(**row)
+            if not (type(label.start_ms) is type(label.end_ms) is int and label.start_ms < label.end_ms):
+                raise TypeError(f"{label.start_ms}-{label.end_ms} ms is no span")
+            if not all(isinstance(x, str) for x in (label.clip, label.source, label.kind, label.annotator)):
+                raise TypeError(f"label {key}: a name is no text")
         except TypeError as e:
             raise LabelError(f"{name}: {e}", "Was it written by another version of deemo?") from e
     return [label for _, label in sorted(found.items(), key=lambda kv: kv[0])]
@@ -198,7 +214,10 @@ def _all(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """(file name, row) of everything said, deletions too."""
     for path in sorted(folder.glob("*.jsonl")):
         if path.name != LEDGER:
-            yield from ((path.name, row) for row in whole_lines(path))
+            for row in whole_lines(path):
+                if not isinstance(row.get("key"), str):
+                    raise LabelError(f"{path.name}: a line has no key", "Put the file back from your backup")
+                yield path.name, row
 
 
 def _said(row: dict[str, Any]) -> str:
@@ -210,13 +229,16 @@ def whole_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The whole lines of a file; one that a killed process left half written is none."""
     if not path.exists():
         return
-    with open(path, encoding="utf-8", newline="\n") as f:
+    with open(path, "rb") as f:
         for number, line in enumerate(f, 1):
-            if not line.endswith("\n"):
+            if not line.endswith(b"\n"):
                 return
             try:
-                yield json.loads(line)
-            except json.JSONDecodeError as e:
+                row = parsed(line)
+                if not isinstance(row, dict):
+                    raise ValueError("it is no JSON object")
+                yield row
+            except ValueError as e:
                 advice = "Put the file back from your backup"
                 raise LabelError(f"{path.name} line {number} cannot be read: {e}", advice) from e
 
@@ -229,7 +251,7 @@ def append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     with open(path, "a+b", opener=own_file) as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         f.truncate(_end_of_lines(f))  # half a line of a killed process
-        f.write("".join(json.dumps(r, sort_keys=True, ensure_ascii=False) + "\n" for r in rows).encode())
+        f.write("".join(json.dumps(r, sort_keys=True, ensure_ascii=False) + "\n" for r in rows).encode(errors="backslashreplace"))
         f.flush()
         os.fsync(f.fileno())
 

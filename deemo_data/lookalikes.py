@@ -38,7 +38,7 @@ def looks(video: Path | str) -> str:
 
     found: list[tuple[int | None, str]] = []
     try:
-        with av.open(str(video), options=ONLY_ITSELF) as container:
+        with av.open(str(video), options=ONLY_ITSELF, metadata_errors="replace") as container:
             stream = container.streams.video[0]
             stream.codec_context.skip_frame = "NONKEY"
             length = stream.duration or 0

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import subprocess
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -19,20 +20,15 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from deemo_data.clip import Clip, Facts, Grid, round_half_up
+from deemo_data.clip import Clip, Facts, Grid, frame_rate, round_half_up
 from deemo_data.errors import MediaError
-from deemo_data.limits import BIGGEST_PICTURE, MOST_FRAMES, ONLY_ITSELF, check_frames, check_picture
+from deemo_data.limits import BIGGEST_PICTURE, MOST_FRAMES, ONLY_ITSELF, check_frames, check_picture, check_times
 
 if TYPE_CHECKING:
     import av
     import numpy as np
     from numpy.typing import NDArray
 
-NTSC = Fraction(1000, 1001)
-WHOLE_RATES = (5, 6, 8, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 90, 100, 120, 144, 240)
-RATES = sorted(
-    {Fraction(r) for r in WHOLE_RATES} | {r * NTSC for r in (15, 24, 30, 48, 60, 120)} | {Fraction(15, 2), Fraction(25, 2)}
-)
 SOUND_RATE = 16_000
 INDEXED = ("mov,mp4", "matroska")  # containers in which a seek can be trusted
 MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}  # from RGB to YUV: as files say it (ITU-T H.273) -> as libswscale does
@@ -63,25 +59,12 @@ def probe(path: Path, vfr_fps: int = 30) -> Facts:
     if not times:
         with _opened(path) as container:
             times = [t for t, _ in islice(_decoded(container, _video(container, path)), MOST_FRAMES + 1)]
+    check_times(path.name, times)
     zero, fps, vfr = times[0], *frame_rate(times, vfr_fps)
     frames = len(times) if not vfr else math.ceil((times[-1] - zero) * fps - Fraction(1, 2)) + 1
     check_frames(path.name, frames)
     grid = Grid(fps, vfr, zero, frames, width, height)
     return {"grid": grid.to_fact(), "has_sound": has_sound, "duration_ms": grid.ms_at(frames)}
-
-
-def frame_rate(times: list[Fraction], vfr_fps: int = 30) -> tuple[Fraction, bool]:
-    """(fps, vfr) of frames shown at `times`, in seconds, ascending.
-
-    The nearest standard rate within 0.1 % of the mean, when frame k lies within half an interval of k/fps for
-    every k; else the stream is of variable rate and will be put on a grid of `vfr_fps`.
-    """
-    if len(times) < 2 or times[-1] <= times[0]:
-        return Fraction(vfr_fps), len(times) > 1
-    mean = (len(times) - 1) / (times[-1] - times[0])
-    fps = min([*RATES, Fraction(vfr_fps)], key=lambda r: abs(r - mean))
-    even = abs(fps - mean) * 1000 <= mean and all(abs((t - times[0]) * fps - k) < Fraction(1, 2) for k, t in enumerate(times))
-    return (fps, False) if even else (Fraction(vfr_fps), True)
 
 
 def _opened(path: Path) -> av.container.InputContainer:
@@ -90,7 +73,7 @@ def _opened(path: Path) -> av.container.InputContainer:
     try:
         if path.stat().st_size == 0:
             raise MediaError(f"{path.name} is empty (0 bytes)")
-        return av.open(str(path), options=ONLY_ITSELF)
+        return av.open(str(path), options=ONLY_ITSELF, metadata_errors="replace")
     except FileNotFoundError as e:
         raise MediaError(f"{path} is not there") from e
     except av.error.FFmpegError as e:
@@ -114,9 +97,15 @@ def _packets(container: av.container.InputContainer, stream: Any) -> Iterator[av
     import av
 
     try:
-        yield from (p for p in container.demux(stream) if p.size and not p.is_discard)
+        yield from (p for p in demuxed(container, stream) if p.size and not p.is_discard)
     except av.error.FFmpegError as e:
         raise MediaError(f"{Path(container.name).name} is damaged: {e.strerror}") from e
+
+
+def demuxed(container: av.container.InputContainer, stream: Any) -> Iterator[av.Packet]:
+    """The packets of a stream. At their end PyAV looks for streams that came up on the way, and has no place for them."""
+    with suppress(IndexError):
+        yield from container.demux(stream)
 
 
 def _decoded(container: av.container.InputContainer, stream: Any) -> Iterator[tuple[Fraction, av.VideoFrame]]:
@@ -136,7 +125,7 @@ def _out_of(container: av.container.InputContainer, stream: Any, most: int) -> I
     import av
 
     bad = 0
-    packets = container.demux(stream)
+    packets = demuxed(container, stream)
     while True:
         try:
             packet = next(packets, None)
@@ -283,11 +272,18 @@ def sound(clip: Clip) -> NDArray[np.float32]:
         stream = container.streams.audio[0]
         if start > 3 and container.format.name.startswith(INDEXED):
             _sought(container, stream, start - 2)
-        resampler = av.AudioResampler(format="fltp", rate=SOUND_RATE)
+        resampler = av.AudioResampler(
+            format="flt", rate=SOUND_RATE
+        )  # not planar: PyAV crashes at the planes of 8 channels and more
         at: int | None = None
         for frame in _out_of(container, stream, most=100):
             time = frame.pts * frame.time_base if frame.pts is not None else None
-            chunks = [c.to_ndarray().mean(axis=0) for c in resampler.resample(frame)]
+            try:
+                decoded = [c.to_ndarray().reshape(-1, c.layout.nb_channels) for c in resampler.resample(frame)]
+            except av.error.FFmpegError as e:
+                raise MediaError(f"{path.name}: its sound cannot be brought to {SOUND_RATE} Hz: {e.strerror}") from e
+            # damaged floating-point sound decodes to anything, also to what is no number
+            chunks = [np.clip(np.nan_to_num(d), -1, 1).mean(axis=1) for d in decoded]
             if time is not None:
                 meant = round_half_up((time - start) * SOUND_RATE)
                 if at is None or abs(meant - at) > SOUND_RATE // 20:  # a gap in the stream, or its beginning

@@ -112,7 +112,7 @@ def run(
             if works:
                 watcher.stage(name, len(clips), len(clips) - sum(map(len, waiting.values())))
             work = partial(attempt, name, work=partial(store.apply, stage, store=store_dir, secret=secret))
-            for result in executors.local(work, todo.values(), min(workers, len(todo)), partial(_died, name), crew):
+            for result in executors.local(work, todo.values(), min(workers, len(todo)), partial(died, name), crew):
                 handed = result.clip if isinstance(result, Failure) else result
                 for clip in waiting[handed.id]:
                     if isinstance(result, Failure):
@@ -143,7 +143,7 @@ def attempt(stage: str, clip: Clip, work: Callable[[Clip], T]) -> T | Failure:
                        traceback.format_exc())  # fmt: skip
 
 
-def _died(stage: str, clip: Clip) -> Failure:
+def died(stage: str, clip: Clip) -> Failure:
     return Failure(clip, stage, "the process working on it died (killed, out of memory, or a crash in a library)",
                    "Run again, with --workers 1 if memory is short")  # fmt: skip
 

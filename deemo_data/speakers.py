@@ -21,7 +21,7 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import NamedTuple
 
-from deemo_data.clip import Facts, write_if_changed
+from deemo_data.clip import Facts, parsed, write_if_changed
 from deemo_data.errors import ConfigError, ProjectError
 
 ROLES = ("subject", "interviewer", "bystander")
@@ -60,7 +60,7 @@ def said(project: Path) -> dict[str, Facts]:
     """{source id: what was said of it}; empty when nothing ever was. Raises ProjectError for a file that is not ours."""
     path = path_in(project)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parsed(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError as problem:

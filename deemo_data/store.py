@@ -8,6 +8,7 @@ nothing half done, a failed clip is simply not there, and "resume" is running th
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import hmac
@@ -23,7 +24,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deemo_data.clip import Clip, Facts, File
+from deemo_data.clip import Clip, Facts, File, parsed
 from deemo_data.errors import SourceError, StageError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def seen_by(stage: Stage, clip: Clip, secret: bytes) -> Clip:
 
 def derive(secret: bytes, purpose: str) -> str:
     """A key for one purpose, from which the project's secret cannot be had: HMAC-SHA256, in hex."""
-    return hmac.new(secret, purpose.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(secret, purpose.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def _key_id(derived: str) -> str:
@@ -76,9 +77,17 @@ def home_of(stage: Stage, clip: Clip, store: Path) -> Path:
 def entry_of(home: Path) -> dict[str, Any] | None:
     """What entry.json says, if the entry is whole: every file there with the size that was written."""
     try:
-        entry: dict[str, Any] = json.loads((home / "entry.json").read_text())
-        whole = all((home / f["name"]).stat().st_size == f["bytes"] for f in entry["files"].values())
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        entry: dict[str, Any] = parsed((home / "entry.json").read_text())
+        files = entry["files"].values()
+        whole = isinstance(entry["facts"], dict) and all(
+            Path(f["name"]).name == f["name"] and isinstance(f["sha256"], str) and (home / f["name"]).stat().st_size == f["bytes"]
+            for f in files
+        )
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    except OSError as e:
+        if e.errno != errno.ENAMETOOLONG:
+            raise
         return None
     return entry if whole else None
 
@@ -87,7 +96,7 @@ def find(stage: Stage, clip: Clip, store: Path, secret: bytes) -> Clip | None:
     """The clip plus what `stage` made of it, if that is in the store."""
     home = home_of(stage, seen_by(stage, clip, secret), store)
     entry = entry_of(home)
-    if entry is None:
+    if entry is None or not (set(stage.makes) <= set(entry["files"]) and set(stage.tells) <= set(entry["facts"])):
         return None
     files = {n: File(str(home / f["name"]), f["sha256"]) for n, f in entry["files"].items()}
     return clip.knowing(files, entry["facts"])

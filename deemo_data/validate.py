@@ -105,7 +105,7 @@ def _check_documents(front: Mapping[str, Any], seen: Seen) -> None:
     """What the documents say, for a dataset of our layout whose tables can be read and counted."""
     try:
         counted = count(seen.folder)
-    except (KeyError, TypeError, AttributeError, ValueError):
+    except (KeyError, TypeError, AttributeError, ValueError, OSError):
         return  # a table lacks what is counted: that was said
     digests = {name: seen.digest(path.resolve()) for name, path in seen.tables.items()}
     if not seen.wrong & set(digests):
@@ -220,11 +220,21 @@ def _check_table(config: str, split: str, path: Path, seen: Seen) -> None:
         "label": classes.get("events.label"), "group": classes.get("events.group"),
         "emotion": classes.get("emotion"), "sentiment": classes.get("sentiment"),
     }  # fmt: skip
-    for batch in table.iter_batches(batch_size=16):
+    for batch in _batches(table, where, seen):
         bodies = {n: batch.column(n) for n in HALVES if n in batch.schema.names}
         for number, row in enumerate(batch.drop_columns([*bodies]).to_pylist()):
             row |= {n: c[number].values if c[number].is_valid else [] for n, c in bodies.items()}
             _check_row(config, split, where, path.parent, named(row, classes), context, not lacking, seen)
+
+
+def _batches(table: Any, where: str, seen: Seen) -> Iterator[Any]:
+    """The rows, 16 at a time, up to where the file is damaged."""
+    import pyarrow as pa
+
+    try:
+        yield from table.iter_batches(batch_size=16)
+    except (pa.ArrowException, OSError) as e:
+        seen.error(where, f"cannot be read to its end: {' '.join(str(e).split())}")
 
 
 def _check_row(

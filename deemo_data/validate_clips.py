@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from deemo_data.clip import parsed
 from deemo_data.limits import ITS_KIND
+from deemo_data.media import demuxed
 
 HARMLESS_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "language", "handler_name", "vendor_id"}
 REFUSED = {"", "none", "no", "withdrawn"}  # statements that are no consent
@@ -43,7 +44,7 @@ def check_clip(row: Mapping[str, Any], here: str, error: Say) -> None:
     if str(consent.get("statement") or "").strip().casefold() in REFUSED:
         error(here, "no consent is on record for it")
     try:
-        passed = json.loads(row.get("leaks") or "{}").get("passed", True)
+        passed = parsed(row.get("leaks") or "{}").get("passed", True)
     except (ValueError, AttributeError):
         error(here, "leaks is no JSON")
     else:
@@ -114,7 +115,8 @@ def check_video(video: Path | bytes, row: Mapping[str, Any], here: str, error: S
 
     container: Any  # av's stubs do not tell reading from writing
     try:
-        with av.open(io.BytesIO(video) if isinstance(video, bytes) else str(video), options=ITS_KIND) as container:
+        file = io.BytesIO(video) if isinstance(video, bytes) else str(video)
+        with av.open(file, options=ITS_KIND, metadata_errors="replace") as container:
             if not container.streams.video:
                 error(here, "its video has no picture")
                 return
@@ -123,7 +125,7 @@ def check_video(video: Path | bytes, row: Mapping[str, Any], here: str, error: S
             tags = {k for s in (container, *container.streams) for k in s.metadata} - HARMLESS_TAGS
             if container.chapters() or {s.type for s in container.streams} - {"video", "audio"}:
                 error(here, "its video carries chapters or other streams")
-            frames = sum(bool(p.size) for p in container.demux(stream))
+            frames = sum(bool(p.size) for p in demuxed(container, stream))
     except (av.error.FFmpegError, OSError) as e:
         error(here, f"its video cannot be opened: {e}")
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from deemo_data import croissant, statements
 from deemo_data.card import MANIFEST
+from deemo_data.clip import parsed
 
 Say = Callable[[str, str], None]  # where, what
 
@@ -40,7 +40,7 @@ def read_manifest(folder: Path, error: Say, warn: Say) -> dict[str, Any]:
         warn(MANIFEST, "there is none: digests cannot be compared")
         return {}
     try:
-        said = json.loads(path.read_text("utf-8"))
+        said = parsed(path.read_text("utf-8"))
         return {"files": dict(said["files"])} | said
     except (ValueError, KeyError, TypeError) as e:
         error(MANIFEST, f"cannot be read: {e}")
@@ -107,7 +107,7 @@ def check_croissant(
     if not path.is_file():
         return
     try:
-        said = json.loads(path.read_text("utf-8"))
+        said = parsed(path.read_text("utf-8"))
     except ValueError as e:
         error(croissant.FILE, f"cannot be read: {e}")
         return

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deemo_data.clip import parsed
 from deemo_data.errors import DatasetError
 
 FIRST = "1.0.0"
@@ -73,10 +74,10 @@ def short(*said: object) -> str:
 def read_past(manifest: Path) -> Past:
     """What a manifest (deemo.json, or what was kept of one) remembers; nothing where there is none, or one of an older form."""
     try:
-        said = json.loads(manifest.read_text("utf-8"))["past"]
+        said = parsed(manifest.read_text("utf-8"))["past"]
         entries = tuple(Entry(**(e | {"breaks": tuple(e.get("breaks", ()))})) for e in said["versions"])
         return Past(said["ids"], said["splits"], said["shape"], entries, int(said["tombstones"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return Past()
 
 
@@ -90,9 +91,9 @@ def read_tombstones(path: Path) -> list[Withdrawn]:
     Raises DatasetError, naming the line, when one cannot be understood.
     """
     found = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines() if path.is_file() else (), 1):
+    for number, line in enumerate(path.read_bytes().splitlines() if path.is_file() else (), 1):
         try:
-            row = json.loads(line)
+            row = parsed(line)
             found.append(Withdrawn(str(row["at"])[:10], int(row["clips"])))
         except (ValueError, KeyError, TypeError, AttributeError) as e:
             raise DatasetError(f"{path.name} line {number} is no tombstone: {e}", "Put the file back from your backup") from e

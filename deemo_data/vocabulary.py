@@ -153,7 +153,7 @@ def _read(where: str | Path) -> dict[str, Any]:
         return tomllib.loads(Path(where).read_text("utf-8"))
     except OSError as e:
         raise ConfigError(f"there is no vocabulary {where}", f"Give a TOML file, or one of: {', '.join(OURS)}") from e
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+    except (ValueError, RecursionError) as e:  # a number may be too long, a list too deep
         raise ConfigError(f"vocabulary {where}: {e}", "Mend that line and run again") from e
 
 
@@ -165,6 +165,8 @@ def _nfbl(said: dict[str, Any], where: str) -> Nfbl:
         if strange := set(row) - known:
             wrong = f"vocabulary {where}: class {row.get('name')!r} has {', '.join(sorted(strange))}, which nothing reads"
             raise ConfigError(wrong, f"Known: {', '.join(sorted(known))}")
+        if not isinstance(row.get("aliases", []), list) or not all(isinstance(a, str) for a in row.get("aliases", [])):
+            raise TypeError(f"class {row.get('name')!r}: aliases must be a list of texts")
         lists = {k: tuple(row.get(k, ())) for k in ("aliases", "smg", "ma52")}
         classes.append(NfblClass(**{**row, **lists}))
     _check_names([c.name for c in classes], where)
@@ -188,6 +190,8 @@ def _emotions(said: dict[str, Any], where: str) -> Emotions:
     sentiments = tuple(said["sentiments"])
     emotions = tuple(Emotion(e["name"], e["sentiment"], tuple(e.get("words", ()))) for e in said["emotion"])
     _check_names([e.name for e in emotions], where)
+    if not all(isinstance(x, str) for x in (*sentiments, *(w for e in emotions for w in e.words))):
+        raise TypeError("sentiments and words must be lists of texts")
     for e in emotions:
         if e.sentiment not in sentiments:
             wrong = f"vocabulary {where}: {e.name!r} has the sentiment {e.sentiment!r}"

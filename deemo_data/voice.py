@@ -109,7 +109,7 @@ def change(wave: NDArray[np.floating], draws: Draws) -> NDArray[np.float64]:
     made = paused(recoloured(sung, power, strong, LOUD_SPREAD, draws), samples, said, draws)
     power = _power(made)  # once more, over what a listener would call speech, now that the pauses are in
     strong = power > np.percentile(power[power > NOTHING], 95) - 9.2  # 40 dB
-    strong = np.convolve(strong, np.ones(13), mode="same") > 0.5
+    strong = np.convolve(strong, np.ones(13))[6 : 6 + len(strong)] > 0.5
     return levelled(recoloured(made, power, strong, LOUD_SPREAD_LAST, draws))
 
 

@@ -58,7 +58,7 @@ def tags_of(path: Path) -> list[Tag]:
     import av
 
     try:
-        with av.open(str(path), options=ONLY_ITSELF) as container:
+        with av.open(str(path), options=ONLY_ITSELF, metadata_errors="replace") as container:
             found = _said("container", container.metadata)
             for number, chapter in enumerate(container.chapters()):
                 found += [Tag(f"chapter {number}", "span", f"{chapter['start']}-{chapter['end']}")]
