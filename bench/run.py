@@ -152,7 +152,7 @@ def juicer(clip: Path) -> Contestant:
 
 
 def transcode(clip: Path) -> Contestant:
-    from deemo_data.media import ffmpeg_binary
+    from deemo_data.programs import ffmpeg_binary
 
     how = ["-c:v", "libx264", "-preset", "medium", "-crf", "23", "-c:a", "aac"]
     start = [ffmpeg_binary(), "-v", "error", "-nostdin", "-y", "-i", str(clip)]

@@ -199,7 +199,7 @@ def _fetched(url: str, aside: Path, open_to: tuple[str, ...], max_bytes: int) ->
         from yt_dlp.networking._urllib import UrllibRH
     except ImportError as e:
         raise SourceError(f"{url}: yt-dlp is needed to fetch it", "Type: pip install 'deemo_data[download]'") from e
-    from deemo_data.media import ffmpeg_binary
+    from deemo_data.programs import ffmpeg_binary
 
     class Downloader(yt_dlp.YoutubeDL):  # type: ignore[misc]
         def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:

@@ -183,7 +183,7 @@ def _fsync(path: Path) -> None:
 @cache
 def versions() -> dict[str, str]:
     """The libraries whose version may change what comes out."""
-    from deemo_data.media import ffmpeg_version
+    from deemo_data.programs import ffmpeg_version
 
     return {name: importlib.metadata.version(name) for name in RECORDED} | {"ffmpeg": ffmpeg_version()}
 

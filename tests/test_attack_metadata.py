@@ -15,14 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deemo_data import build
+from deemo_data import build, programs
 from deemo_data import media as footage
 from deemo_data.attacks import metadata
 from deemo_data.attacks.metadata import Hit, planted, tags_of
 from deemo_data.clip import Clip, File, Grid
 from deemo_data.config import Project
 from deemo_data.errors import MediaError
-from deemo_data.media import ffmpeg_binary
+from deemo_data.programs import ffmpeg_binary
 from deemo_data.stages.assemble import Assemble
 
 PLACE = "+40.7248-073.9883+044.000/"  # where the phone's clip says that it was taken
@@ -34,7 +34,7 @@ def ours(folder: Path) -> Path:
     grid = Grid(Fraction(25), False, Fraction(0), 10, 64, 48)
     footage.write_video(folder / "v.mp4", (np.full((72, 64), 9 * i, np.uint8) for i in range(10)), grid, 21, "veryfast")
     footage.write_wav(folder / "v.wav", np.zeros(6400, np.float32))
-    footage.join(folder / "v.mp4", folder / "v.wav", folder / "safe.mp4")
+    programs.join(folder / "v.mp4", folder / "v.wav", folder / "safe.mp4")
     return folder / "safe.mp4"
 
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deemo_data import audit, audit_channels, audit_page, audit_use, audit_words, build, media, tracks
+from deemo_data import audit, audit_channels, audit_page, audit_use, audit_words, build, media, programs, tracks
 from deemo_data.attacks.scores import Score
 from deemo_data.audit import BEFORE, Found, Line, Material
 from deemo_data.clip import Clip, File, Grid
@@ -344,9 +344,21 @@ def test_names_are_counted_where_the_original_has_them() -> None:
 
 def test_tags_and_secrets_are_looked_for(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     clips = build.current(project)
-    said = media.run_ffmpeg
+    said, ffmpeg = programs.run_ffmpeg, programs.ffmpeg_binary()
     source = Path(clips[0].files["source"].path)
-    said([media.ffmpeg_binary(), "-i", str(clips[0].path("safe")), "-c", "copy", "-metadata", f"title={NAME}", str(source), "-y"])
+    said(
+        [
+            programs.ffmpeg_binary(),
+            "-i",
+            str(clips[0].path("safe")),
+            "-c",
+            "copy",
+            "-metadata",
+            f"title={NAME}",
+            str(source),
+            "-y",
+        ]
+    )
     material = Material(project, {"deemo-paper": clips, "hardened": clips})
     found = audit_words.metadata(material)
     tags = found.lines[0].cells

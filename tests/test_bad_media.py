@@ -27,7 +27,7 @@ from typing import Any
 import pytest
 from mutate import bases, mutants, stamp, stamps
 
-from deemo_data import build, ingest, limits, media, release, segment, voice
+from deemo_data import build, ingest, limits, media, programs, release, segment, voice
 from deemo_data.attacks import metadata
 from deemo_data.clip import Clip, File
 from deemo_data.config import Project
@@ -167,7 +167,7 @@ def read_all(files: Iterable[tuple[str, bytes]], folder: Path, reader: Reader) -
 
 @pytest.fixture(scope="module")
 def sound(media: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    from deemo_data.media import ffmpeg_binary
+    from deemo_data.programs import ffmpeg_binary
 
     return bases(tmp_path_factory.mktemp("bases"), media / "video" / TALKER, ffmpeg_binary())
 
@@ -377,7 +377,7 @@ def by_hand() -> None:
     reader, bad = Reader(), []
     with tempfile.TemporaryDirectory() as folder:
         video = Path(__file__).resolve().parents[2] / "shared" / "media" / "video" / TALKER
-        whole = bases(Path(folder), video, media.ffmpeg_binary())
+        whole = bases(Path(folder), video, programs.ffmpeg_binary())
         lengths = {ending: reader.read(Path(folder) / f"base.{ending}")["frames"] for ending in whole}
         files = dict(mutants(whole, count))
         for name, told in read_all(files.items(), Path(folder), reader):

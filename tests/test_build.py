@@ -24,8 +24,8 @@ from deemo_data import build, store
 from deemo_data.clip import Clip, File, read_clips, write_clips
 from deemo_data.config import Project
 from deemo_data.errors import NotReleasable
-from deemo_data.media import ffmpeg_binary
 from deemo_data.pipeline import ORDER, Watcher
+from deemo_data.programs import ffmpeg_binary
 
 SUBJECTS = ("Zebulon Quixote", "Perpetua Birdwhistle")
 NAMES = ("Marguerite", "Ozymandias")

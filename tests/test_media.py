@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from deemo_data import media as m
+from deemo_data import programs
 from deemo_data.clip import Clip, File, Grid
 from deemo_data.errors import MediaError
 
@@ -403,7 +404,7 @@ def render(tmp_path: Path, source: Clip, name: str = "out", crf: int = 18) -> Pa
     count = m.write_video(tmp_path / f"{name}.video.mp4", (f.yuv() for f in m.frames(source)), source.grid, crf, "veryfast")
     assert count == source.num_frames
     m.write_wav(tmp_path / f"{name}.wav", m.sound(source))
-    m.join(tmp_path / f"{name}.video.mp4", tmp_path / f"{name}.wav", tmp_path / f"{name}.mp4")
+    programs.join(tmp_path / f"{name}.video.mp4", tmp_path / f"{name}.wav", tmp_path / f"{name}.mp4")
     return tmp_path / f"{name}.mp4"
 
 
@@ -531,4 +532,4 @@ def test_colours_of_another_matrix_stay(tmp_path: Path, matrix: tuple[str, str],
 
 
 def ffmpeg(*said: object) -> None:
-    subprocess.run([m.ffmpeg_binary(), "-v", "error", "-nostdin", "-y", *map(str, said)], check=True)
+    subprocess.run([programs.ffmpeg_binary(), "-v", "error", "-nostdin", "-y", *map(str, said)], check=True)

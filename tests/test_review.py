@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deemo_data import build, corrections, media, release, review, review_desk
+from deemo_data import build, corrections, media, programs, release, review, review_desk
 from deemo_data.clip import Clip, File, Grid, write_clips
 from deemo_data.config import Project
 from deemo_data.errors import ConfigError
@@ -85,7 +85,7 @@ def made_of(source: Clip, start: int, end: int, store: Path, leaking: tuple[int,
     media.write_video(paths["masked"], (f.yuv() for f in media.frames(clip)), grid, 10, "veryfast")
     tone = 0.1 * np.sin(np.arange(media.sound_length(clip.num_frames, grid.fps)) / 10)
     media.write_wav(paths["voice"], tone)
-    media.join(paths["masked"], paths["voice"], paths["safe"])
+    programs.join(paths["masked"], paths["voice"], paths["safe"])
     hit = {"box": [80.0, 60.0, 160.0, 150.0], "score": 0.91, "on_face": True, "presence": None, "leaks": True}
     weak = {"box": [200.0, 90.0, 240.0, 130.0], "score": 0.55, "on_face": False, "presence": 0.0, "leaks": False, "frame": 3}
     said = {"looked_at": clip.num_frames, "frames": [*leaking], "hits": [weak, *({"frame": k, **hit} for k in leaking)]}

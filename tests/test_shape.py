@@ -26,7 +26,7 @@ HEAVY = RUNTIMES | {
     "sklearn", "soundfile", "transformers", "vaderSentiment", "yt_dlp",
 }  # fmt: skip
 TORCH = {f"baseline/{n}.py" for n in ("batches", "estimate", "model", "predict", "train")}  # imported when a model is asked for
-ONLY_IN = {"subprocess": {"media.py", "models/weights.py", "label_server.py"}, "ray": {"executors.py"}}
+ONLY_IN = {"subprocess": {"programs.py", "models/weights.py", "label_server.py"}, "ray": {"executors.py"}}
 
 
 def is_type_checking(node: ast.AST) -> bool:

@@ -27,7 +27,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deemo_data import media
+from deemo_data import media, programs
 from deemo_data.build import Labels
 from deemo_data.clip import Clip, File, Grid, write_if_changed
 from deemo_data.models import weights
@@ -132,7 +132,7 @@ def _make(aside: Path) -> list[Path]:
         count = media.write_video(silent, pictures, grid, CRF, "veryfast")
         begin = round(SPOKEN[name] * media.SOUND_RATE)
         media.write_wav(voice, call[begin : begin + media.sound_length(count, grid.fps)])
-        media.join(silent, voice, aside / name)
+        programs.join(silent, voice, aside / name)
         made.append(aside / name)
     return made
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from deemo_data import media
+from deemo_data import media, programs
 from deemo_data.clip import Clip, Facts
 from deemo_data.errors import ConfigError, MediaError
 
@@ -124,7 +124,7 @@ def converted(command: str, wave: NDArray[np.float64], seed: int, folder: Path) 
     parts = [p.replace("{input}", str(given)).replace("{output}", str(taken)) for p in shlex.split(command)]
     program, advice = Path(parts[0]).name, "Type the command of [anonymise_voice] yourself, on a WAV of 16 kHz, mono, 16 bit"
     try:
-        status = media.run_command([p.replace("{seed}", str(seed)) for p in parts])
+        status = programs.run_command([p.replace("{seed}", str(seed)) for p in parts])
         if status:
             raise MediaError(f"the voice converter {program} ended with status {status}", advice)
         with wav.open(str(taken), "rb") as sound:

@@ -20,10 +20,10 @@ class Assemble:
     tells: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, clip: Clip, out: Path) -> Facts:
-        from deemo_data import media
+        from deemo_data import media, programs
 
         safe = out / self.makes["safe"]
-        media.join(clip.path("masked"), clip.path("voice"), safe)
+        programs.join(clip.path("masked"), clip.path("voice"), safe)
         made = media.probe(safe, vfr_fps=round(clip.grid.fps))["grid"]
         same_rate = made["frames"] == 1 or (made["fps"] == clip.facts["grid"]["fps"] and not made["vfr"])
         if made["frames"] != clip.num_frames or not same_rate:

@@ -19,7 +19,7 @@ import pytest
 from label_studio_fixture import LabelStudio
 from test_export import write_prosody
 
-from deemo_data import annotate, label_pull, label_studio, labels, media, templates
+from deemo_data import annotate, label_pull, label_studio, labels, media, programs, templates
 from deemo_data.clip import Clip, File, Grid
 from deemo_data.config import Project
 from deemo_data.labels import events_of
@@ -92,7 +92,7 @@ def filmed(folder: Path, name: str, fps: Fraction, frames: int, size: tuple[int,
     wave = np.sin(np.arange(media.sound_length(frames, fps)) / 6) * (0.2 if sound == "a tone" else 0)
     media.write_wav(voice, wave)
     if sound:
-        media.join(picture, voice, path)
+        programs.join(picture, voice, path)
         picture.unlink()
     else:
         picture.rename(path)
