@@ -17,6 +17,7 @@ Prints seconds, ms a clip and memory, and appends one line to bench/results.json
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -29,6 +30,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,6 @@ sys.path.insert(0, str(REPO))
 
 FRAMES = 25  # of a clip: one second
 PER_SOURCE = 100  # clips of a source; every source has a subject of its own
-LINKS = 20_000  # names a file gets at most: file systems have a limit
 WHAT = ("status", "run", "release-first", "release", "export-first", "export")
 WORDS = "So I told them what I saw and then we went home again because it was late"
 
@@ -92,7 +93,6 @@ def make_project(root: Path, clips: int, workers: int = 2) -> None:
 
     project = Project.make(root, "hardened")
     sources = -(-clips // PER_SOURCE)
-    Little(root / "little").make(sources)
     (root / "footage").mkdir()
     (project.private / "subjects.csv").write_text("source,subject,name,known_names\n")
     for stage in project.config.attempts[0]:
@@ -102,6 +102,7 @@ def make_project(root: Path, clips: int, workers: int = 2) -> None:
     rows = root / "rows"
     rows.mkdir()
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        pool.submit(Little(root / "little").make, sources).result()
         for made in pool.map(partial(_make_sources, root, clips), parts):
             whole += made
     write_clips(whole, root / "sources.jsonl")
@@ -116,13 +117,12 @@ def make_project(root: Path, clips: int, workers: int = 2) -> None:
 
 def _make_sources(root: Path, clips: int, numbers: range) -> list[Any]:
     """The sources of these numbers with all entries of their clips; rows of clips and labels go to root/rows."""
-    from deemo_data import build, release, store
+    from deemo_data import build, pipeline, release
     from deemo_data.clip import Clip, File, Grid
     from deemo_data.config import Project
-    from deemo_data.pipeline import PER_SOURCE as WHOLE
 
-    project, little = Project.open(root), Little(root / "little")
-    ready = _Ready(little, root / "little" / f"links-{numbers.start}")
+    project = Project.open(root)
+    ready = _Ready(project, Little(root / "little"), root / "little" / f"links-{numbers.start}")
     found = []
     for number in numbers:
         path = root / "footage" / f"{number}.mp4"
@@ -138,19 +138,15 @@ def _make_sources(root: Path, clips: int, numbers: range) -> list[Any]:
         source = Clip(name, name, 0, grid.ms_at(grid.frames), {"source": file}, facts)
         found.append(source)
         rows, said = [], []
+        whole = source.knowing({}, {"drawn": [], "speakers_said": {}, "known_names": []})
+        turns = ready.made(ready.diarise, whole, number, number)
         for place, clip_number in enumerate(here):
-            clip = Clip.of_span(source, 1000 * place, 1000 * (place + 1))
-            clip = clip.knowing({}, {"drawn": [], "speakers_said": {}, "known_names": []})
-            for stage in project.config.attempts[0]:
-                handed = clip.whole() if isinstance(stage, WHOLE) else clip
-                seen = store.seen_by(stage, handed, project.secret)
-                home = store.home_of(stage, seen, project.store)
-                if not home.exists():
-                    ready.entry(stage, seen, home, number, clip_number)
-                made = store.find(stage, handed, project.store, project.secret)
-                if made is None:
-                    raise SystemExit(f"{home} is not what the store takes for an entry")
-                clip = clip.knowing({n: made.files[n] for n in stage.makes}, {n: made.facts[n] for n in stage.tells})
+            bare = clip = Clip.of_span(whole, 1000 * place, 1000 * (place + 1))
+            for entries in ready.stages:
+                made = turns if entries is ready.diarise else ready.made(entries, clip, number, clip_number)
+                clip = clip.knowing(*made)
+            if not place and pipeline.known(ready.stages, bare) != clip:
+                raise SystemExit(f"clip {clip.id} is not what the store finds")
             rows.append(json.dumps(build.own(clip).to_row(), sort_keys=True) + "\n")
             said += _labels(release.public_id(project.secret, "c", clip.id), release.public_id(project.secret, "v", name), place)
         (root / "rows" / f"{name}.clips").write_text("".join(rows))
@@ -171,42 +167,62 @@ def _labels(clip: str, source: str, place: int) -> Iterator[dict[str, Any]]:
 
 
 class _Ready:
-    """Writes entries as store._make does, with hard links to little files; their digests are found once."""
+    """Writes entries as store._make does, with hard links to little files.
 
-    def __init__(self, little: Little, links: Path) -> None:
+    Digests are true of the footage and of what is released. Of other files, which nobody reads, they are made up: each clip's
+    would be others, and so are the keys of the stages that come after.
+    """
+
+    def __init__(self, project: Any, little: Little, links: Path) -> None:
         from deemo_data import store
+        from deemo_data.clip import File
+        from deemo_data.pipeline import PER_SOURCE as WHOLE
+        from deemo_data.release import PUBLIC_FILES
 
-        self.little, self.links, self.used, self.files = little, links, 0, dict[str, dict[str, Any]]()
-        self.versions = store.versions()
+        self.stages = [store.Entries(s, project.store, project.secret) for s in project.config.attempts[0]]
+        [self.diarise] = [s for s in self.stages if isinstance(s.stage, WHOLE)]
+        self.little, self.links, self.versions = little, links, store.versions()
+        self.parameters = {s.name: asdict(s.stage) for s in self.stages}
+        self.size, self.true = dict[str, int](), dict[str, str]()
         links.mkdir()
+        for stage in project.config.attempts[0]:
+            for name, file in stage.makes.items():
+                shutil.copyfile(little.folder / file, links / f"{name} {file}")
+                self.size[name] = (links / f"{name} {file}").stat().st_size
+                if name in PUBLIC_FILES:
+                    self.true[name] = File.of(links / f"{name} {file}").sha256
 
-    def entry(self, stage: Any, seen: Any, home: Path, source: int, clip: int) -> None:
+    def made(self, entries: Any, clip: Any, source: int, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Files and facts of a new entry for the clip."""
         from deemo_data.clip import File
 
-        home.mkdir()
+        stage, home = entries.stage, entries.home(clip)
+        os.mkdir(home)
         files = {}
         for name, file in stage.makes.items():
             if name == "safe":
-                (home / file).write_bytes(self.little.video(source, clip))
-                files[name] = {"name": file, "bytes": (home / file).stat().st_size, "sha256": File.of(home / file).sha256}
+                data = self.little.video(source, number)
+                Path(home, file).write_bytes(data)
+                files[name] = {"name": file, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
                 continue
-            kept = self.links / file
-            if not kept.exists():
-                shutil.copyfile(self.little.folder / file, kept)
-                self.files[file] = {"name": file, "bytes": kept.stat().st_size, "sha256": File.of(kept).sha256}
-            os.link(kept, home / file)
-            files[name] = self.files[file]
+            os.link(self.links / f"{name} {file}", f"{home}/{file}")
+            sha256 = self.true.get(name) or hashlib.sha256(f"{name} {clip.id}".encode()).hexdigest()
+            files[name] = {"name": file, "bytes": self.size[name], "sha256": sha256}
         facts: dict[str, Any] = {
-            "transcript": f"{WORDS} [NAME] {clip}", "body_unit": "picture", "leaks_passed": True,
+            "transcript": f"{WORDS} [NAME] {number}", "body_unit": "picture", "leaks_passed": True,
             "leaks_summary": {"passed": True, "looked_at": FRAMES, "with_a_face": 0, "not_confirmed": 0},
             "proposals": [{"rule": "folded_arms", "start_frame": 2, "end_frame": 9, "score": 0.5, "why": "wrists cross"}],
         }  # fmt: skip
+        told = {n: facts[n] for n in stage.tells}
         entry = {
-            "clip": seen.id, "source": seen.source, "stage": type(stage).__name__, "version": stage.version,
-            "parameters": asdict(stage), "needs": {n: f.sha256 for n, f in seen.files.items()}, "files": files,
-            "facts": {n: facts[n] for n in stage.tells}, "seconds": 1.234, "versions": self.versions,
+            "clip": clip.id, "source": clip.source, "stage": entries.name, "version": stage.version,
+            "parameters": self.parameters[entries.name],
+            "needs": {n: clip.files[n].sha256 for n in entries.needs if n in clip.files},
+            "files": files, "facts": told, "seconds": 1.234, "versions": self.versions,
         }  # fmt: skip
-        (home / "entry.json").write_text(json.dumps(entry, indent=1, sort_keys=True))
+        with open(f"{home}/entry.json", "w") as f:
+            f.write(json.dumps(entry, indent=1, sort_keys=True))
+        return {n: File(f"{home}/{f['name']}", f["sha256"]) for n, f in files.items()}, told
 
 
 # ── what is timed ────────────────────────────────────────────────────────────────────────────────────────────
@@ -280,7 +296,7 @@ def growth(rows: dict[int, dict[str, float]]) -> float | None:
     sizes = sorted(rows)
     if len(sizes) < 3:
         return None
-    slopes = [(rows[b]["cpu_s"] - rows[a]["cpu_s"]) / (b - a) for a, b in zip(sizes, sizes[1:], strict=False)]
+    slopes = [(rows[b]["cpu_s"] - rows[a]["cpu_s"]) / (b - a) for a, b in pairwise(sizes)]
     return slopes[-1] / slopes[-2] if slopes[-2] > 0 else None
 
 

@@ -18,7 +18,7 @@ from deemo_data.errors import ProjectError, StageError
 Facts = dict[str, Any]  # JSON values only
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class File:
     """A file on disk and the digest of what is in it."""
 
@@ -120,7 +120,7 @@ class Clip:
         return replace(self, files=files, facts=facts)
 
     def knowing(self, files: dict[str, File], facts: Facts) -> Clip:
-        return replace(self, files=self.files | files, facts=self.facts | facts)
+        return Clip(self.id, self.source, self.start_ms, self.end_ms, self.files | files, self.facts | facts)
 
     def at(self, clip: Clip) -> Clip:
         """The same files and facts, over the stretch of `clip`."""
