@@ -16,6 +16,11 @@ from typing import Any
 from deemo_data.errors import ProjectError, StageError
 
 Facts = dict[str, Any]  # JSON values only
+NTSC = Fraction(1000, 1001)
+WHOLE_RATES = (5, 6, 8, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 90, 100, 120, 144, 240)
+RATES = sorted(
+    {Fraction(r) for r in WHOLE_RATES} | {r * NTSC for r in (15, 24, 30, 48, 60, 120)} | {Fraction(15, 2), Fraction(25, 2)}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,20 @@ class Grid:
     def ms_at(self, frame: int) -> int:
         """Where frame boundary `frame` lies, in whole milliseconds on the source clock."""
         return round_half_up(Fraction(frame) * 1000 / self.fps)
+
+
+def frame_rate(times: list[Fraction], vfr_fps: int = 30) -> tuple[Fraction, bool]:
+    """(fps, vfr) of frames shown at `times`, in seconds, ascending.
+
+    The nearest standard rate within 0.1 % of the mean, when frame k lies within half an interval of k/fps for
+    every k; else the stream is of variable rate and will be put on a grid of `vfr_fps`.
+    """
+    if len(times) < 2 or times[-1] <= times[0]:
+        return Fraction(vfr_fps), len(times) > 1
+    mean = (len(times) - 1) / (times[-1] - times[0])
+    fps = min([*RATES, Fraction(vfr_fps)], key=lambda r: abs(r - mean))
+    even = abs(fps - mean) * 1000 <= mean and all(abs((t - times[0]) * fps - k) < Fraction(1, 2) for k, t in enumerate(times))
+    return (fps, False) if even else (Fraction(vfr_fps), True)
 
 
 def round_half_up(x: Fraction) -> int:

@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from deemo_data.clip import Clip, Facts, Grid, round_half_up
+from deemo_data.clip import Clip, Facts, Grid, frame_rate, round_half_up
 from deemo_data.errors import MediaError
 from deemo_data.limits import BIGGEST_PICTURE, MOST_FRAMES, ONLY_ITSELF, check_frames, check_picture
 
@@ -28,11 +28,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-NTSC = Fraction(1000, 1001)
-WHOLE_RATES = (5, 6, 8, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 90, 100, 120, 144, 240)
-RATES = sorted(
-    {Fraction(r) for r in WHOLE_RATES} | {r * NTSC for r in (15, 24, 30, 48, 60, 120)} | {Fraction(15, 2), Fraction(25, 2)}
-)
 SOUND_RATE = 16_000
 INDEXED = ("mov,mp4", "matroska")  # containers in which a seek can be trusted
 MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}  # from RGB to YUV: as files say it (ITU-T H.273) -> as libswscale does
@@ -68,20 +63,6 @@ def probe(path: Path, vfr_fps: int = 30) -> Facts:
     check_frames(path.name, frames)
     grid = Grid(fps, vfr, zero, frames, width, height)
     return {"grid": grid.to_fact(), "has_sound": has_sound, "duration_ms": grid.ms_at(frames)}
-
-
-def frame_rate(times: list[Fraction], vfr_fps: int = 30) -> tuple[Fraction, bool]:
-    """(fps, vfr) of frames shown at `times`, in seconds, ascending.
-
-    The nearest standard rate within 0.1 % of the mean, when frame k lies within half an interval of k/fps for
-    every k; else the stream is of variable rate and will be put on a grid of `vfr_fps`.
-    """
-    if len(times) < 2 or times[-1] <= times[0]:
-        return Fraction(vfr_fps), len(times) > 1
-    mean = (len(times) - 1) / (times[-1] - times[0])
-    fps = min([*RATES, Fraction(vfr_fps)], key=lambda r: abs(r - mean))
-    even = abs(fps - mean) * 1000 <= mean and all(abs((t - times[0]) * fps - k) < Fraction(1, 2) for k, t in enumerate(times))
-    return (fps, False) if even else (Fraction(vfr_fps), True)
 
 
 def _opened(path: Path) -> av.container.InputContainer:
@@ -271,15 +252,26 @@ def sound(clip: Clip) -> NDArray[np.float32]:
 
     Needs the file "source" and the fact "grid". Its zero is the clip's first frame.
     """
-    import av
     import numpy as np
+
+    wave = np.zeros(sound_length(clip.num_frames, clip.grid.fps), np.float32)
+    for at, chunk in heard(clip):
+        lo, hi = max(at, 0), min(at + len(chunk), len(wave))
+        if lo < hi:
+            wave[lo:hi] = chunk[lo - at : hi - at]
+    return wave
+
+
+def heard(clip: Clip) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """(the clip's sample that it begins at, mono sound at 16 kHz), as it is decoded; nothing when there is no sound."""
+    import av
 
     grid, path = clip.grid, clip.path("source")
     start = grid.zero + Fraction(clip.first_frame) / grid.fps
-    wave = np.zeros(sound_length(clip.num_frames, grid.fps), np.float32)
+    samples = sound_length(clip.num_frames, grid.fps)
     with _opened(path) as container:
         if not container.streams.audio:
-            return wave
+            return
         stream = container.streams.audio[0]
         if start > 3 and container.format.name.startswith(INDEXED):
             _sought(container, stream, start - 2)
@@ -294,13 +286,10 @@ def sound(clip: Clip) -> NDArray[np.float32]:
                     at = meant
             for chunk in chunks:
                 at = at or 0
-                lo, hi = max(at, 0), min(at + len(chunk), len(wave))
-                if lo < hi:
-                    wave[lo:hi] = chunk[lo - at : hi - at]
+                yield at, chunk
                 at += len(chunk)
-            if at is not None and at > len(wave):
-                break
-    return wave
+            if at is not None and at > samples:
+                return
 
 
 def sound_length(num_frames: int, fps: Fraction) -> int:
