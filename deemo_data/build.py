@@ -193,7 +193,7 @@ def run(
     """All clips through the stages; those the leak check refused once more through each further [[attempt]]."""
     store.tidy(project.store)
     vocabularies(project)  # a typo there is better said now than after the night
-    clips = project.clips()
+    clips = [bare(c) for c in project.each_clip()]
     done, failed = through(project, clips, choose(project.config.attempts[0], until, only), workers, watcher)
     missing = [Missing(i, table_name(f.stage), f.reason, f.advice) for i, f in sorted(failed.items())]
     missing += [
@@ -207,7 +207,7 @@ def run(
         done = {i: c for i, c in done.items() if i in here}
         missing = [m for m in missing if m.what in here]
         now = {i: f.clip for i, f in failed.items()} | done
-        write_clips((own(now.get(c.id, c)) for c in known_clips(project)), project.root / "clips.jsonl")
+        write_clips((own(now.get(c.id, c)) for c in project.each_clip()), project.root / "clips.jsonl")
         bugs = {i: f.bug for i, f in failed.items() if f.bug}
         lines = [vars(m) | ({"bug": bugs[m.what]} if m.what in bugs else {}) for m in missing]
         project.write_report("run.json", {"clips": len(clips), "came_out": len(clips) - len(missing), "did_not": lines})
@@ -242,7 +242,7 @@ Told = Callable[[int, store.Made], None]  # hears of each entry that is found, a
 
 def current(project: Project, told: Told = lambda number, made: None) -> list[Clip]:
     """All clips, each with what the store has of it under the deemo.toml of now: what an older one made does not count."""
-    found = list(look_up(project, project.clips(), told))
+    found = list(look_up(project, project.each_clip(), told))
     failed = sorted((f for f in found if isinstance(f, Failure)), key=lambda f: place_of(f.stage))
     return [*(c for c in found if isinstance(c, Clip)), *(f.clip for f in failed)]
 

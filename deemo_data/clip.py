@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -156,26 +157,37 @@ class Clip:
 
     @classmethod
     def of_row(cls, row: Facts) -> Clip:
-        files = {n: File(*f) for n, f in row["files"].items()}
+        files = {sys.intern(n): File(*f) for n, f in row["files"].items()}
         return cls(row["id"], row["source"], row["start_ms"], row["end_ms"], files, row["facts"])
 
 
 def write_clips(clips: Iterable[Clip], path: Path) -> None:
     """One clip a line, sorted by source and time, replaced whole and only when something changed."""
     ordered = sorted(clips, key=lambda c: (c.source, c.start_ms, c.end_ms))
-    write_if_changed(path, "".join(json.dumps(c.to_row(), sort_keys=True) + "\n" for c in ordered))
+    row = json.JSONEncoder(sort_keys=True).encode
+
+    def lines() -> Iterator[bytes]:
+        return (f"{row(c.to_row())}\n".encode() for c in ordered)
+
+    if not _says(path, lines(), 0o644):
+        _replace(path, lines(), 0o644)
 
 
 def read_clips(path: Path) -> list[Clip]:
+    return list(each_clip(path))
+
+
+def each_clip(path: Path) -> Iterator[Clip]:
+    """The clips of a list, a line at a time: there may be many."""
     if not path.exists():
         raise ProjectError(f"{path.name} is not there yet", _MADE_BY.get(path.name, ""))
-    clips = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        try:
-            clips.append(Clip.of_row(json.loads(line)))
-        except (ValueError, KeyError, TypeError, AttributeError) as e:
-            raise ProjectError(f"{path.name}, line {number} is not a clip of ours: {e}", _MADE_BY.get(path.name, "")) from e
-    return clips
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                clip = Clip.of_row(json.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError) as e:
+                raise ProjectError(f"{path.name}, line {number} is not a clip of ours: {e}", _MADE_BY.get(path.name, "")) from e
+            yield clip
 
 
 _MADE_BY = {"sources.jsonl": "Type: deemo ingest DIR SOURCES", "clips.jsonl": "Type: deemo segment DIR"}
@@ -184,21 +196,35 @@ _MADE_BY = {"sources.jsonl": "Type: deemo ingest DIR SOURCES", "clips.jsonl": "T
 def write_if_changed(path: Path, content: str | bytes, mode: int = 0o644) -> bool:
     """Replace a file whole, aside and renamed; leave it untouched when it already says just this."""
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
-    if path.exists() and path.read_bytes() == data:
-        if path.stat().st_mode & 0o777 & ~mode:  # somebody opened it wider than it may be
-            path.chmod(mode)
+    if _says(path, [data], mode):
         return False
+    _replace(path, [data], mode)
+    return True
+
+
+def _says(path: Path, pieces: Iterable[bytes], mode: int) -> bool:
+    """Whether a file is just these pieces, without holding all of it; if so, it is not open wider than `mode` afterwards."""
+    if not path.exists():
+        return False
+    with open(path, "rb") as f:
+        if not all(f.read(len(piece)) == piece for piece in pieces) or f.read(1):
+            return False
+    if path.stat().st_mode & 0o777 & ~mode:  # somebody opened it wider than it may be
+        path.chmod(mode)
+    return True
+
+
+def _replace(path: Path, pieces: Iterable[bytes], mode: int) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         aside.unlink(missing_ok=True)
         with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as f:
-            f.write(data)
+            f.writelines(pieces)
             f.flush()
             os.fsync(f.fileno())
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
-    return True
 
 
 def own_file(path: str, flags: int) -> int:
