@@ -67,7 +67,7 @@ class Little:
         self.folder.mkdir()
         for stage in ORDER:
             for name, file in stage.makes.items():
-                (self.folder / file).write_text(json.dumps({"looked_at": FRAMES, "frames": []}) if name == "leaks" else name)
+                (self.folder / file).write_text(json.dumps({"looked_at": FRAMES, "frames": [0]}) if name == "leaks" else name)
         rng = np.random.default_rng(0)
         points = rng.random((FRAMES, 1, 64, 3), np.float32)
         write_body(Body(points, np.ones(points.shape[:3], np.float32)), self.folder / "body.parquet")
@@ -111,7 +111,9 @@ def make_project(root: Path, clips: int, workers: int = 2) -> None:
         for source in by_id:
             f.write((rows / f"{source.source}.clips").read_text())
     for source in by_id:
-        labels.append(project.labels / "bench.jsonl", [json.loads(r) for r in (rows / f"{source.source}.labels").open()])
+        labels.append(
+            project.labels / "bench.jsonl", [json.loads(r) for r in (rows / f"{source.source}.labels").read_text().splitlines()]
+        )
     shutil.rmtree(rows)
 
 
