@@ -37,7 +37,7 @@ APART = 0.36  # how unlike two clusters are that are two speakers: see `unlike`
 LEAST, SHARE = 3.0, 0.05  # seconds, and of all speech: who says less than either is nobody of their own
 MOST = 1500  # windows that are clustered: evenly spaced ones of a long recording
 RIDGE = 0.1  # of the mean variance
-AT_ONCE = 2**15  # windows in the sums of the ridge: those of half an hour or so
+AT_ONCE = 2**13  # windows in the sums of the ridge: those of nine minutes or so
 SWITCH = 0.1  # what a change of speaker costs, in steps of one step's score
 LOWER = 0.3  # Silero's threshold here: quiet answers count
 
