@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -226,7 +226,7 @@ def run(
     """All clips through the stages; those the leak check refused once more through each further [[attempt]]."""
     store.tidy(project.store)
     vocabularies(project)  # a typo there is better said now than after the night
-    clips = project.clips()
+    clips = [bare(c) for c in project.each_clip()]
     done, failed = through(project, clips, choose(project.config.attempts[0], until, only), workers, watcher)
     missing = [Missing(i, table_name(f.stage), f.reason, f.advice) for i, f in sorted(failed.items())]
     missing += [
@@ -240,7 +240,7 @@ def run(
         done = {i: c for i, c in done.items() if i in here}
         missing = [m for m in missing if m.what in here]
         now = {i: f.clip for i, f in failed.items()} | done
-        write_clips((own(now.get(c.id, c)) for c in known_clips(project)), project.root / "clips.jsonl")
+        write_clips((own(now.get(c.id, c)) for c in project.each_clip()), project.root / "clips.jsonl")
         bugs = {i: f.bug for i, f in failed.items() if f.bug}
         lines = [vars(m) | ({"bug": bugs[m.what]} if m.what in bugs else {}) for m in missing]
         project.write_report("run.json", {"clips": len(clips), "came_out": len(clips) - len(missing), "did_not": lines})
@@ -270,10 +270,34 @@ def through(
     return {i: c for i, c in done.items() if i not in failed}, failed
 
 
-def current(project: Project) -> list[Clip]:
+Told = Callable[[int, store.Made], None]  # hears of each entry that is found, and of which attempt it is
+
+
+def current(project: Project, told: Told = lambda number, made: None) -> list[Clip]:
     """All clips, each with what the store has of it under the deemo.toml of now: what an older one made does not count."""
-    done, failed = through(project, project.clips(), set())
-    return [*done.values(), *(f.clip for f in failed.values())]
+    found = list(look_up(project, project.each_clip(), told))
+    failed = sorted((f for f in found if isinstance(f, Failure)), key=lambda f: place_of(f.stage))
+    return [*(c for c in found if isinstance(c, Clip)), *(f.clip for f in failed)]
+
+
+def look_up(project: Project, clips: Iterable[Clip], told: Told = lambda number, made: None) -> Iterator[Clip | Failure]:
+    """Each clip `through` the stages without any work: as far as the store knows it, or why it cannot be looked up."""
+    attempts = [[store.Entries(s, project.store, project.secret) for s in stages] for stages in project.config.attempts]
+    for clip in clips:
+        start, done, failure = bare(clip), None, None  # type: Clip, Clip | None, Failure | None
+        for number, stages in enumerate(attempts):
+            got = pipeline.known(stages, start, partial(told, number))
+            if isinstance(got, Failure):
+                failure = got
+            elif done is None or "leaks_passed" in got.facts:
+                done = got
+            if done is None or done.facts.get("leaks_passed") is not False:
+                break
+        yield failure or done or clip
+
+
+def place_of(stage: str) -> int:
+    return [s.__name__ for s in pipeline.ORDER].index(stage)
 
 
 def voices(project: Project) -> list[tuple[Clip, list[Turn] | None]]:
@@ -374,18 +398,21 @@ class StageState:
 
 def status(project: Project) -> tuple[list[Clip], list[StageState], list[Missing]]:
     """(clips, with what the store has of them; the state of each stage of attempt 0; what may not be released, and why)."""
-    stages, now = project.config.attempts[0], store.versions()
-    bares = [bare(c) for c in project.clips()]
-    first, _ = pipeline.run(stages, bares, store_dir=project.store, secret=project.secret, make=())
-    states = []
-    for stage in stages:
-        have = [c for c in first if set(stage.makes) <= set(c.files)]
-        old = {f"{n} {v}" for c in have for n, v in store.versions_of(stage, c).items() if now.get(n) != v}
-        states.append(StageState(table_name(type(stage).__name__), len(have), tuple(sorted(old))))
-    clips, kept = current(project), []
+    names, now = [type(s).__name__ for s in project.config.attempts[0]], store.versions()
+    made, old = dict.fromkeys(names, 0), {name: set[str]() for name in names}
+
+    def told(number: int, found: store.Made) -> None:
+        if number == 0:
+            stage, versions = found.entry["stage"], found.entry["versions"]
+            made[stage] += 1
+            if versions != now:
+                old[stage] |= {f"{n} {v}" for n, v in versions.items() if now.get(n) != v}
+
+    clips, kept = current(project, told), []
     for clip in clips:
         try:
             release.may_go(clip, project)
         except NotReleasable as e:
             kept.append((clip, e))
+    states = [StageState(table_name(n), made[n], tuple(sorted(old[n]))) for n in names]
     return clips, states, kept_back(kept)

@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +17,6 @@ from typing import Any
 from deemo_data.errors import ProjectError, StageError
 
 Facts = dict[str, Any]  # JSON values only
-
 NTSC = Fraction(1000, 1001)
 WHOLE_RATES = (5, 6, 8, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 90, 100, 120, 144, 240)
 RATES = sorted(
@@ -24,7 +24,7 @@ RATES = sorted(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class File:
     """A file on disk and the digest of what is in it."""
 
@@ -140,7 +140,7 @@ class Clip:
         return replace(self, files=files, facts=facts)
 
     def knowing(self, files: dict[str, File], facts: Facts) -> Clip:
-        return replace(self, files=self.files | files, facts=self.facts | facts)
+        return Clip(self.id, self.source, self.start_ms, self.end_ms, self.files | files, self.facts | facts)
 
     def at(self, clip: Clip) -> Clip:
         """The same files and facts, over the stretch of `clip`."""
@@ -157,7 +157,7 @@ class Clip:
 
     @classmethod
     def of_row(cls, row: Facts) -> Clip:
-        files = {n: File(*f) for n, f in row["files"].items()}
+        files = {sys.intern(n): File(*f) for n, f in row["files"].items()}
         return cls(row["id"], row["source"], row["start_ms"], row["end_ms"], files, row["facts"])
 
 
@@ -172,26 +172,36 @@ def parsed(text: str | bytes) -> Any:
 def write_clips(clips: Iterable[Clip], path: Path) -> None:
     """One clip a line, sorted by source and time, replaced whole and only when something changed."""
     ordered = sorted(clips, key=lambda c: (c.source, c.start_ms, c.end_ms))
-    write_if_changed(path, "".join(json.dumps(c.to_row(), sort_keys=True) + "\n" for c in ordered))
+    row = json.JSONEncoder(sort_keys=True).encode
+
+    def lines() -> Iterator[bytes]:
+        return (f"{row(c.to_row())}\n".encode() for c in ordered)
+
+    if not _says(path, lines(), 0o644):
+        _replace(path, lines(), 0o644)
 
 
 def read_clips(path: Path) -> list[Clip]:
+    return list(each_clip(path))
+
+
+def each_clip(path: Path) -> Iterator[Clip]:
+    """The clips of a list, a line at a time: there may be many."""
     if not path.exists():
         raise ProjectError(f"{path.name} is not there yet", _MADE_BY.get(path.name, ""))
-    clips = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        try:
-            clip = Clip.of_row(parsed(line))
-            if not (
-                isinstance(clip.id, str) and isinstance(clip.source, str) and type(clip.start_ms) is type(clip.end_ms) is int
-            ):
-                raise ValueError("a name or a time is none")
-            if "grid" in clip.facts or path.name == "sources.jsonl":
-                _check_grid(clip.grid)
-            clips.append(clip)
-        except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as e:
-            raise ProjectError(f"{path.name}, line {number} is not a clip of ours: {e}", _MADE_BY.get(path.name, "")) from e
-    return clips
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                clip = Clip.of_row(parsed(line))
+                if not (
+                    isinstance(clip.id, str) and isinstance(clip.source, str) and type(clip.start_ms) is type(clip.end_ms) is int
+                ):
+                    raise ValueError("a name or a time is none")
+                if "grid" in clip.facts or path.name == "sources.jsonl":
+                    _check_grid(clip.grid)
+            except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as e:
+                raise ProjectError(f"{path.name}, line {number} is not a clip of ours: {e}", _MADE_BY.get(path.name, "")) from e
+            yield clip
 
 
 def _check_grid(grid: Grid) -> None:
@@ -205,21 +215,35 @@ _MADE_BY = {"sources.jsonl": "Type: deemo ingest DIR SOURCES", "clips.jsonl": "T
 def write_if_changed(path: Path, content: str | bytes, mode: int = 0o644) -> bool:
     """Replace a file whole, aside and renamed; leave it untouched when it already says just this."""
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
-    if path.exists() and path.read_bytes() == data:
-        if path.stat().st_mode & 0o777 & ~mode:  # somebody opened it wider than it may be
-            path.chmod(mode)
+    if _says(path, [data], mode):
         return False
+    _replace(path, [data], mode)
+    return True
+
+
+def _says(path: Path, pieces: Iterable[bytes], mode: int) -> bool:
+    """Whether a file is just these pieces, without holding all of it; if so, it is not open wider than `mode` afterwards."""
+    if not path.exists():
+        return False
+    with open(path, "rb") as f:
+        if not all(f.read(len(piece)) == piece for piece in pieces) or f.read(1):
+            return False
+    if path.stat().st_mode & 0o777 & ~mode:  # somebody opened it wider than it may be
+        path.chmod(mode)
+    return True
+
+
+def _replace(path: Path, pieces: Iterable[bytes], mode: int) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         aside.unlink(missing_ok=True)
         with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as f:
-            f.write(data)
+            f.writelines(pieces)
             f.flush()
             os.fsync(f.fileno())
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
-    return True
 
 
 def own_file(path: str, flags: int) -> int:

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from deemo_data import corrections, speakers
-from deemo_data.clip import Clip, read_clips, write_if_changed
+from deemo_data.clip import Clip, each_clip, read_clips, write_if_changed
 from deemo_data.errors import ConfigError, ProjectError
 from deemo_data.export import Export
 from deemo_data.ingest import read_subjects
@@ -194,16 +194,20 @@ class Project:
 
     def clips(self) -> list[Clip]:
         """All clips, each with what is known of its source and what people said; a source that is gone takes its clips along."""
+        return list(self.each_clip())
+
+    def each_clip(self) -> Iterator[Clip]:
+        """`clips`, one at a time."""
         sources = {s.source: s for s in self.sources()}
         names = {p.source: p.all_names for p in read_subjects(self.private / "subjects.csv")}
         boxes, voices = corrections.boxes_in_force(self.root), speakers.said(self.root)
-        found = []
-        for row in read_clips(self.root / "clips.jsonl"):
+        for row in each_clip(self.root / "clips.jsonl"):
             if source := sources.get(row.source):
-                clip = source.knowing(row.files, row.facts).at(row)
-                said = {"drawn": corrections.drawn(clip, boxes), "speakers_said": voices.get(clip.source, {})}
-                found.append(clip.knowing({}, said | {"known_names": list(names.get(clip.source, ()))}))
-        return found
+                said = {
+                    "drawn": corrections.drawn(row, boxes), "speakers_said": voices.get(row.source, {}),
+                    "known_names": list(names.get(row.source, ())),
+                }  # fmt: skip
+                yield source.knowing(row.files, row.facts | said).at(row)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

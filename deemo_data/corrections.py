@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,22 @@ def withheld(project_root: Path) -> list[Held]:
 
 def is_withheld(project_root: Path, clip: Clip) -> bool:
     """Whether the clip shows anything that may not leave, whatever it was called when that was said."""
-    return any(h.source == clip.source and touches(clip, h.start_ms, h.end_ms) for h in withheld(project_root))
+    path = _file(project_root, WITHHELD)
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return False
+    held = _withheld(project_root, (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+    return any(touches(clip, start, end) for start, end in held.get(clip.source, ()))
+
+
+@lru_cache(maxsize=1)
+def _withheld(project_root: Path, stamp: tuple[int, ...]) -> dict[str, list[tuple[int, int]]]:
+    """{source: stretches that may not leave} as the file of that stamp says: asked for every clip, read when it changed."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for h in withheld(project_root):
+        found.setdefault(h.source, []).append((h.start_ms, h.end_ms))
+    return found
 
 
 # ── what may be said ─────────────────────────────────────────────────────────────────────────────────────────

@@ -111,13 +111,50 @@ def same_pictures(whose: Mapping[str, str], looks_of: Mapping[str, str], most: i
     bits = np.stack([np.frombuffer(bytes.fromhex(looks_of[c]), np.uint64) for c in seen])
     numbers = {s: n for n, s in enumerate(sorted(set(whose.values())))}
     subjects = np.array([numbers[whose[c]] for c in seen])
-    for start in range(0, len(seen), BLOCK):
-        near = _distance(bits[start : start + BLOCK], bits[start:]) <= most * len(PLACES)
-        near &= subjects[start : start + BLOCK, None] != subjects[None, start:]
-        near &= np.arange(len(near))[:, None] < np.arange(len(seen) - start)[None, :]
-        rows, columns = np.nonzero(near)
-        _, firsts = np.unique(subjects[start + rows] * len(numbers) + subjects[start + columns], return_index=True)
-        yield from (_pair(seen[start + rows[n]], seen[start + columns[n]], whose, "look the same") for n in firsts)
+    rows, columns = _near(bits, subjects, most * len(PLACES))
+    kinds = np.stack([rows // BLOCK, subjects[rows], subjects[columns]], axis=1)
+    _, firsts = np.unique(kinds, axis=0, return_index=True)
+    yield from (_pair(seen[rows[n]], seen[columns[n]], whose, "look the same") for n in firsts)
+
+
+def _near(bits: np.ndarray, subjects: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows i < k of `bits` of different subjects that differ in `most` bits or fewer: all i and k, ascending.
+
+    Cut into `most` + 1 parts, two such rows have at least one part alike. So only rows that share a part are compared;
+    the bits of a part are taken from all over the pictures, whose neighbours are often alike.
+    """
+    import numpy as np
+
+    width = bits.shape[1] * 64
+    places = np.random.Generator(np.random.PCG64(0)).permutation(width)
+    single = np.unpackbits(np.ascontiguousarray(bits).view(np.uint8), axis=1)
+    found = []
+    for part in np.array_split(places, most + 1) if most < width // 16 else [places[:0]]:  # [:0]: all rows share it
+        key = np.packbits(single[:, part], axis=1) if len(part) else np.zeros((len(bits), 1), np.uint8)
+        key = np.ascontiguousarray(key).view([("", key.dtype)] * key.shape[1]).ravel()
+        order = np.argsort(key, kind="stable")
+        starts = np.flatnonzero(np.concatenate([[True], key[order][1:] != key[order][:-1]]))
+        mixed = np.minimum.reduceat(subjects[order], starts) != np.maximum.reduceat(subjects[order], starts)
+        ends = np.append(starts[1:], len(order))
+        found += [_compared(order[a:b], bits, subjects, most) for a, b in zip(starts[mixed], ends[mixed], strict=True)]
+    pairs = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *found]), axis=0)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _compared(some: np.ndarray, bits: np.ndarray, subjects: np.ndarray, most: int) -> np.ndarray:
+    """The pairs of `_near` among `some` rows, which ascend; a block at a time, so that it takes no more memory for more."""
+    import numpy as np
+
+    found = [np.zeros((0, 2), np.int64)]
+    for start in range(0, len(some), BLOCK):
+        here = some[start : start + BLOCK]
+        for other in range(start, len(some), BLOCK):
+            there = some[other : other + BLOCK]
+            near = (subjects[here, None] != subjects[None, there]) & (here[:, None] < there[None])
+            near &= _distance(bits[here], bits[there]) <= most
+            rows, columns = np.nonzero(near)
+            found.append(np.stack([here[rows], there[columns]], axis=1))
+    return np.concatenate(found)
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:

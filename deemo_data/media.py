@@ -258,15 +258,26 @@ def sound(clip: Clip) -> NDArray[np.float32]:
 
     Needs the file "source" and the fact "grid". Its zero is the clip's first frame.
     """
-    import av
     import numpy as np
+
+    wave = np.zeros(sound_length(clip.num_frames, clip.grid.fps), np.float32)
+    for at, chunk in heard(clip):
+        lo, hi = max(at, 0), min(at + len(chunk), len(wave))
+        if lo < hi:
+            wave[lo:hi] = chunk[lo - at : hi - at]
+    return wave
+
+
+def heard(clip: Clip) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """(the clip's sample that it begins at, mono sound at 16 kHz), as it is decoded; nothing when there is no sound."""
+    import av
 
     grid, path = clip.grid, clip.path("source")
     start = grid.zero + Fraction(clip.first_frame) / grid.fps
-    wave = np.zeros(sound_length(clip.num_frames, grid.fps), np.float32)
+    samples = sound_length(clip.num_frames, grid.fps)
     with _opened(path) as container:
         if not container.streams.audio:
-            return wave
+            return
         stream = container.streams.audio[0]
         if start > 3 and container.format.name.startswith(INDEXED):
             _sought(container, stream, start - 2)
@@ -288,13 +299,10 @@ def sound(clip: Clip) -> NDArray[np.float32]:
                     at = meant
             for chunk in chunks:
                 at = at or 0
-                lo, hi = max(at, 0), min(at + len(chunk), len(wave))
-                if lo < hi:
-                    wave[lo:hi] = chunk[lo - at : hi - at]
+                yield at, chunk
                 at += len(chunk)
-            if at is not None and at > len(wave):
-                break
-    return wave
+            if at is not None and at > samples:
+                return
 
 
 def sound_length(num_frames: int, fps: Fraction) -> int:

@@ -88,27 +88,27 @@ def run(
         for stage in stages:
             name = type(stage).__name__
             works = make is None or name in make
+            entries = store.Entries(stage, store_dir, secret)
             passed: list[Clip] = []
             todo: dict[str, Clip] = {}  # what the stage is handed, by id
             waiting: dict[str, list[Clip]] = {}  # the clips it is handed for
             for clip in clips:
-                lacking = set(stage.needs) - {*clip.files, *clip.facts, "secret"}
-                if lacking:
+                if lacking := [n for n in entries.needs if n not in clip.files and n not in clip.facts]:
                     reason = f"{', '.join(sorted(lacking))} has not been made for it"
                     if works:
                         failures.append(Failure(clip, name, reason, "Type: deemo run, without --only"))
                     else:
                         passed.append(clip)
                     continue
-                handed = clip.whole() if isinstance(stage, PER_SOURCE) else clip
-                got = attempt(name, handed, partial(store.find, stage, store=store_dir, secret=secret))
+                got = look_up(entries, clip)
                 if isinstance(got, Failure):
-                    failures.append(replace(got, clip=clip))
+                    failures.append(got)
                 elif got is None and works:
+                    handed = clip.whole() if isinstance(stage, PER_SOURCE) else clip
                     todo[handed.id] = handed
                     waiting.setdefault(handed.id, []).append(clip)
                 else:
-                    passed.append(knowing(clip, stage, got) if got else clip)
+                    passed.append(clip.knowing(got.files, got.facts) if got else clip)
             if works:
                 watcher.stage(name, len(clips), len(clips) - sum(map(len, waiting.values())))
             work = partial(attempt, name, work=partial(store.apply, stage, store=store_dir, secret=secret))
@@ -122,6 +122,29 @@ def run(
                     watcher.clip(name)
             clips = passed
     return clips, failures
+
+
+def known(stages: Sequence[store.Entries], clip: Clip, told: Callable[[store.Made], None] = lambda made: None) -> Clip | Failure:
+    """The clip with all that the store has of it: `run` with `make=()`, for one clip. `told` hears each entry."""
+    for entries in stages:
+        if all(n in clip.files or n in clip.facts for n in entries.needs):
+            got = look_up(entries, clip)
+            if isinstance(got, Failure):
+                return got
+            if got is not None:
+                told(got)
+                clip = clip.knowing(got.files, got.facts)
+    return clip
+
+
+def look_up(entries: store.Entries, clip: Clip) -> store.Made | Failure | None:
+    """What the store has of a stage's for the clip; what is made of the whole source is looked up once for all its clips."""
+    if not isinstance(entries.stage, PER_SOURCE):
+        return attempt(entries.name, clip, entries.find)
+    if clip.source not in entries.of_source:
+        entries.of_source[clip.source] = attempt(entries.name, clip.whole(), entries.find)
+    got: store.Made | Failure | None = entries.of_source[clip.source]
+    return replace(got, clip=clip) if isinstance(got, Failure) else got
 
 
 def knowing(clip: Clip, stage: Stage, made: Clip) -> Clip:

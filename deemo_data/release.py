@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from pathlib import Path
+import os
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING, NewType
 
 from deemo_data import corrections
@@ -76,11 +76,21 @@ def release_all(clips: Iterable[Clip], project: Project) -> tuple[list[SafeClip]
             safe.append(release(clip, project))
         except NotReleasable as e:
             kept.append((clip, e))
-    wanted = {Path(f.path) for s in safe for f in s.files.values()}
-    for path in project.served.rglob("*") if project.served.is_dir() else ():
-        if path.is_symlink() or (path not in wanted and not path.is_dir()):
-            path.unlink()
+    _sweep(str(project.served), {f.path for s in safe for f in s.files.values()})
     return safe, kept
+
+
+def _sweep(folder: str, wanted: Container[str]) -> None:
+    """Remove all links, and all files that are not wanted, below a folder."""
+    try:
+        inside = list(os.scandir(folder))
+    except FileNotFoundError:
+        return
+    for entry in inside:
+        if entry.is_dir(follow_symlinks=False):
+            _sweep(entry.path, wanted)
+        elif entry.is_symlink() or entry.path not in wanted:
+            os.unlink(entry.path)
 
 
 def has_consent(clip: Clip) -> bool:

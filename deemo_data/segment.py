@@ -30,7 +30,7 @@ class Segment:
     shorter than the shortest clip is left out, except that every source gives at least one clip.
 
     Makes spans.json: [[start_ms, end_ms], ...], on frame boundaries, ascending, apart. One pass over the pictures
-    (decoding is what it costs) and one over the sound (held whole: 230 MB an hour).
+    (decoding is what it costs) and one over the sound; neither is held.
     """
 
     min_ms: int = 5_000
@@ -77,10 +77,10 @@ def segment(source: Clip, how: Segment, store_dir: Path, secret: bytes) -> list[
 
 def speech_turns(clip: Clip, vad: str) -> list[Span]:
     """Where somebody speaks, in ms after the clip's first frame (Silero VAD)."""
-    from deemo_data.media import sound
     from deemo_data.models import silero
+    from deemo_data.sound import Sound
 
-    return silero.speech(sound(clip), name=vad)
+    return silero.speech(Sound(clip), name=vad)
 
 
 def shot_cuts(clip: Clip, threshold: float) -> list[int]:

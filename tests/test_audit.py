@@ -346,19 +346,7 @@ def test_tags_and_secrets_are_looked_for(project: Project, monkeypatch: pytest.M
     clips = build.current(project)
     said, ffmpeg = programs.run_ffmpeg, programs.ffmpeg_binary()
     source = Path(clips[0].files["source"].path)
-    said(
-        [
-            programs.ffmpeg_binary(),
-            "-i",
-            str(clips[0].path("safe")),
-            "-c",
-            "copy",
-            "-metadata",
-            f"title={NAME}",
-            str(source),
-            "-y",
-        ]
-    )
+    said([ffmpeg, "-i", str(clips[0].path("safe")), "-c", "copy", "-metadata", f"title={NAME}", str(source), "-y"])
     material = Material(project, {"deemo-paper": clips, "hardened": clips})
     found = audit_words.metadata(material)
     tags = found.lines[0].cells

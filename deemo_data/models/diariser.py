@@ -26,6 +26,8 @@ from deemo_data.speakers import letter
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from deemo_data.sound import Sound
+
 STEP = 10  # mel frames: what is told is told every 0.1 s
 EVERY = 2  # steps from one window to the next
 LENGTHS = (120, 160, 200)  # mel frames; the longest are clustered
@@ -35,12 +37,13 @@ APART = 0.36  # how unlike two clusters are that are two speakers: see `unlike`
 LEAST, SHARE = 3.0, 0.05  # seconds, and of all speech: who says less than either is nobody of their own
 MOST = 1500  # windows that are clustered: evenly spaced ones of a long recording
 RIDGE = 0.1  # of the mean variance
+AT_ONCE = 2**13  # windows in the sums of the ridge: those of nine minutes or so
 SWITCH = 0.1  # what a change of speaker costs, in steps of one step's score
 LOWER = 0.3  # Silero's threshold here: quiet answers count
 
 
 def embedded(
-    wave: NDArray[np.float32],
+    wave: NDArray[np.float32] | Sound,
     *,
     speakers: int | None = None,
     most: int = 8,
@@ -48,7 +51,7 @@ def embedded(
     vad: str = silero.WEIGHTS,
     encoder: str = ge2e.WEIGHTS,
 ) -> Annotation:
-    """Speakers A, B, C ... by first word, of a mono wave (n,) float32 at 16 kHz; never two at once.
+    """Speakers A, B, C ... by first word, of mono float32 sound at 16 kHz; never two at once.
 
     speakers  how many there are, where that is known; else estimated, `most` at most
     """
@@ -56,12 +59,14 @@ def embedded(
     if not spans:
         return Annotation(uri=uri)
     steps = _steps(spans, len(wave))
-    frames = ge2e.mel(wave) * np.float32(_gain(wave))
+    frames = ge2e.mel(wave)
+    frames *= np.float32(_gain(wave))
     net = ge2e.load(encoder)
     starts = np.arange(0, len(steps), EVERY)
     near = np.convolve(steps, np.ones(2 * (LENGTHS[-1] // STEP) + 1, np.int32), mode="same") > 0
     starts = starts[near[starts]]  # none in long silence
     windows = ge2e.embed_prefixes(net, frames, (starts * STEP).tolist(), LENGTHS)
+    del frames  # 58 MB an hour
     half = LENGTHS[-1] // 2 // STEP
     middle = np.minimum(starts + half, len(steps) - 1)
     usable = np.nonzero(steps[middle] & (starts + half < len(steps)))[0]
@@ -76,13 +81,13 @@ def embedded(
     return told(spans, resegment(windows, starts, steps, centres), uri)
 
 
-def one(wave: NDArray[np.float32], *, uri: str = "", vad: str = silero.WEIGHTS) -> Annotation:
+def one(wave: NDArray[np.float32] | Sound, *, uri: str = "", vad: str = silero.WEIGHTS) -> Annotation:
     """Everything that is spoken, as one speaker's."""
     spans = spoken(wave, vad)
     return told(spans, np.zeros(len(_steps(spans, len(wave))), np.int32), uri)
 
 
-def spoken(wave: NDArray[np.float32], vad: str = silero.WEIGHTS) -> list[tuple[int, int]]:
+def spoken(wave: NDArray[np.float32] | Sound, vad: str = silero.WEIGHTS) -> list[tuple[int, int]]:
     """Where anybody speaks, half-open (start_ms, end_ms): generous, with pauses under 0.3 s in it."""
     return silero.speech(wave, threshold=LOWER, min_silence_ms=300, pad_ms=100, name=vad)
 
@@ -187,11 +192,16 @@ def _ridge(
     """Least squares from embeddings to voices, every voice of equal weight: (what to take off, (256, voices))."""
     weight = (len(rows) / voices / np.bincount(owners, minlength=voices))[owners][:, None]
     middle = rows.mean(axis=0)
-    off = (rows - middle).astype(np.float64)
     target = np.eye(voices)[owners] - 1 / voices
-    power = off.T @ (off * weight) / len(rows)
+    power, toward = np.zeros((rows.shape[1], rows.shape[1])), np.zeros((rows.shape[1], voices))
+    for first in range(0, len(rows), AT_ONCE):
+        part = slice(first, first + AT_ONCE)
+        off = (rows[part] - middle).astype(np.float64)
+        power += off.T @ (off * weight[part])
+        toward += off.T @ (target[part] * weight[part])
+    power /= len(rows)
     power += RIDGE * np.trace(power) / len(power) * np.eye(len(power))
-    return middle, np.linalg.solve(power, off.T @ (target * weight) / len(rows)).astype(np.float32)
+    return middle, np.linalg.solve(power, toward / len(rows)).astype(np.float32)
 
 
 def _scores(scores: list[NDArray[np.float32]], starts: NDArray[np.integer], steps: int) -> NDArray[np.float64]:
@@ -259,7 +269,23 @@ def _steady(shortest: NDArray[np.float32], starts: NDArray[np.integer], half: in
     return np.asarray(np.where(there, like, 0), np.float32)
 
 
-def _gain(wave: NDArray[np.float32]) -> float:
+def _gain(wave: NDArray[np.float32] | Sound) -> float:
     """What brings the power of the whole wave to the level GE2E knows; found in blocks, so that no copy is made."""
-    power = sum(float(np.dot(b, b)) for b in np.array_split(wave, max(1, len(wave) // 2**20))) / len(wave)
+    power = sum(float(np.dot(b, b)) for b in _evenly(wave, max(1, len(wave) // 2**20))) / len(wave)
     return ge2e.LEVEL**2 / power if power > 1e-18 else 1.0
+
+
+def _evenly(wave: NDArray[np.float32] | Sound, parts: int) -> Iterator[NDArray[np.float32]]:
+    """np.array_split of the whole wave: the sum of its parts is the same to the last bit, however it is held."""
+    if isinstance(wave, np.ndarray):
+        yield from np.array_split(wave, parts)
+        return
+    least, more = divmod(len(wave), parts)
+    sizes = iter([least + 1] * more + [least] * (parts - more))
+    size = next(sizes)
+    left: NDArray[np.float32] = np.zeros(0, np.float32)
+    for block in wave:
+        left = np.concatenate([left, block])
+        while size and len(left) >= size:
+            yield left[:size]
+            left, size = left[size:], next(sizes, 0)

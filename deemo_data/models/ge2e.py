@@ -10,6 +10,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from deemo_data.models.weights import path_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from deemo_data.sound import Sound
+
 WEIGHTS = "ge2e-39373b"
 RATE = 16_000
 HOP = 160  # samples: 100 mel frames a second
@@ -31,6 +34,7 @@ STEP = 77  # mel frames from one window of an utterance to the next
 LEVEL = 10 ** (-30 / 20)  # RMS of the utterances it was trained on
 UNITS, LAYERS = 256, 3
 FFT = 400
+ROWS = 4096  # mel frames that are worked out at once
 BATCH = 32  # windows at once: more are no faster
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # how torch's old files begin
 
@@ -41,18 +45,24 @@ def load(name: str = WEIGHTS) -> Any:
     return session(to_onnx(read(path_of(name).read_bytes())))
 
 
-def mel(wave: NDArray[np.float32]) -> NDArray[np.float32]:
+def mel(wave: NDArray[np.float32] | Sound) -> NDArray[np.float32]:
     """Power in 40 bands (Slaney's) every 10 ms of a mono 16 kHz wave: (1 + samples // 160, 40), not logarithmic.
 
     Frame k has its middle at sample 160 k. Blocks, so that an hour takes no more memory than its result.
     """
     bank = _bank()
-    padded = np.pad(wave.astype(np.float32, copy=False), (FFT // 2, FFT // 2))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, FFT)[::HOP]
-    made = np.empty((len(frames), BANDS), np.float32)
-    for first in range(0, len(frames), 4096):
-        spectrum = np.fft.rfft(frames[first : first + 4096] * _hann(), axis=1)
-        made[first : first + 4096] = (spectrum.real**2 + spectrum.imag**2) @ bank
+    made = np.empty((1 + len(wave) // HOP, BANDS), np.float32)
+    done = 0
+    left: NDArray[np.float32] = np.zeros(FFT // 2, np.float32)  # `left` is the sound from the beginning of frame `done` on
+    for block in chain([wave] if isinstance(wave, np.ndarray) else wave, [None]):
+        left = np.concatenate([left, np.zeros(FFT // 2, np.float32) if block is None else block.astype(np.float32, copy=False)])
+        frames = np.lib.stride_tricks.sliding_window_view(left, FFT)[::HOP] if len(left) >= FFT else left[:0]
+        whole = len(frames) if block is None else len(frames) // ROWS * ROWS
+        for first in range(0, whole, ROWS):
+            spectrum = np.fft.rfft(frames[first : first + ROWS] * _hann(), axis=1)
+            rows = (spectrum.real**2 + spectrum.imag**2) @ bank
+            made[done + first : done + first + len(rows)] = rows
+        done, left = done + whole, left[whole * HOP :]
     return made
 
 
@@ -66,11 +76,12 @@ def embed_prefixes(
 ) -> list[NDArray[np.float32]]:
     """As `embed_windows`, for windows of several lengths from the same starts: no more work than the longest alone."""
     longest = max(lengths)
-    padded = np.pad(frames, ((0, longest), (0, 0)))
     made: list[NDArray[np.float32]] = [np.zeros((len(starts), UNITS), np.float32) for _ in lengths]
     pick = np.array(lengths, np.int64) - 1
     for first in range(0, len(starts), BATCH):
-        windows = np.stack([padded[s : s + longest] for s in starts[first : first + BATCH]])
+        windows = np.zeros((len(starts[first : first + BATCH]), longest, BANDS), np.float32)
+        for window, s in zip(windows, starts[first : first + BATCH], strict=True):
+            window[: max(len(frames) - s, 0)] = frames[s : s + longest]
         (heard,) = net.run(None, {"mel": windows, "pick": pick})
         for i, rows in enumerate(made):
             rows[first : first + BATCH] = heard[i]

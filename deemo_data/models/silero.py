@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from deemo_data.models.weights import path_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from deemo_data.sound import Sound
 
 WEIGHTS = "silero-vad-1a153a"
 RATE = 16_000
@@ -25,23 +28,32 @@ def load(name: str = WEIGHTS) -> Any:
     return session(path_of(name).read_bytes())
 
 
-def probabilities(net: Any, wave: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How likely each 32 ms window of a mono 16 kHz wave holds speech: (ceil(samples / 512),)."""
-    windows = -(-len(wave) // WINDOW)
-    padded = np.zeros(CONTEXT + windows * WINDOW, np.float32)
-    padded[CONTEXT : CONTEXT + len(wave)] = wave
+def probabilities(net: Any, wave: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """How likely each 32 ms window of a mono 16 kHz wave, given in blocks, holds speech: (ceil(samples / 512),)."""
     state = np.zeros((2, 1, 128), np.float32)
     rate = np.array(RATE, np.int64)
-    heard = np.zeros(windows, np.float32)
-    for i in range(windows):
-        piece = padded[None, i * WINDOW : (i + 1) * WINDOW + CONTEXT]
-        out, state = net.run(None, {"input": piece, "state": state, "sr": rate})
-        heard[i] = out[0, 0]
-    return heard
+    heard: list[np.float32] = []
+
+    def hear(padded: NDArray[np.float32]) -> None:
+        nonlocal state
+        for i in range((len(padded) - CONTEXT) // WINDOW):
+            piece = padded[None, i * WINDOW : (i + 1) * WINDOW + CONTEXT]
+            out, state = net.run(None, {"input": piece, "state": state, "sr": rate})
+            heard.append(out[0, 0])
+
+    left: NDArray[np.float32] = np.zeros(CONTEXT, np.float32)  # what was heard last, and what does not fill a window yet
+    for block in wave:
+        left = np.concatenate([left, block.astype(np.float32, copy=False)])
+        whole = (len(left) - CONTEXT) // WINDOW * WINDOW
+        hear(left[: CONTEXT + whole])
+        left = left[whole:]
+    if lacking := -(len(left) - CONTEXT) % WINDOW:
+        hear(np.concatenate([left, np.zeros(lacking, np.float32)]))
+    return np.array(heard, np.float32)
 
 
 def speech(
-    wave: NDArray[np.float32],
+    wave: NDArray[np.float32] | Sound,
     *,
     threshold: float = 0.5,
     min_silence_ms: int = 100,
@@ -49,14 +61,14 @@ def speech(
     pad_ms: int = 30,
     name: str = WEIGHTS,
 ) -> list[tuple[int, int]]:
-    """Stretches of speech in a mono float32 wave at 16 kHz: half-open (start_ms, end_ms), in order, apart.
+    """Stretches of speech in mono float32 sound at 16 kHz: half-open (start_ms, end_ms), in order, apart.
 
     Speech starts where the probability reaches `threshold` and ends where it stays under threshold - 0.15 for
     `min_silence_ms`; shorter speech is dropped; `pad_ms` is added at both ends, halved where two stretches would meet.
     """
-    if wave.ndim != 1:
+    if isinstance(wave, np.ndarray) and wave.ndim != 1:
         raise ValueError(f"speech() wants one channel, not an array of shape {wave.shape}")
-    heard = probabilities(load(name), wave.astype(np.float32, copy=False))
+    heard = probabilities(load(name), [wave] if isinstance(wave, np.ndarray) else wave)
     found: list[tuple[int, int]] = []
     start = quiet = -1
     for i, probability in enumerate(heard):

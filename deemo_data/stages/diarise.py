@@ -12,11 +12,10 @@ from pydantic import Field
 
 from deemo_data import media, speakers
 from deemo_data.clip import Clip, Facts
+from deemo_data.sound import Sound
 from deemo_data.speakers import Turn
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from pyannote.core import Annotation
 
 
@@ -41,25 +40,27 @@ class Diarise:
 
     def __call__(self, clip: Clip, out: Path) -> Facts:
         said = clip.facts["speakers_said"]
-        heard = turns_of(self._heard(media.sound(clip), said.get("count")), clip) if clip.facts["has_sound"] else []
+        heard = turns_of(self._heard(Sound(clip), said.get("count")), clip) if clip.facts["has_sound"] else []
         rows = [t._asdict() for t in speakers.corrected(heard, said)]
         (out / self.makes["turns"]).write_text(json.dumps({"turns": rows, "by": self._by()}))
         return {}
 
-    def _heard(self, wave: NDArray[np.float32], count: int | None) -> Annotation:
+    def _heard(self, sound: Sound, count: int | None) -> Annotation:
         match self.method:
             case "embedded":
                 from deemo_data.models import diariser
 
-                return diariser.embedded(wave, speakers=count, most=self.max_speakers, vad=self.vad, encoder=self.encoder)
+                return diariser.embedded(sound, speakers=count, most=self.max_speakers, vad=self.vad, encoder=self.encoder)
             case "pyannote":
                 from deemo_data.models import pyannote
 
-                return pyannote.diarise(wave, self.model, self.model_sha256, speakers=count, most=self.max_speakers)
+                return pyannote.diarise(
+                    media.sound(sound.clip), self.model, self.model_sha256, speakers=count, most=self.max_speakers
+                )
             case "one":
                 from deemo_data.models import diariser
 
-                return diariser.one(wave, vad=self.vad)
+                return diariser.one(sound, vad=self.vad)
 
     def _by(self) -> str:
         match self.method:
