@@ -205,16 +205,17 @@ def _inspect(ray: Any, terms: Terms) -> None:
     """Ask each node that may work whether it is like this machine. Raises ConfigError."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy as On
 
-    ask = ray.remote(num_cpus=0, max_retries=0)(unlike)
-    nodes = {n["NodeID"]: n["NodeManagerAddress"] for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU")}
-    asked = {name: ask.options(scheduling_strategy=On(node, soft=False)).remote(terms) for node, name in nodes.items()}
-    for name, answer in asked.items():
+    ask: Any = ray.remote(num_cpus=0, max_retries=0)(_task)
+    nodes = [n for n in ray.nodes() if n["Alive"] and n["Resources"].get("CPU")]
+    asked = [ask.options(scheduling_strategy=On(n["NodeID"], soft=False)).remote(bool, 0, terms) for n in nodes]
+    for name, answer in zip((n["NodeManagerAddress"] for n in nodes), asked, strict=True):
         try:
-            if differs := ray.get(answer, timeout=60):
-                raise ConfigError(differs, START)
+            refused, _ = ray.get(answer, timeout=60)
         except ray.exceptions.RayError as e:
             lines = str(e).strip().splitlines() or [type(e).__name__]
             raise ConfigError(f"the Ray node {name} cannot load deemo_data as it is here: {lines[-1]}", START) from e
+        if refused:
+            raise ConfigError(refused, START)
 
 
 def about() -> dict[str, str]:
