@@ -1,3 +1,4 @@
+# ruff: noqa: F811  (fixtures of another module)
 """Real clusters of real nodes on loopback: the same bytes, whoever dies on the way."""
 
 from __future__ import annotations
@@ -180,7 +181,7 @@ def out_of(project: Project) -> dict[str, str]:
     return {p.relative_to(project.out).as_posix(): File.of(p).sha256 for p in project.out.rglob("*") if p.is_file()}
 
 
-def test_the_same_bytes_as_here(cluster: Cluster, made: Made, tmp_path: Path) -> None:  # noqa: F811
+def test_the_same_bytes_as_here(cluster: Cluster, made: Made, tmp_path: Path) -> None:
     """`made` is of two processes. No log of Ray has the secret, in whatever form."""
     alone = fresh(made, tmp_path / "alone")
     build.run(alone, workers=0)
@@ -202,7 +203,7 @@ def test_a_killed_driver_goes_on_to_the_same_bytes(
     cluster: Cluster,
     made: Made,
     tmp_path: Path,
-    record_property: Any,  # noqa: F811
+    record_property: Any,
 ) -> None:
     """kill -9 at random moments (DEEMO_KILLS of them); whenever it got through, from the start again."""
     dice, hits, rounds = random.Random(11), 0, 0
@@ -231,7 +232,7 @@ def test_a_killed_driver_goes_on_to_the_same_bytes(
     sys.stderr.write(f"\nkilled {hits}, got through {rounds}\n")
 
 
-def test_ctrl_c_ends_the_run_and_what_it_gave_out(cluster: Cluster, made: Made, tmp_path: Path) -> None:  # noqa: F811
+def test_ctrl_c_ends_the_run_and_what_it_gave_out(cluster: Cluster, made: Made, tmp_path: Path) -> None:
     project = fresh(made, tmp_path / "stopped")
     run = deemo(cluster, "run", project.root)
     until = time.monotonic() + 60
