@@ -299,14 +299,12 @@ def _taken(again: list[T]) -> Iterator[T]:
 
 
 def _let_go(ray: Any, under_way: list[Any]) -> None:
-    """Nobody waits for these any more. First kindly, so that what was begun is tidied away."""
+    """Nobody waits for these any more. Kindly, so that what was begun is tidied away; what stays ends with the connection."""
     with suppress(ray.exceptions.RayError):
         for ref in under_way:
-            ray.cancel(ref)
+            ray.cancel(ref)  # with force, ray 2.60 may abort this process
         if under_way:
             ray.wait(under_way, num_returns=len(under_way), timeout=10)
-        for ref in under_way:
-            ray.cancel(ref, force=True)
 
 
 def _task(fn: Callable[[T], R], clip: T, terms: Terms) -> tuple[str, R | None]:
