@@ -1,4 +1,3 @@
-# ruff: noqa: F811  (fixtures of another module)
 """Real clusters of real nodes on loopback: the same bytes, whoever dies on the way."""
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 
 import pytest
 from ray_fixture import REPO, Cluster, environment, of_session, with_force
-from test_build import Made, csv, fresh, made, stored  # noqa: F401
+from test_build import CONSENT, Made, fresh, stored
 from test_executors import died, work
 
 os.environ |= {k: v for k, v in environment().items() if k.startswith("RAY_")}  # read when ray is imported
@@ -50,10 +49,24 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     assert there.processes() == [], "nothing is left of a cluster that was stopped"
 
 
+@pytest.fixture(scope="module")
+def made(media: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """What two processes of this machine make of a second of two people each. Nobody changes it."""
+    root = tmp_path_factory.mktemp("made")
+    said = "uri,subject,known_names,consent,licence,start_ms,end_ms\n" + "".join(
+        f"{media / 'video' / name},{name[:4]},,{CONSENT},,100,1000\n" for name in ("asl_eat.mkv", "grid_bbaf2n.mpg")
+    )
+    (root / "sources.csv").write_text(said)
+    command = [sys.executable, "-m", "deemo_data.cli", "build", root / "project", root / "sources.csv"]
+    run = subprocess.run(command, cwd=REPO, env=environment(), capture_output=True, text=True, timeout=500)
+    assert run.returncode == 0, run.stderr
+    return Made(root / "project", root / "sources.csv", 0, run.stdout)
+
+
 @pytest.fixture
 def terms(cluster: Cluster, tmp_path: Path) -> Iterator[Terms]:
-    with executors.cluster(cluster.address, tmp_path) as made:
-        yield made
+    with executors.cluster(cluster.address, tmp_path) as agreed:
+        yield agreed
     assert list(tmp_path.glob(".ray.*")) == []
 
 
@@ -148,7 +161,7 @@ def test_a_node_that_is_not_like_us_does_nothing(how: str, tmp_path: Path, tmp_p
     )
     (tmp_path / "store").mkdir()
     env = {"PYTHONPATH": f"{tmp_path}:{environment()['PYTHONPATH']}"} if how == "version" else {"DEEMO_MODELS": str(tmp_path)}
-    says = r"would make other bytes: it has av 1\.0 instead of" if how == "version" else "lacks the weights .* deemo models pull"
+    says = r"would make other bytes: it has av 1\.0 instead of" if how == "version" else "lacks the weights .*deemo models pull"
     try:
         there.add()
         with executors.cluster(there.address, tmp_path / "store") as terms:
