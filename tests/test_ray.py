@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from ray_fixture import REPO, Cluster, environment, of_session, with_force
-from test_build import CONSENT, Made, fresh, stored
+from test_build import CONSENT, Made, stored
 from test_executors import died, work
 
 os.environ |= {k: v for k, v in environment().items() if k.startswith("RAY_")}  # read when ray is imported
@@ -74,6 +74,15 @@ def deemo(cluster: Cluster, *said: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "deemo_data.cli", *map(str, said), "--ray", cluster.address]
     return subprocess.Popen(command, cwd=REPO, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                             start_new_session=True)  # fmt: skip
+
+
+def fresh(made: Made, root: Path) -> Project:
+    """A project with the sources, clips and secret of `made` that no stage has seen."""
+    project = Project.make(root, "hardened")
+    for name in ("private/secret.key", "private/subjects.csv", "sources.jsonl"):
+        shutil.copyfile(made.root / name, root / name)
+    build.cut(project)
+    return project
 
 
 def note(path: Path) -> Path:
