@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from deemo_data import (
 from deemo_data.clip import Clip, Facts, File, write_clips
 from deemo_data.config import Project, table_name
 from deemo_data.errors import ConfigError, MediaError, NotReleasable, ProjectError, plain
+from deemo_data.executors import Terms
 from deemo_data.export import Exported, Known, clear
 from deemo_data.export import export as write_dataset
 from deemo_data.pipeline import Failure, Stage, Watcher
@@ -169,11 +171,25 @@ def known_clips(project: Project) -> list[Clip]:
     return project.clips() if (project.root / "clips.jsonl").exists() else []
 
 
-def cut(project: Project, *, workers: int = 2, watcher: Watcher = Watcher()) -> tuple[list[Clip], list[Missing]]:  # noqa: B008
+def hired(project: Project, ray: str | None) -> AbstractContextManager[Terms | None]:
+    """The Ray cluster at an address, if there is one: it may work on the project while the block lasts."""
+    return nullcontext() if ray is None else executors.cluster(ray, project.store)
+
+
+def cut(
+    project: Project,
+    *,
+    workers: int = 2,
+    ray: str | None = None,
+    watcher: Watcher = Watcher(),  # noqa: B008
+) -> tuple[list[Clip], list[Missing]]:
     """Segment: sources.jsonl to clips.jsonl. A clip that was there with the same span keeps what was made of it."""
     how, secret, sources = project.config.segment, project.secret, project.sources()
     asked = [s for s in sources if not s.facts["spans"]]
-    _, failures = pipeline.run([how], asked, store_dir=project.store, secret=secret, workers=workers, watcher=watcher)
+    with hired(project, ray) as cluster:
+        _, failures = pipeline.run(
+            [how], asked, store_dir=project.store, secret=secret, workers=workers, watcher=watcher, cluster=cluster
+        )
     failed = {f.clip.source for f in failures}
     missing = [Missing(Path(f.clip.files["source"].path).name, "segment", f.reason, f.advice) for f in failures]
     could = {s.source for s in sources} - failed
@@ -221,13 +237,16 @@ def run(
     until: str | None = None,
     only: str | None = None,
     workers: int = 2,
+    ray: str | None = None,
     watcher: Watcher = Watcher(),  # noqa: B008
 ) -> tuple[list[Clip], list[Missing]]:
     """All clips through the stages; those the leak check refused once more through each further [[attempt]]."""
     store.tidy(project.store)
     vocabularies(project)  # a typo there is better said now than after the night
     clips = [bare(c) for c in project.each_clip()]
-    done, failed = through(project, clips, choose(project.config.attempts[0], until, only), workers, watcher)
+    make = choose(project.config.attempts[0], until, only)
+    with hired(project, ray) as cluster:
+        done, failed = through(project, clips, make, workers, watcher, cluster)
     missing = [Missing(i, table_name(f.stage), f.reason, f.advice) for i, f in sorted(failed.items())]
     missing += [
         Missing(c.id, "check_leaks", release.leaks_of(c), "It stays here: see docs/privacy.md")
@@ -254,6 +273,7 @@ def through(
     make: set[str],
     workers: int = 0,
     watcher: Watcher = Watcher(),  # noqa: B008
+    cluster: Terms | None = None,
 ) -> tuple[dict[str, Clip], dict[str, Failure]]:
     """Clips through the stages, by id: as far as they got, and why others did not. `make`: the stages that may work."""
     done: dict[str, Clip] = {}
@@ -263,8 +283,9 @@ def through(
         if not todo:
             break
         got, failures = pipeline.run(
-            stages, map(bare, todo), store_dir=project.store, secret=project.secret, workers=workers, make=make, watcher=watcher
-        )
+            stages, map(bare, todo), store_dir=project.store, secret=project.secret, workers=workers, make=make, watcher=watcher,
+            cluster=cluster,
+        )  # fmt: skip
         done |= {c.id: c for c in got if number == 0 or "leaks_passed" in c.facts}  # one not tried again keeps its refusal
         failed |= {f.clip.id: f for f in failures}
     return {i: c for i, c in done.items() if i not in failed}, failed

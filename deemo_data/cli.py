@@ -17,6 +17,9 @@ from deemo_data.terminal import end, finish, opened, progress, run_stages, say_t
 DIR = click.argument("project", metavar="DIR", type=click.Path(path_type=Path))
 REPLACE = click.option("--replace", "replace_all", is_flag=True, help="Drop the project's sources that are not in SOURCES.")
 WORKERS = click.option("--workers", type=click.IntRange(0), default=2, show_default=True, help="Processes; 0 works in this one.")
+RAY = click.option(
+    "--ray", metavar="ADDRESS", help="On the Ray cluster at host:port (or auto) instead of in --workers; see docs/ray.md."
+)
 CONSENT = click.option("--consent", metavar="WORDS", help="What all these people agreed to; recorded, and marked as asserted.")
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 PROFILE = click.option("--profile", metavar="P", help="hardened (the default of a new project) or deemo-paper.")
@@ -126,9 +129,10 @@ def segment(project: Path, workers: int) -> None:
 @click.option("--until", metavar="STAGE", help="Stop after this stage.")
 @click.option("--only", metavar="STAGE", help="Let only this stage work; of the others, use what the store has.")
 @WORKERS
-def run(project: Path, until: str | None, only: str | None, workers: int) -> None:
+@RAY
+def run(project: Path, until: str | None, only: str | None, workers: int, ray: str | None) -> None:
     """Put every clip through the stages. Stop it at any moment; run it again to go on."""
-    end(run_stages(opened(project), until, only, workers))
+    end(run_stages(opened(project), until, only, workers, ray))
 
 
 @cli.command()
@@ -293,12 +297,13 @@ def validate(folder: Path) -> None:
 @REPLACE
 @PROFILE
 @WORKERS
+@RAY
 @click.option("--labels", type=FILE, help="Bring in the labels of this Label Studio JSON export, as pull --from-file does.")
 @click.option("--match", type=FILE, help="What the export's names mean: CSV name, source (docs/data.md).")
 @click.option("--vocabulary", help="The vocabulary the export was labelled with: a name of ours, or a file.")
 def build(
     project: Path, sources: str, consent: str | None, replace_all: bool, profile: str | None, workers: int,
-    labels: Path | None, match: Path | None, vocabulary: str | None,
+    ray: str | None, labels: Path | None, match: Path | None, vocabulary: str | None,
 ) -> None:  # fmt: skip
     """The whole line: init, ingest, segment, run, pull of labels from a file, export, validate."""
     from deemo_data import build as line
@@ -311,7 +316,7 @@ def build(
     with progress() as watcher:
         taken, missing = line.take_in(made, sources, consent, replace_all=replace_all, watcher=watcher)
     say_taken(made, taken, missing)
-    finish(made, missing, workers, line.Labels(labels, match, vocabulary) if labels else None)
+    finish(made, missing, workers, line.Labels(labels, match, vocabulary) if labels else None, ray)
 
 
 @cli.command()

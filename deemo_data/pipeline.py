@@ -76,8 +76,9 @@ def run(
     workers: int = 0,
     make: Container[str] | None = None,
     watcher: Watcher = Watcher(),
+    cluster: executors.Terms | None = None,
 ) -> tuple[list[Clip], list[Failure]]:
-    """All clips through all stages, stage by stage. What is in the store is not done again.
+    """All clips through all stages, stage by stage, by `workers` processes or a cluster. What is in the store is not done again.
 
     With `make`, only the stages of those names do any work; of the others, what the store has is used. A clip that
     lacks what a stage of `make` needs is a failure. A stage of PER_SOURCE is handed the whole source, once for all its clips.
@@ -85,6 +86,7 @@ def run(
     clips = list(clips)
     failures: list[Failure] = []
     with executors.crew() as crew:
+        spread = partial(executors.on_ray, hired=cluster) if cluster else partial(executors.local, hired=crew)
         for stage in stages:
             name = type(stage).__name__
             works = make is None or name in make
@@ -112,7 +114,7 @@ def run(
             if works:
                 watcher.stage(name, len(clips), len(clips) - sum(map(len, waiting.values())))
             work = partial(attempt, name, work=partial(store.apply, stage, store=store_dir, secret=secret))
-            for result in executors.local(work, todo.values(), min(workers, len(todo)), partial(died, name), crew):
+            for result in spread(work, todo.values(), min(workers, len(todo)), partial(died, name)):
                 handed = result.clip if isinstance(result, Failure) else result
                 for clip in waiting[handed.id]:
                     if isinstance(result, Failure):

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from deemo_data.pipeline import Watcher
 
 
-def finish(project: Project, missing: list[Missing], workers: int, labels: Labels | None = None) -> None:
+def finish(project: Project, missing: list[Missing], workers: int, labels: Labels | None = None, ray: str | None = None) -> None:
     """From sources to a checked dataset."""
     from deemo_data import build as line
     from deemo_data import label_pull
     from deemo_data.validate import validate as check
 
     with progress() as watcher:
-        clips, lost = line.cut(project, workers=workers, watcher=watcher)
+        clips, lost = line.cut(project, workers=workers, ray=ray, watcher=watcher)
     click.echo(f"{len(clips)} clips")
-    missing += lost + run_stages(project, None, None, workers)
+    missing += lost + run_stages(project, None, None, workers, ray)
     for m in missing:
         click.echo(str(m), err=True)
     unread = False
@@ -43,11 +43,11 @@ def finish(project: Project, missing: list[Missing], workers: int, labels: Label
     end(kept, also=bool(missing) or unread)
 
 
-def run_stages(project: Project, until: str | None, only: str | None, workers: int) -> list[Missing]:
+def run_stages(project: Project, until: str | None, only: str | None, workers: int, ray: str | None = None) -> list[Missing]:
     from deemo_data import build as line
 
     with progress() as watcher:
-        done, missing = line.run(project, until=until, only=only, workers=workers, watcher=watcher)
+        done, missing = line.run(project, until=until, only=only, workers=workers, ray=ray, watcher=watcher)
     click.echo(f"{len(done)} clips done, {len(missing)} not")
     return missing
 

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deemo_data import executors
+from deemo_data.config import Project
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -157,3 +159,50 @@ def test_ctrl_c_ends_everything_at_once_and_tidily(tmp_path: Path) -> None:
     assert (tmp_path / "a.tidied").exists()
     assert (tmp_path / "b.tidied").exists()
     assert not (tmp_path / "c").exists()
+
+
+# ── Ray: what can be known without it. The rest is in test_ray.py ───────────────────────────────────────────────
+
+
+def test_without_ray_it_says_what_to_install(tmp_path: Path) -> None:
+    Project.make(tmp_path / "p")
+    for name in ("sources.jsonl", "clips.jsonl"):
+        (tmp_path / "p" / name).touch()
+    script = (
+        "import sys\nsys.modules['ray'] = None\nsys.argv = ['deemo', *sys.argv[1:]]\nfrom deemo_data.cli import main\nmain()\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script, "run", str(tmp_path / "p"), "--ray", "127.0.0.1:1"], capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(executors.__file__).parents[1])},
+    )  # fmt: skip
+    assert run.returncode == 2
+    assert run.stderr == "deemo: --ray needs Ray, which is not installed. Type: pip install 'deemo-data[ray]'\n"
+
+
+@pytest.fixture
+def terms(tmp_path: Path) -> executors.Terms:
+    (tmp_path / "proof").write_text("word")
+    return executors.Terms(tuple(executors.about().items()), (), tmp_path / "proof", "word")
+
+
+def test_this_machine_is_like_itself(terms: executors.Terms) -> None:
+    assert executors.unlike(terms) == ""
+
+
+@pytest.mark.parametrize("name", ["av", "ffmpeg", "deemo-data", "the code of deemo_data", "python", "machine"])
+def test_other_versions_are_named(terms: executors.Terms, name: str) -> None:
+    versions = tuple((n, "0.0" if n == name else v) for n, v in terms.versions)
+    assert f"{name} {dict(terms.versions)[name]} instead of 0.0" in executors.unlike(replace(terms, versions=versions))
+
+
+def test_weights_that_are_not_here_are_named(terms: executors.Terms) -> None:
+    assert "lacks the weights nobody-000000" in executors.unlike(replace(terms, weights=("nobody-000000",)))
+
+
+@pytest.mark.parametrize("how", ["another", "none"])
+def test_another_store_under_the_same_path_is_found_out(terms: executors.Terms, how: str) -> None:
+    if how == "none":
+        terms.proof.unlink()
+    else:
+        terms.proof.write_text("of the run before")
+    assert "all nodes must share it" in executors.unlike(terms)

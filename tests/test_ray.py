@@ -1,0 +1,272 @@
+"""Real clusters of real nodes on loopback: the same bytes, whoever dies on the way."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray_fixture import REPO, Cluster, environment, of_session, with_force
+from test_build import CONSENT, Made, stored
+from test_executors import died, work
+
+os.environ |= {k: v for k, v in environment().items() if k.startswith("RAY_")}  # read when ray is imported
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'deemo-data[ray]'")
+
+from deemo_data import build, executors
+from deemo_data.clip import File
+from deemo_data.config import Project
+from deemo_data.errors import ConfigError
+from deemo_data.executors import Terms
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of ray, which leaves sockets to the collector
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+KILLS = int(os.environ.get("DEEMO_KILLS", "5"))
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A head and another node, one CPU each."""
+    there = Cluster(tmp_path_factory.mktemp("r"))
+    try:
+        there.add()
+        there.add()
+        yield there
+    finally:
+        there.stop()
+    assert there.processes() == [], "nothing is left of a cluster that was stopped"
+
+
+@pytest.fixture(scope="module")
+def made(media: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """What two processes of this machine make of a second of two people each. Nobody changes it."""
+    root = tmp_path_factory.mktemp("made")
+    said = "uri,subject,known_names,consent,licence,start_ms,end_ms\n" + "".join(
+        f"{media / 'video' / name},{name[:4]},,{CONSENT},,100,1000\n" for name in ("asl_eat.mkv", "grid_bbaf2n.mpg")
+    )
+    (root / "sources.csv").write_text(said)
+    command = [sys.executable, "-m", "deemo_data.cli", "build", root / "project", root / "sources.csv"]
+    run = subprocess.run(command, cwd=REPO, env=environment(), capture_output=True, text=True, timeout=500)
+    assert run.returncode == 0, run.stderr
+    return Made(root / "project", root / "sources.csv", 0, run.stdout)
+
+
+@pytest.fixture
+def terms(cluster: Cluster, tmp_path: Path) -> Iterator[Terms]:
+    with executors.cluster(cluster.address, tmp_path) as agreed:
+        yield agreed
+    assert list(tmp_path.glob(".ray.*")) == []
+
+
+def deemo(cluster: Cluster, *said: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "deemo_data.cli", *map(str, said), "--ray", cluster.address]
+    return subprocess.Popen(command, cwd=REPO, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            start_new_session=True)  # fmt: skip
+
+
+def fresh(made: Made, root: Path) -> Project:
+    """A project with the sources, clips and secret of `made` that no stage has seen."""
+    project = Project.make(root, "hardened")
+    for name in ("private/secret.key", "private/subjects.csv", "sources.jsonl"):
+        shutil.copyfile(made.root / name, root / name)
+    build.cut(project)
+    return project
+
+
+def note(path: Path) -> Path:
+    """It was begun here; then it takes a while."""
+    (path.parent / f"{path.name}.{os.getsid(0)}.{os.getpid()}").touch()
+    time.sleep(1)
+    return path
+
+
+def process_of(number: int) -> int:
+    time.sleep(0.1)
+    return os.getpid()
+
+
+# ── one answer a clip ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_only_who_kills_a_worker_dies(terms: Terms) -> None:
+    numbers = [27, 1, 17, 2, 7, 3, 37, 4, 5, 6]
+    answers = list(executors.on_ray(work, numbers, 0, died, terms))
+    assert sorted(answers) == sorted(-n if n % 10 == 7 else n * n for n in numbers)
+
+
+def test_no_clips_is_no_work(terms: Terms) -> None:
+    assert list(executors.on_ray(work, [], 0, died, terms)) == []
+
+
+def test_clips_are_read_no_further_than_the_cluster_works(terms: Terms) -> None:
+    taken: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for n in range(500):
+            taken.append(n)
+            yield n
+
+    results = executors.on_ray(process_of, numbers(), 0, died, terms)
+    next(results)
+    assert len(taken) <= executors.AHEAD * 2
+    for _ in range(9):
+        next(results)
+    assert 10 <= len(taken) <= 10 + executors.AHEAD * 2
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_processes_stay_with_their_models(terms: Terms, record_property: Any) -> None:
+    pids = set(executors.on_ray(process_of, range(40), 0, died, terms))
+    record_property("processes for 40 clips", len(pids))
+    assert os.getpid() not in pids
+    assert len(pids) <= 4, "one a CPU, and what Ray began too many"
+
+
+def test_a_node_that_goes_takes_no_clip_along(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """kill -9 of all its processes, in the middle of its work."""
+    there = Cluster(tmp_path_factory.mktemp("k"))
+    try:
+        there.add()
+        there.add()
+        with executors.cluster(there.address, tmp_path) as terms:
+            paths = [tmp_path / f"{n}" for n in range(12)]
+            results = executors.on_ray(note, paths, 0, lambda p: p / "died", terms)
+            answers = [next(results), next(results)]
+            of_two = f".{there.nodes[1].pid}."
+            until = time.monotonic() + 30
+            before = {p.name for p in tmp_path.iterdir() if of_two in p.name}
+            while not {p.name for p in tmp_path.iterdir() if of_two in p.name} - before:
+                assert time.monotonic() < until, "the second node works too"
+                time.sleep(0.05)
+            there.kill(1)
+            answers += results
+        assert sorted(answers) == sorted(paths), "none died, none came twice"
+        begun = [p.name.split(".")[0] for p in tmp_path.iterdir()]
+        assert len(begun) > len(paths), "what the node was at was begun again"
+    finally:
+        there.stop()
+
+
+# ── who may work ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("how", ["version", "weights"])
+def test_a_node_that_is_not_like_us_does_nothing(how: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    there = Cluster(tmp_path_factory.mktemp("m"))
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.metadata as m\nold = m.version\nm.version = lambda n: '1.0' if n == 'av' else old(n)\n"
+    )
+    (tmp_path / "store").mkdir()
+    env = {"PYTHONPATH": f"{tmp_path}:{environment()['PYTHONPATH']}"} if how == "version" else {"DEEMO_MODELS": str(tmp_path)}
+    says = r"would make other bytes: it has av 1\.0 instead of" if how == "version" else "lacks the weights .*deemo models pull"
+    try:
+        there.add()
+        with executors.cluster(there.address, tmp_path / "store") as terms:
+            there.add(**env)
+            with pytest.raises(ConfigError, match=says):  # it came later
+                list(executors.on_ray(note, [tmp_path / f"{n}" for n in range(30)], 0, lambda p: p, terms))
+        with pytest.raises(ConfigError, match=says), executors.cluster(there.address, tmp_path / "store"):
+            pytest.fail("it is here before us")
+        assert [p for p in tmp_path.iterdir() if f".{there.nodes[1].pid}." in p.name] == []
+    finally:
+        there.stop()
+
+
+def test_a_wrong_token_is_one_line(cluster: Cluster, tmp_path: Path) -> None:
+    Project.make(tmp_path / "p")
+    said = [sys.executable, "-m", "deemo_data.cli", "build", str(tmp_path / "p"), "nowhere.csv", "--ray", cluster.address]
+    said[3:] = ["run", str(tmp_path / "p"), "--ray", cluster.address]
+    (tmp_path / "p" / "sources.jsonl").touch()
+    (tmp_path / "p" / "clips.jsonl").touch()
+    run = subprocess.run(said, env=environment(RAY_AUTH_TOKEN="ab" * 32), capture_output=True, text=True, timeout=60)
+    assert run.returncode == 2
+    assert run.stderr.count("\n") == 1
+    assert "no Ray cluster can be used" in run.stderr
+
+
+# ── real footage through real stages ─────────────────────────────────────────────────────────────────────────
+
+
+def out_of(project: Project) -> dict[str, str]:
+    return {p.relative_to(project.out).as_posix(): File.of(p).sha256 for p in project.out.rglob("*") if p.is_file()}
+
+
+def test_the_same_bytes_as_here(cluster: Cluster, made: Made, tmp_path: Path) -> None:
+    """`made` is of two processes. No log of Ray has the secret, in whatever form."""
+    alone = fresh(made, tmp_path / "alone")
+    build.run(alone, workers=0)
+    assert stored(alone) == stored(made.project)
+    project = Project.make(tmp_path / "ray", "hardened")
+    shutil.copyfile(made.root / "private" / "secret.key", project.private / "secret.key")
+    run = deemo(cluster, "build", project.root, made.csv)
+    _, err = run.communicate(timeout=400)
+    assert run.returncode == 0, err
+    assert stored(project) == stored(made.project)
+    assert out_of(project) == out_of(made.project)
+    logs = b"".join(p.read_bytes() for p in cluster.folder.rglob("*") if p.is_file())
+    assert len(logs) > 1000
+    assert project.secret.hex().encode() not in logs
+    assert project.secret not in logs
+
+
+def test_a_killed_driver_goes_on_to_the_same_bytes(
+    cluster: Cluster,
+    made: Made,
+    tmp_path: Path,
+    record_property: Any,
+) -> None:
+    """kill -9 at random moments (DEEMO_KILLS of them); whenever it got through, from the start again."""
+    dice, hits, rounds = random.Random(11), 0, 0
+    project = fresh(made, tmp_path / "0")
+    for _ in range(KILLS):
+        run = deemo(cluster, "run", project.root)
+        try:
+            run.communicate(timeout=dice.uniform(4, 20))
+            assert run.returncode == 0
+            assert stored(project) == stored(made.project)
+            rounds += 1
+            project = fresh(made, tmp_path / f"{rounds}")
+        except subprocess.TimeoutExpired:
+            hits += 1
+            for pid in of_session(run.pid):
+                with_force(pid)
+            run.communicate()
+    run = deemo(cluster, "run", project.root)
+    _, err = run.communicate(timeout=300)
+    assert run.returncode == 0, err
+    assert stored(project) == stored(made.project)
+    time.sleep(10)  # nobody is left who would still change something
+    assert stored(project) == stored(made.project)
+    assert hits >= KILLS // 3
+    record_property("killed, got through", (hits, rounds))
+    sys.stderr.write(f"\nkilled {hits}, got through {rounds}\n")
+
+
+def test_ctrl_c_ends_the_run_and_what_it_gave_out(cluster: Cluster, made: Made, tmp_path: Path) -> None:
+    project = fresh(made, tmp_path / "stopped")
+    run = deemo(cluster, "run", project.root)
+    until = time.monotonic() + 60
+    while not list(project.store.glob("TrackBody/.*.*")):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    os.killpg(run.pid, signal.SIGINT)
+    _, err = run.communicate(timeout=40)
+    assert run.returncode == 130, err
+    assert "goes on from here" in err
+    assert "Traceback" not in err
+    assert [p for p in project.store.glob("*/.*") if p.name != ".lock"] == [], "what was begun is tidied away"
+    assert of_session(run.pid) == []
+    build.run(project, workers=2)
+    assert stored(project) == stored(made.project)
