@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from deemo_data import corrections, speakers
-from deemo_data.clip import Clip, read_clips, write_if_changed
+from deemo_data.clip import Clip, read_clips, sync, write_if_changed
 from deemo_data.errors import ConfigError, ProjectError
 from deemo_data.export import Export
 from deemo_data.ingest import read_subjects
@@ -158,6 +158,8 @@ class Project:
                     f.flush()
                     os.fsync(f.fileno())
                 key.with_suffix(".new").rename(key)
+                sync(project.private)
+                sync(project.root)
         write_if_changed(root / ".gitignore", "*\n")
         if not (root / "deemo.toml").exists():
             write_if_changed(root / "deemo.toml", profile_text(profile or PROFILES[0]))

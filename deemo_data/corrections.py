@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from deemo_data.clip import Clip, Facts, own_file
+from deemo_data.clip import Clip, Facts, own_file, sync
 from deemo_data.errors import LabelError, ProjectError
 
 BOXES = "boxes.jsonl"
@@ -225,6 +225,7 @@ def _append(path: Path, row: dict[str, Any]) -> None:
         f.write(json.dumps(row, sort_keys=True).encode() + b"\n")
         f.flush()
         os.fsync(f.fileno())
+    sync(path.parent)
 
 
 def _whole(line: bytes) -> bool:

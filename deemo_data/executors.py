@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import TypeVar
@@ -101,7 +104,17 @@ def _work(pipe: Connection) -> None:
     """A worker's life: until the pipe ends, because there is no more work or because the run was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then ends its workers
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was begun is tidied away
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             fn, clip = pipe.recv()
             pipe.send(fn(clip))
+
+
+def _end_with_the_run() -> None:
+    """A run that is killed closes no pipe that a worker looks at before its clip is done, which may take an hour."""
+    if run := parent_process():
+        run.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)  # inside a library, nobody hears that
+        os._exit(1)
