@@ -365,6 +365,7 @@ def test_times_far_off_make_no_work(clip: Clip, project: Project, monkeypatch: p
 def test_tidying_while_others_finish(clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was listed a moment ago may have got its name since."""
     monkeypatch.setattr(Path, "glob", lambda self, pattern: iter([self / "Reads" / ".gone"]))
+    monkeypatch.setattr(Path, "is_dir", lambda self: True)
     store.tidy(tmp_path / "store")
 
 

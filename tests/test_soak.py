@@ -81,4 +81,19 @@ def test_neither_memory_nor_open_files_grow(media: Path, weights: Path, tmp_path
 
 
 def check(path: Path, clips: int) -> None:
-    print(path.read_text())
+    """From the time on when every model is loaded and each pool is as large as it gets, nothing grows any more."""
+    looks = [json.loads(line) for line in path.read_text().splitlines()]
+    assert looks[-1]["clips"] == clips
+    assert looks[-1]["released"] >= 0.9 * clips, "they have to get through"
+    warm = looks[len(looks) // 2 :]
+    assert {x["files"] for x in warm} == {looks[1]["files"]}, "a file stays open"
+    assert {x["threads"] for x in warm} == {looks[1]["threads"]}, "a thread stays"
+    grown = warm[-1]["kb"] - warm[0]["kb"]
+    a_clip = slope([x["clips"] for x in warm], [x["kb"] for x in warm])
+    assert min(grown / warm[0]["kb"], a_clip / 1000) < 0.05, f"memory grew by {grown} kB, {a_clip:.0f} kB a clip"
+
+
+def slope(xs: list[int], ys: list[int]) -> float:
+    """Of the straight line through the points that fits best."""
+    x, y = sum(xs) / len(xs), sum(ys) / len(ys)
+    return sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / sum((a - x) ** 2 for a in xs)
