@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from test_build import members, same_lists, start, stored
-from test_cli import Said, process
+from test_cli import Said
 from test_faults import disk, flip, grow
 
 from deemo_data import build, store
@@ -58,6 +58,16 @@ def calm(weights: Path, media: Path, tmp_path_factory: pytest.TempPathFactory) -
     made = Calm(Project.open(folder / "calm"), folder / "s.csv", time.monotonic() - began)
     assert len(going_out(made.project)) > 10
     return made
+
+
+def process(*arguments: object, **env: str) -> Said:
+    """`deemo ARGUMENTS` as a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "deemo_data.cli", *map(str, arguments)],
+        capture_output=True, text=True, timeout=600, env=os.environ | env, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    return Said(done.returncode, done.stdout, done.stderr)
 
 
 def going_out(project: Project) -> dict[str, str]:
