@@ -1,6 +1,6 @@
 """An hour of short clips through every stage in one process: neither memory nor open files grow with the clips.
 
-A short hour in `make slow`; the whole one with DEEMO_SOAK=3600 (seconds of material).
+A few minutes of it in `make slow`; the whole one with DEEMO_SOAK=3600 (seconds of material).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BATCH = 10  # clips between two looks at the process
 LONG = 300  # seconds of a source: a real recording of some 17 s, again and again; each stretch of it is another clip
 RECORDINGS = ("talker_hands_speech_wim", "selfie_rotated90_2people_cc", "man_walking_antarctica", "hikers_walking_audio_cc")
 LOOKS = ("null", "hflip", "eq=brightness=0.06")  # so that an hour has twelve sources
-SECONDS = int(os.environ.get("DEEMO_SOAK", "300"))
+SECONDS = int(os.environ.get("DEEMO_SOAK", "150"))
 
 
 def film(media: Path, folder: Path, seconds: int) -> list[Path]:
@@ -88,9 +88,10 @@ def check(path: Path, clips: int) -> None:
     warm = looks[len(looks) // 2 :]
     assert {x["files"] for x in warm} == {looks[1]["files"]}, "a file stays open"
     assert {x["threads"] for x in warm} == {looks[1]["threads"]}, "a thread stays"
-    grown = warm[-1]["kb"] - warm[0]["kb"]
+    grown = (warm[-1]["kb"] - warm[0]["kb"]) / warm[0]["kb"]
     a_clip = slope([x["clips"] for x in warm], [x["kb"] for x in warm])
-    assert min(grown / warm[0]["kb"], a_clip / 1000) < 0.05, f"memory grew by {grown} kB, {a_clip:.0f} kB a clip"
+    still = 0.05 if clips >= 300 else 0.15  # it takes some 80 clips until the pools of memory are as large as they get
+    assert grown < still, f"memory grew by {grown:.1%}, {a_clip:.0f} kB a clip"
 
 
 def slope(xs: list[int], ys: list[int]) -> float:
