@@ -90,7 +90,7 @@ def check(path: Path, clips: int) -> None:
     assert {x["threads"] for x in warm} == {looks[1]["threads"]}, "a thread stays"
     grown = (warm[-1]["kb"] - warm[0]["kb"]) / warm[0]["kb"]
     a_clip = slope([x["clips"] for x in warm], [x["kb"] for x in warm])
-    still = 0.05 if clips >= 300 else 0.15  # it takes some 80 clips until the pools of memory are as large as they get
+    still = 0.02 if clips >= 300 else 0.15  # it takes some 80 clips until the pools of memory are as large as they get
     assert grown < still, f"memory grew by {grown:.1%}, {a_clip:.0f} kB a clip"
 
 
