@@ -373,8 +373,12 @@ def test_flipped_bytes_do_not_leave(calm: Calm, tmp_path: Path, where: str) -> N
     assert process("run", project.root).status == 0
     assert process("export", project.root, **DAY).status == 1
     assert stored(project) == stored(calm.project)
-    released = {n: d for n, d in going_out(project).items() if n.endswith((".mp4", ".parquet"))}
-    assert released == {n: d for n, d in going_out(calm.project).items() if n.endswith((".mp4", ".parquet"))}
+    assert videos(project) == videos(calm.project)
+
+
+def videos(project: Project) -> set[tuple[str, str]]:
+    """By name, wherever they lie: a clip that was gone for a while may come back into another split."""
+    return {(Path(n).name, d) for n, d in going_out(project).items() if n.endswith(".mp4")}
 
 
 # ── clocks ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -383,6 +387,7 @@ def test_flipped_bytes_do_not_leave(calm: Calm, tmp_path: Path, where: str) -> N
 def test_a_clock_that_goes_back_makes_no_work(calm: Calm, tmp_path: Path) -> None:
     """What is there seems to be of the next decade, and to every process it is 2016."""
     project, _ = twin(calm, tmp_path / "twin")
+    assert process("export", project.root, **DAY).status == 1
     for path in project.root.rglob("*"):
         os.utime(path, (2.1e9, 2.1e9))
     (tmp_path / "site").mkdir()
