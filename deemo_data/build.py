@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any
 from deemo_data import (
     download,
     executors,
+    footage,
     ingest,
     labels,
-    media,
     pipeline,
     release,
     segment,
@@ -24,9 +23,9 @@ from deemo_data import (
     versions,
     withdrawn,
 )
-from deemo_data.clip import Clip, Facts, File, write_clips
+from deemo_data.clip import Clip, write_clips
 from deemo_data.config import Project, table_name
-from deemo_data.errors import ConfigError, MediaError, NotReleasable, ProjectError, plain
+from deemo_data.errors import ConfigError, NotReleasable, ProjectError, plain
 from deemo_data.executors import Terms
 from deemo_data.export import Exported, Known, clear
 from deemo_data.export import export as write_dataset
@@ -81,14 +80,14 @@ def take_in(
         taken, refused = ingest.ingest(
             rows, secret=project.secret, downloads=project.private / "downloads", consent=consent,
             known=list(before.values()), vfr_fps=project.config.project.vfr_fps, subjects=project.private / "subjects.csv",
-            allow_local_addresses=allow_local, probe=partial(probed, crew), done=lambda uri: watcher.clip("Ingest"),
+            allow_local_addresses=allow_local, probe=partial(footage.probed, crew), done=lambda uri: watcher.clip("Ingest"),
         )  # fmt: skip
     missing = [Missing(uri, "ingest", reason, advice) for uri, reason, advice in refused]
     with project.locked():
         taken = without_withdrawn(project, taken, missing)
         before = known_sources(project)  # anew: somebody may have ingested meanwhile
         for source in taken:
-            before[source.source] = remembering(source, before.get(source.source))
+            before[source.source] = footage.remembering(source, before.get(source.source))
         here = {s.files["source"].path: s.source for s in taken}  # other bytes at a path: the old source is gone
         before = {i: s for i, s in before.items() if here.get(s.files["source"].path, i) == i}
         if replace_all:
@@ -103,25 +102,6 @@ def take_in(
             str(missing[0]) if missing else "The folder has no videos",
         )
     return taken, missing
-
-
-def probed(crew: executors.Crew, path: Path, vfr_fps: int) -> Facts:
-    """`media.probe` in another process: footage at which a decoder crashes is refused, and the rest is taken in."""
-    work = partial(pipeline.attempt, "Ingest", work=partial(_probe, vfr_fps=vfr_fps))
-    unknown = Clip("", "", 0, 0, {"source": File(str(path), "")})
-    [told] = executors.local(work, [unknown], 1, partial(pipeline.died, "Ingest"), crew)
-    if isinstance(told, OSError):
-        raise told
-    if isinstance(told, Failure):
-        raise MediaError(told.reason if path.name in told.reason else f"{path.name}: {told.reason}", told.advice)
-    return told
-
-
-def _probe(unknown: Clip, vfr_fps: int) -> Facts | OSError:
-    try:
-        return media.probe(unknown.path("source"), vfr_fps)
-    except OSError as e:  # what to do about it, ingest says
-        return OSError(e.errno, e.strerror, e.filename)
 
 
 def without_withdrawn(project: Project, taken: Sequence[Clip], missing: list[Missing]) -> list[Clip]:
@@ -148,20 +128,6 @@ def withdrawn_meanwhile(project: Project, clips: Sequence[Clip]) -> set[str]:
     return gone
 
 
-def remembering(source: Clip, old: Clip | None) -> Clip:
-    """A source that was taken in again: where nothing is said this time, what was said before holds."""
-    if old is None:
-        return source
-    keep = {n: old.facts[n] for n in ("licence", "spans") if not source.facts[n]}
-    new, was = source.facts["consent"], old.facts["consent"]
-    held = was and was["statement"].casefold() not in release.NO_CONSENT  # a withdrawal holds against --consent too
-    if was and (not new or (held and new["asserted"] and not was["asserted"])):
-        keep["consent"] = was
-    if source.facts["subject_assumed"]:
-        keep |= {n: old.facts[n] for n in ("subject", "subject_assumed")}
-    return source.knowing({}, keep)
-
-
 def known_sources(project: Project) -> dict[str, Clip]:
     """{source id: source}; empty for a project that has none yet."""
     return {s.source: s for s in project.sources()} if (project.root / "sources.jsonl").exists() else {}
@@ -169,11 +135,6 @@ def known_sources(project: Project) -> dict[str, Clip]:
 
 def known_clips(project: Project) -> list[Clip]:
     return project.clips() if (project.root / "clips.jsonl").exists() else []
-
-
-def hired(project: Project, ray: str | None) -> AbstractContextManager[Terms | None]:
-    """The Ray cluster at an address, if there is one: it may work on the project while the block lasts."""
-    return nullcontext() if ray is None else executors.cluster(ray, project.store)
 
 
 def cut(
@@ -186,7 +147,7 @@ def cut(
     """Segment: sources.jsonl to clips.jsonl. A clip that was there with the same span keeps what was made of it."""
     how, secret, sources = project.config.segment, project.secret, project.sources()
     asked = [s for s in sources if not s.facts["spans"]]
-    with hired(project, ray) as cluster:
+    with executors.hired(ray, project.store) as cluster:
         _, failures = pipeline.run(
             [how], asked, store_dir=project.store, secret=secret, workers=workers, watcher=watcher, cluster=cluster
         )
@@ -245,7 +206,7 @@ def run(
     vocabularies(project)  # a typo there is better said now than after the night
     clips = [bare(c) for c in project.each_clip()]
     make = choose(project.config.attempts[0], until, only)
-    with hired(project, ray) as cluster:
+    with executors.hired(ray, project.store) as cluster:
         done, failed = through(project, clips, make, workers, watcher, cluster)
     missing = [Missing(i, table_name(f.stage), f.reason, f.advice) for i, f in sorted(failed.items())]
     missing += [

@@ -242,8 +242,18 @@ def _replace(path: Path, pieces: Iterable[bytes], mode: int) -> None:
             f.flush()
             os.fsync(f.fileno())
         aside.replace(path)
+        sync(path.parent)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's bytes, or what a folder lists, would outlive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def own_file(path: str, flags: int) -> int:
@@ -257,15 +267,22 @@ def own_file(path: str, flags: int) -> int:
 
 
 def place(path: Path, there: Path, sha256: str) -> bool:
-    """The same bytes at another path: a hard link where the disk allows one, else a copy; whether anything was done."""
+    """The same bytes at another path: a hard link where the disk allows one, else a copy; whether anything was done.
+
+    Who places many files syncs their folder once, at the end.
+    """
     if there.exists() and not there.is_symlink() and (there.samefile(path) or File.of(there).sha256 == sha256):
         return False
     there.parent.mkdir(parents=True, exist_ok=True)
     aside = there.with_name(f".{there.name}.{os.getpid()}")
     aside.unlink(missing_ok=True)
     try:
-        os.link(path, aside)
-    except OSError:
-        shutil.copyfile(path, aside)
-    aside.replace(there)
+        try:
+            os.link(path, aside)
+        except OSError:
+            shutil.copyfile(path, aside)
+            sync(aside)
+        aside.replace(there)
+    finally:
+        aside.unlink(missing_ok=True)
     return True

@@ -9,7 +9,7 @@ import re
 import secrets
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from importlib import resources
@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from deemo_data import corrections, speakers
-from deemo_data.clip import Clip, each_clip, read_clips, write_if_changed
+from deemo_data.clip import Clip, each_clip, read_clips, sync, write_if_changed
 from deemo_data.errors import ConfigError, ProjectError
 from deemo_data.export import Export
 from deemo_data.ingest import read_subjects
@@ -158,6 +158,10 @@ class Project:
                     f.flush()
                     os.fsync(f.fileno())
                 key.with_suffix(".new").rename(key)
+                for folder in (project.private, project.root):
+                    sync(folder)
+                with suppress(PermissionError):  # one that may be entered, not listed
+                    sync(project.root.parent)
         write_if_changed(root / ".gitignore", "*\n")
         if not (root / "deemo.toml").exists():
             write_if_changed(root / "deemo.toml", profile_text(profile or PROFILES[0]))

@@ -20,7 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from deemo_data.clip import Clip, Facts, own_file, parsed
+from deemo_data.clip import Clip, Facts, own_file, parsed, sync
 from deemo_data.errors import LabelError, ProjectError
 
 BOXES = "boxes.jsonl"
@@ -241,6 +241,7 @@ def _append(path: Path, row: dict[str, Any]) -> None:
         f.write(json.dumps(row, sort_keys=True).encode() + b"\n")
         f.flush()
         os.fsync(f.fileno())
+    sync(path.parent)
 
 
 def _whole(line: bytes) -> bool:

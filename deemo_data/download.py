@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from deemo_data.clip import File, write_if_changed
+from deemo_data.clip import File, sync, write_if_changed
 from deemo_data.errors import DeemoError, SourceError
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def fetch(
     try:
         got = _in_own_process(url, aside, open_to, max_bytes, max_seconds)
         kept = folder / f"{File.of(got).sha256}{got.suffix.lower()}"
+        sync(got)
         got.replace(kept)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -9,14 +9,15 @@ import os
 import platform
 import signal
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain, islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -119,10 +120,20 @@ def _work(pipe: Connection) -> None:
     """A worker's life: until the pipe ends, because there is no more work or because the run was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then ends its workers
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was begun is tidied away
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             fn, clip = pipe.recv()
             pipe.send(fn(clip))
+
+
+def _end_with_the_run() -> None:
+    """A run that is killed closes no pipe that a worker looks at before its clip is done, which may take an hour."""
+    if run := parent_process():
+        run.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)  # inside a library, nobody hears that
+        os._exit(1)
 
 
 @dataclass(frozen=True)
@@ -133,6 +144,11 @@ class Terms:
     weights: tuple[str, ...]
     proof: Path  # a file in the store that only this run wrote
     word: str  # what is in it
+
+
+def hired(address: str | None, kept: Path) -> AbstractContextManager[Terms | None]:
+    """The Ray cluster at an address, if one is given: it may work on the store `kept` while the block lasts."""
+    return nullcontext() if address is None else cluster(address, kept)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from deemo_data import __version__, versions
 from deemo_data.card import MANIFEST, TABLES
-from deemo_data.clip import File, place, write_if_changed
+from deemo_data.clip import File, place, sync, write_if_changed
 from deemo_data.counts import HALVES
 from deemo_data.errors import DatasetError
 from deemo_data.splits import SPLITS
@@ -117,14 +117,14 @@ def export(
     made = Written()
     made.left_out += _left_out(labels, clips, nfbl)
     near = by_clip(labels, clips)
-    trusted = _trusted(out, before)
     for split in SPLITS:
         here = [c for c in clips if split_of[c.facts["subject"]] == split]
         for clip in here:
             name, sha256 = f"{split}/clips/{clip.id}.mp4", clip.files["video"].sha256
             made.files[name] = sha256
-            if trusted.get(name) != sha256:
-                made.changed += place(clip.path("video"), out / name, sha256)
+            made.changed += place(clip.path("video"), out / name, sha256)
+        if here:
+            sync(out / split / "clips")
         _write_split(split, here, near, out, features, nfbl, emotions, settings, made)
     counts, warnings, version = _document(out, split_of, features, nfbl, emotions, settings, known, past, looks, pairs, made)
     made.changed += _sweep(out, made.files)
@@ -175,19 +175,6 @@ def _kept_aside(out: Path) -> Path:
 def _page(out: Path) -> Path:
     """The report to look at, beside the folder: it is for the project, and holds stills."""
     return out.with_name(f"{out.name}.html")
-
-
-def _trusted(out: Path, before: Mapping[str, Any]) -> dict[str, str]:
-    """Videos that need not be read again, and their digests: as the manifest says, and not touched since it was written."""
-    if not before:
-        return {}
-    written = (out / MANIFEST).stat().st_mtime_ns
-    found = {}
-    for name, sha256 in before.get("files", {}).items():
-        path = out / name
-        if name.endswith(".mp4") and path.is_file() and path.stat().st_mtime_ns <= written:
-            found[name] = sha256
-    return found
 
 
 def _lookalikes(clips: Sequence[SafeClip], seen: Mapping[str, str], settings: Export) -> tuple[dict[str, str], list[Alike]]:
@@ -267,6 +254,7 @@ def _settle(aside: Path, path: Path, wanted: dict[str, str], out: Path) -> bool:
     with open(aside, "rb") as f:
         os.fsync(f.fileno())
     aside.replace(path)
+    sync(path.parent)
     return True
 
 

@@ -210,12 +210,13 @@ def _probed(path: Path, digests: dict[tuple[Any, ...], str], vfr_fps: int, probe
         raise SourceError(f"{path.name} is not there", "Put it there, or take its row out")
     if not path.is_file():
         raise SourceError(f"{path.name} is a folder, not a video", "Give the folder itself to deemo ingest, or name its files")
-    stat = path.stat()
-    if not stat.st_size:
+    stamp = store.stamp_of(path)
+    if not stamp[0]:
         raise SourceError(f"{path.name} is empty (0 bytes)", "Copy it again")
     facts = dict(probe(path, vfr_fps))
-    stamp = [stat.st_size, stat.st_mtime_ns]
     digest = digests.get((str(path), *stamp)) or File.of(path).sha256
+    if store.stamp_of(path) != stamp:
+        raise SourceError(f"{path.name} was written to while it was read", "Run again once it is whole")
     number = digest[:12]
     end_ms = facts.pop("duration_ms")
     return Clip(number, number, 0, end_ms, {"source": File(str(path), digest)}, facts | {"stamp": stamp})

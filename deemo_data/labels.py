@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from deemo_data.clip import Clip, own_file, parsed
+from deemo_data.clip import Clip, own_file, parsed, sync
 from deemo_data.errors import LabelError
 from deemo_data.store import derive
 from deemo_data.vocabulary import Nfbl
@@ -254,6 +254,7 @@ def append(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         f.write("".join(json.dumps(r, sort_keys=True, ensure_ascii=False) + "\n" for r in rows).encode(errors="backslashreplace"))
         f.flush()
         os.fsync(f.fileno())
+    sync(path.parent)
 
 
 def _end_of_lines(f: BinaryIO) -> int:

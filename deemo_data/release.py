@@ -7,11 +7,10 @@ import os
 from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING, NewType
 
-from deemo_data import corrections
-from deemo_data.clip import Clip, File, place
-from deemo_data.errors import NotReleasable
+from deemo_data import corrections, store
+from deemo_data.clip import Clip, File, place, sync
+from deemo_data.errors import NotReleasable, StageError
 from deemo_data.export import clear
-from deemo_data.store import derive
 
 if TYPE_CHECKING:
     from deemo_data.config import Project
@@ -32,7 +31,7 @@ SafeClip = NewType("SafeClip", Clip)
 
 def public_id(secret: bytes, kind: str, private_id: str) -> str:
     """What a clip ("c") or a source ("v") is called outside: an HMAC, since a plain hash of footage can be looked up."""
-    return f"{kind}-{derive(secret, f'{kind}:{private_id}')[:16]}"
+    return f"{kind}-{store.derive(secret, f'{kind}:{private_id}')[:16]}"
 
 
 def may_go(clip: Clip, project: Project) -> None:
@@ -53,9 +52,14 @@ def may_go(clip: Clip, project: Project) -> None:
 def release(clip: Clip, project: Project) -> SafeClip:
     """The clip as strangers may see it: other names, the public files as links below out/released/clips, nothing else.
 
-    Raises NotReleasable (see `may_go`).
+    Raises NotReleasable (see `may_go`), also for a file that is not any more what was made, to the byte.
     """
     may_go(clip, project)
+    try:
+        for inside in (*PUBLIC_FILES, "leaks"):
+            store.check_made(clip, inside)
+    except StageError as e:
+        raise NotReleasable(e.what, f"Type: deemo run {project.root}, which makes it anew") from e
     outside = public_id(project.secret, "c", clip.id)
     files = {}
     for inside, (name, ending) in PUBLIC_FILES.items():
@@ -77,6 +81,9 @@ def release_all(clips: Iterable[Clip], project: Project) -> tuple[list[SafeClip]
         except NotReleasable as e:
             kept.append((clip, e))
     _sweep(str(project.served), {f.path for s in safe for f in s.files.values()})
+    for folder in (project.served, project.released):
+        if folder.is_dir():
+            sync(folder)
     return safe, kept
 
 
@@ -106,6 +113,8 @@ def take_back(clips: Iterable[Clip], project: Project, gone: Iterable[Clip] = ()
     for name in names:
         for _, ending in PUBLIC_FILES.values():
             (project.released / f"{name}{ending}").unlink(missing_ok=True)
+    if names and project.released.is_dir():
+        sync(project.released)
     if any(path for name in names for path in project.dataset.glob(f"*/clips/{name}.mp4")):
         clear(project.dataset)  # its tables hold the clip too; the next export makes it anew
 

@@ -19,13 +19,13 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
-from functools import cache, partial
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from deemo_data.clip import Clip, Facts, File, parsed
+from deemo_data.clip import Clip, Facts, File, parsed, sync
 from deemo_data.errors import SourceError, StageError
 
 if TYPE_CHECKING:
@@ -130,13 +130,14 @@ def home_of(stage: Stage, clip: Clip, store: Path) -> Path:
 
 
 def entry_of(home: Path | str) -> dict[str, Any] | None:
-    """What entry.json says, if the entry is whole: every file there with the size that was written."""
+    """What entry.json says, if it says what was written, and every file is there with the size that was written."""
     try:
         entry: dict[str, Any] = parsed(_text(f"{home}/entry.json"))
         whole = isinstance(entry["facts"], dict) and all(
             "/" not in f["name"] and isinstance(f["sha256"], str) and os.stat(f"{home}/{f['name']}").st_size == f["bytes"]
             for f in entry["files"].values()
         )
+        whole = whole and entry.get("sum", (said := _sum(entry))) == said
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         return None
     except OSError as e:
@@ -158,6 +159,12 @@ def _text(path: str) -> str:
     return data.decode()
 
 
+def _sum(entry: dict[str, Any]) -> str:
+    """The digest of what an entry says, but for how long it took."""
+    said = {n: v for n, v in entry.items() if n not in ("sum", "seconds")}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
 def find(stage: Stage, clip: Clip, store: Path, secret: bytes) -> Clip | None:
     """The clip plus what `stage` made of it, if that is in the store."""
     made = Entries(stage, store, secret).find(clip)
@@ -169,21 +176,26 @@ def apply(stage: Stage, clip: Clip, store: Path, secret: bytes) -> Clip:
     done = find(stage, clip, store, secret)
     if done is None:
         seen = seen_by(stage, clip, secret)
-        _make(stage, seen, home_of(stage, seen, store), partial(check_source, clip))
+        _make(stage, seen, home_of(stage, seen, store), clip)
         done = find(stage, clip, store, secret)
     if done is None:
         raise StageError(f"{type(stage).__name__}: what it made for clip {clip.id} is not in the store", "Is the disk failing?")
     return done
 
 
-def _make(stage: Stage, seen: Clip, home: Path, check: Callable[[], None]) -> None:
+def _make(stage: Stage, seen: Clip, home: Path, clip: Clip) -> None:
+    for name in seen.files:
+        if name != "source":
+            check_made(seen, name)
     aside = home.parent / f".{home.name}.{seen.source}.{uuid.uuid4().hex[:8]}"  # whose it is: deemo forget looks for that
     aside.mkdir(parents=True)
+    handle = os.open(aside, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_SH)  # for as long as this process lives: see `tidy`
     name = type(stage).__name__
     try:
-        began = time.monotonic()
+        began, before = time.monotonic(), _stamp_now(clip)
         facts: Facts = stage(seen, aside)
-        check()
+        check_source(clip, before)
         if missing := [f for f in stage.makes.values() if not (aside / f).is_file()]:
             raise StageError(f"{name} promised {', '.join(missing)} for clip {seen.id} and did not write it")
         if set(facts) != set(stage.tells):
@@ -202,13 +214,15 @@ def _make(stage: Stage, seen: Clip, home: Path, check: Callable[[], None]) -> No
             "seconds": round(time.monotonic() - began, 3),
             "versions": versions(),
         }
+        entry["sum"] = _sum(json.loads(json.dumps(entry)))
         (aside / "entry.json").write_text(json.dumps(entry, indent=1, sort_keys=True))
         for path in aside.iterdir():
             path.chmod(0o444)  # out/ links to these: nobody edits them in place by mistake
         for path in [*aside.iterdir(), aside]:
-            _fsync(path)
+            sync(path)
         _put(aside, home)
     finally:
+        os.close(handle)
         shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -221,25 +235,49 @@ def _put(aside: Path, home: Path) -> None:
         if home.exists():  # somebody truncated it: out of the way
             os.rename(home, home.parent / f".broken.{uuid.uuid4().hex[:8]}")
         os.rename(aside, home)
-        _fsync(home.parent)
+        sync(home.parent)
+        sync(home.parent.parent)  # the stage's own folder may be new
 
 
-def check_source(clip: Clip) -> None:
-    """Footage may not change under us: size and time are compared, and on a difference the digest."""
-    source = clip.files.get("source")
-    if source is None or "stamp" not in clip.facts:
+def check_made(clip: Clip, name: str) -> None:
+    """A file that a stage made must still be what it made, to the byte. Raises StageError when it is not.
+
+    The entry it lies in is then given another name, so that the next run makes it anew.
+    """
+    file, home = clip.files[name], clip.path(name).parent
+    if File.of(Path(file.path)).sha256 == file.sha256:
         return
-    stat = Path(source.path).stat()
-    if [stat.st_size, stat.st_mtime_ns] != clip.facts["stamp"] and File.of(Path(source.path)).sha256 != source.sha256:
-        raise SourceError(f"{source.path} changed since it was taken in", "Type: deemo ingest DIR SOURCES")
+    if (home / "entry.json").exists():
+        os.rename(home, home.parent / f".broken.{uuid.uuid4().hex[:8]}")
+    raise StageError(f"clip {clip.id}: {file.path} is not what was written there", "Type: deemo run, which makes it anew")
 
 
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def stamp_of(path: Path) -> list[int]:
+    """By what it is known, without reading it, that a file is as it was: size, time, and time of whatever was done to it last.
+
+    The first two can be put back after a change, the third cannot.
+    """
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+
+
+def _stamp_now(clip: Clip) -> list[int]:
+    return stamp_of(clip.path("source")) if "source" in clip.files and "stamp" in clip.facts else []
+
+
+def check_source(clip: Clip, before: list[int] | None = None) -> None:
+    """Footage may not change under us: stamps are compared, and on a difference the digest. `before`: when the stage began."""
+    now = _stamp_now(clip)
+    if now and now != clip.facts["stamp"] and _digest(clip.files["source"].path, *now) != clip.files["source"].sha256:
+        raise SourceError(f"{clip.files['source'].path} changed since it was taken in", "Type: deemo ingest DIR SOURCES")
+    if before is not None and now != before:  # it is what it was, but was it meanwhile?
+        raise SourceError(f"{clip.files['source'].path} was written to while it was read", "Run again")
+
+
+@lru_cache(maxsize=1024)
+def _digest(path: str, *stamp: int) -> str:
+    """A file's digest, read once for each stamp."""
+    return File.of(Path(path)).sha256
 
 
 @cache
@@ -251,7 +289,19 @@ def versions() -> dict[str, str]:
 
 
 def tidy(store: Path) -> None:
-    """Remove what killed runs left aside, once it is older than a day (a running process may still own it)."""
+    """Remove what killed runs left aside: what is older than a day, if no process holds it (a clock may say anything)."""
     for left in store.glob("*/.*"):
-        if left.stat().st_mtime < time.time() - 86400:
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(FileNotFoundError):  # whose it is was just done with it
+            if left.is_dir() and left.stat().st_mtime < time.time() - 86400 and not _is_held(left):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_held(aside: Path) -> bool:
+    handle = os.open(aside, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False

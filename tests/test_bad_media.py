@@ -27,7 +27,7 @@ from typing import Any
 import pytest
 from mutate import bases, mutants, stamp, stamps
 
-from deemo_data import build, ingest, limits, media, programs, release, segment, voice
+from deemo_data import build, footage, ingest, limits, media, programs, release, segment, voice
 from deemo_data.attacks import metadata
 from deemo_data.clip import Clip, File
 from deemo_data.config import Project
@@ -232,7 +232,7 @@ def test_the_watcher_sees_a_crash_and_a_hang(sound: dict[str, bytes], tmp_path: 
 
 
 def deadly(unknown: Clip, vfr_fps: int) -> Any:
-    """`build._probe`, with a decoder that crashes at some footage."""
+    """`footage._probe`, with a decoder that crashes at some footage."""
     if unknown.path("source").name.startswith("deadly"):
         os.kill(os.getpid(), signal.SIGSEGV)
     return media.probe(unknown.path("source"), vfr_fps)
@@ -245,7 +245,7 @@ def test_footage_at_which_a_decoder_crashes_is_refused_and_the_rest_taken_in(
     folder.mkdir()
     for name in ("a.mp4", "deadly.mkv", "z.avi"):
         (folder / name).write_bytes(sound[name[-3:]])
-    monkeypatch.setattr(build, "_probe", deadly)
+    monkeypatch.setattr(footage, "_probe", deadly)
     made = Project.make(tmp_path / "p")
     taken, missing = build.take_in(made, str(folder), "test media")
     assert {c.path("source").name for c in taken} == {"a.mp4", "z.avi"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -386,7 +387,8 @@ def refuse(project: Project, clip_id: str) -> None:
         path.chmod(0o600)
     leaks.write_text(seen)
     entry["facts"]["leaks_passed"] = False
-    entry["files"]["leaks"]["bytes"] = len(seen)
+    entry["files"]["leaks"] |= {"bytes": len(seen), "sha256": hashlib.sha256(seen.encode()).hexdigest()}
+    entry["sum"] = store._sum(entry)
     (leaks.parent / "entry.json").write_text(json.dumps(entry))
 
 

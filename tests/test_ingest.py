@@ -106,7 +106,7 @@ def test_a_source_is_known_by_its_bytes_and_says_all_the_core_facts(tmp_path: Pa
     assert source.id == source.source == source.files["source"].sha256[:12]
     assert (source.start_ms, source.end_ms) == (0, 4000)
     assert set(source.facts) == {"grid", "has_sound", "stamp", "subject", "subject_assumed", "consent", "licence", "spans"}
-    assert source.facts["stamp"] == [5, path.stat().st_mtime_ns]
+    assert source.facts["stamp"] == [5, path.stat().st_mtime_ns, path.stat().st_ctime_ns]
     assert source.facts["subject_assumed"] is True
     assert source.facts["consent"] is None
     [moved], _ = take([Row(str(path.rename(tmp_path / "b.mp4")))], tmp_path)
