@@ -171,7 +171,7 @@ def _labels(clip: str, source: str, place: int) -> Iterator[dict[str, Any]]:
 class _Ready:
     """Writes entries as store._make does, with hard links to little files.
 
-    Digests are true of the footage and of what is released. Of other files, which nobody reads, they are made up: each clip's
+    Digests are true of the footage, of what is released and of what release() reads. Of other files, which nobody reads, they are made up: each clip's
     would be others, and so are the keys of the stages that come after.
     """
 
@@ -191,7 +191,7 @@ class _Ready:
             for name, file in stage.makes.items():
                 shutil.copyfile(little.folder / file, links / f"{name} {file}")
                 self.size[name] = (links / f"{name} {file}").stat().st_size
-                if name in PUBLIC_FILES:
+                if name in (*PUBLIC_FILES, "leaks"):
                     self.true[name] = File.of(links / f"{name} {file}").sha256
 
     def made(self, entries: Any, clip: Any, source: int, number: int) -> tuple[dict[str, Any], dict[str, Any]]:

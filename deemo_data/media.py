@@ -271,6 +271,7 @@ def sound(clip: Clip) -> NDArray[np.float32]:
 def heard(clip: Clip) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """(the clip's sample that it begins at, mono sound at 16 kHz), as it is decoded; nothing when there is no sound."""
     import av
+    import numpy as np
 
     grid, path = clip.grid, clip.path("source")
     start = grid.zero + Fraction(clip.first_frame) / grid.fps

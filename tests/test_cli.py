@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from deemo_data import build, cli, clip
+from deemo_data import cli, clip, footage
 from deemo_data.stages.track_body import TrackBody
 
 CONSENT = ("--consent", "they said yes")
@@ -283,7 +283,7 @@ def test_a_source_that_cannot_be_read(project: Path, tmp_path: Path, monkeypatch
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied", str(tmp_path / "locked.mkv"))
 
-    monkeypatch.setattr(build, "probed", refuse)  # root, who runs these tests in a container, may read all
+    monkeypatch.setattr(footage, "probed", refuse)  # root, who runs these tests in a container, may read all
     said = deemo("ingest", project, tmp_path / "locked.mkv")
     assert said.status == 2
     line = said.line_with("locked.mkv", "Permission denied")

@@ -6,12 +6,13 @@ import multiprocessing
 import time
 import tomllib
 from dataclasses import fields
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from deemo_data import config, corrections
-from deemo_data.clip import Clip, File, write_clips
+from deemo_data.clip import Clip, File, Grid, write_clips
 from deemo_data.config import PROFILES, Project, read_config, table_name
 from deemo_data.errors import ConfigError, ProjectError
 from deemo_data.ingest import Person, write_subjects
@@ -149,9 +150,13 @@ def test_a_secret_that_is_lost_or_damaged_is_not_made_anew(tmp_path: Path, text:
     assert key.exists() == (text is not None)
 
 
+GRID = Grid(Fraction(25), False, Fraction(0), 22, 64, 48).to_fact()
+
+
 def test_clips_know_what_their_source_knows(tmp_path: Path) -> None:
     made = Project.make(tmp_path / "p", "hardened")
-    source = Clip("aa", "aa", 0, 900, {"source": File("raw.mp4", "1")}, {"subject": "s-1", "consent": {"statement": "yes"}})
+    facts = {"subject": "s-1", "consent": {"statement": "yes"}, "grid": GRID}
+    source = Clip("aa", "aa", 0, 900, {"source": File("raw.mp4", "1")}, facts)
     write_clips([source], made.root / "sources.jsonl")
     mine = Clip("aa-0-400", "aa", 0, 400, {"safe": File("safe.mp4", "2")}, {"leaks_passed": True})
     write_clips([mine, Clip("bb-0-5", "bb", 0, 5)], made.root / "clips.jsonl")
@@ -159,12 +164,12 @@ def test_clips_know_what_their_source_knows(tmp_path: Path) -> None:
     assert (clip.id, clip.start_ms, clip.end_ms) == ("aa-0-400", 0, 400)
     assert clip.files == {"source": File("raw.mp4", "1"), "safe": File("safe.mp4", "2")}
     said = {"known_names": [], "drawn": [], "speakers_said": {}}
-    assert clip.facts == {"subject": "s-1", "consent": {"statement": "yes"}, "leaks_passed": True} | said
+    assert clip.facts == facts | {"leaks_passed": True} | said
 
 
 def test_clips_know_what_people_said_of_them(tmp_path: Path) -> None:
     made = Project.make(tmp_path / "p", "hardened")
-    write_clips([Clip("aa", "aa", 0, 900, {}, {"subject": "s-1"})], made.root / "sources.jsonl")
+    write_clips([Clip("aa", "aa", 0, 900, {}, {"subject": "s-1", "grid": GRID})], made.root / "sources.jsonl")
     write_clips([Clip("aa-0-400", "aa", 0, 400), Clip("aa-400-900", "aa", 400, 900)], made.root / "clips.jsonl")
     write_subjects(made.private / "subjects.csv", [Person("aa", "s-1", "Johanna Falkenberg", ("Toni", "Falke"))])
     corrections.add(made.root, "aa", 500, 600, [0.1, 0.2, 0.3, 0.4])
