@@ -171,8 +171,8 @@ def _labels(clip: str, source: str, place: int) -> Iterator[dict[str, Any]]:
 class _Ready:
     """Writes entries as store._make does, with hard links to little files.
 
-    Digests are true of the footage, of what is released and of what release() reads. Of other files, which nobody reads, they are made up: each clip's
-    would be others, and so are the keys of the stages that come after.
+    Digests are true of the footage, of what is released and of what release() reads. Of other files, which nobody reads, they are
+    made up: each clip's would be others, and so are the keys of the stages that come after.
     """
 
     def __init__(self, project: Any, little: Little, links: Path) -> None:
