@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deemo_data.media import ffmpeg_binary
+from deemo_data.programs import ffmpeg_binary
 
 REPO = Path(__file__).parents[1]
 CLIP_MS = 5000

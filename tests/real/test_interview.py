@@ -12,7 +12,8 @@ from deemo_data import build
 from deemo_data.attacks import metadata, screen, text
 from deemo_data.clip import File
 from deemo_data.config import Project
-from deemo_data.media import ffmpeg_binary, read_wav
+from deemo_data.media import read_wav
+from deemo_data.programs import ffmpeg_binary
 from deemo_data.release import public_id
 
 SPOKEN = ["Diane", "Sheila"]
