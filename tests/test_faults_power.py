@@ -102,7 +102,7 @@ def lost(events: Iterable[Event], root: Path, manifest: Path) -> list[str]:
             dirty[os.path.dirname(path)] = f"lists {os.path.basename(path)}"
 
     for what, path, other in events:
-        if not (path.startswith(inside) or path == str(root)) and not other.startswith(inside):
+        if not (path.startswith(inside) or path in (str(root), str(root.parent))) and not other.startswith(inside):
             continue
         match what:
             case "opened":
