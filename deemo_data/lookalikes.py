@@ -40,6 +40,8 @@ def looks(video: Path | str) -> str:
     try:
         with av.open(str(video), options=ONLY_ITSELF, metadata_errors="replace") as container:
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                return ""
             stream.codec_context.skip_frame = "NONKEY"
             length = stream.duration or 0
             for place in PLACES:

@@ -121,6 +121,9 @@ def check_video(video: Path | bytes, row: Mapping[str, Any], here: str, error: S
                 error(here, "its video has no picture")
                 return
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                error(here, "its video is in no code that is known here")
+                return
             size, rate = (stream.width, stream.height), stream.average_rate
             tags = {k for s in (container, *container.streams) for k in s.metadata} - HARMLESS_TAGS
             if container.chapters() or {s.type for s in container.streams} - {"video", "audio"}:

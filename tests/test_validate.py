@@ -500,3 +500,12 @@ def test_no_dataset_at_all(tmp_path: Path) -> None:
         validate(tmp_path)
     with pytest.raises(DatasetError, match="is not a folder"):
         validate(tmp_path / "gone")
+
+
+def test_a_video_in_a_code_that_nobody_knows(dataset: Path) -> None:
+    path = video(dataset)
+    data = path.read_bytes()
+    assert data.count(b"avc1") >= 1
+    path.unlink()
+    path.write_bytes(data.replace(b"avc1", b"zzzz"))
+    assert any("in no code that is known here" in line for line in errors(dataset))
