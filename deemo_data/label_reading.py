@@ -199,7 +199,9 @@ def _region(
             else:
                 reading.problems.append(f"{where}: {name!r} is not in vocabulary {reading.vocabulary.said}, left out")
     if len(reading.problems) > before:
-        reading.unread.update(f"{key}/{n}" for n in range(len(value.get("ranges") or "1") * max(len(names), 1)))
+        ranges = value.get("ranges")
+        parts = len(ranges) if isinstance(ranges, list) else 1
+        reading.unread.update(f"{key}/{n}" for n in range(max(parts, 1) * max(len(names), 1)))
 
 
 def _choices(result: dict[str, Any]) -> list[Any]:

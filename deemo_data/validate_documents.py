@@ -111,6 +111,9 @@ def check_croissant(
     except ValueError as e:
         error(croissant.FILE, f"cannot be read: {e}")
         return
+    if not isinstance(said, dict):
+        error(croissant.FILE, "is no object")
+        return
     for fault in croissant.faults(said, counted, {c: list(n) for c, n in columns.items()}, digests):
         error(croissant.FILE, fault)
     if (version := manifest.get("version")) and said.get("version") != version:

@@ -95,7 +95,7 @@ def read_tombstones(path: Path) -> list[Withdrawn]:
         try:
             row = parsed(line)
             found.append(Withdrawn(str(row["at"])[:10], int(row["clips"])))
-        except (ValueError, KeyError, TypeError, AttributeError) as e:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as e:  # the last: an infinity
             raise DatasetError(f"{path.name} line {number} is no tombstone: {e}", "Put the file back from your backup") from e
     return found
 
