@@ -15,7 +15,7 @@ from deemo_data import validate_documents as documents
 from deemo_data.card import TABLES
 from deemo_data.clip import File
 from deemo_data.counts import HALVES, class_names, count, named
-from deemo_data.errors import DatasetError
+from deemo_data.errors import DatasetError, plain
 from deemo_data.records import MerRecord, NfblRecord, why
 
 MODELS: dict[str, type[BaseModel]] = {"nfbl": NfblRecord, "mer": MerRecord}
@@ -30,7 +30,7 @@ class Finding:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.level}: {self.where}: {self.what}"
+        return plain(f"{self.level}: {self.where}: {self.what}")
 
 
 @dataclass
