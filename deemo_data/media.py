@@ -282,9 +282,8 @@ def heard(clip: Clip) -> Iterator[tuple[int, NDArray[np.float32]]]:
         stream = container.streams.audio[0]
         if start > 3 and container.format.name.startswith(INDEXED):
             _sought(container, stream, start - 2)
-        resampler = av.AudioResampler(
-            format="flt", rate=SOUND_RATE
-        )  # not planar: PyAV crashes at the planes of 8 channels and more
+        # not planar: PyAV crashes at the planes of 8 channels and more
+        resampler = av.AudioResampler(format="flt", rate=SOUND_RATE)
         at: int | None = None
         for frame in _out_of(container, stream, most=100):
             time = frame.pts * frame.time_base if frame.pts is not None else None

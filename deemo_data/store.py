@@ -50,11 +50,16 @@ class Entries:
         self.of_source: dict[str, Any] = {}  # for who looks up whole sources, many clips of each
         self._folder = str(store / self.name)
         self._secret = _key_id(derive(secret, self.name)) if "secret" in stage.needs else None
-        self._how = _how(stage)
+        self._parameters = _json(asdict(stage))  # type: ignore[call-overload]
+        self._which = f'"stage": {_json(self.name)}, "version": {_json(stage.version)}'
         self._made, self._told = set(stage.makes), set(stage.tells)
 
     def home(self, clip: Clip) -> str:
-        """The folder of what the stage makes of the clip. Raises StageError when the clip lacks what it needs."""
+        """The folder of what the stage makes of the clip. Raises StageError when the clip lacks what it needs.
+
+        Its name is the key: sha256 over the stage, its version and parameters, the clip's span, and all it declared that it
+        needs. That is one JSON object with sorted keys, put together here because much of it is the same for all clips.
+        """
         files, facts = {}, {}
         for n in self.needs:
             if n in clip.files:
@@ -65,7 +70,9 @@ class Entries:
                 clip.only(self.needs)
         if self._secret is not None:
             facts["secret"] = self._secret
-        return f"{self._folder}/{_key(self._how, files, facts, clip)}"
+        needed = _json({"facts": facts, "files": files})[1:-1]
+        said = f'{{{needed}, "parameters": {self._parameters}, "span": [{clip.start_ms}, {clip.end_ms}], {self._which}}}'
+        return f"{self._folder}/{hashlib.sha256(said.encode()).hexdigest()[:32]}"
 
     def find(self, clip: Clip) -> Made | None:
         """What the stage made of the clip, if that is in the store. Raises StageError when the clip lacks what it needs."""
@@ -88,27 +95,6 @@ class Made(NamedTuple):
         return found
 
 
-def key(stage: Stage, clip: Clip) -> str:
-    """sha256 over the stage, its version and parameters, the clip's span, and all it declared that it needs."""
-    files = {n: clip.files[n].sha256 for n in stage.needs if n in clip.files}
-    facts = {n: clip.facts[n] for n in stage.needs if n not in clip.files}
-    if "secret" in facts:
-        facts["secret"] = _key_id(facts["secret"])
-    return _key(_how(stage), files, facts, clip)
-
-
-def _how(stage: Stage) -> tuple[str, str]:
-    parameters = _json(asdict(stage))  # type: ignore[call-overload]
-    return parameters, f'"stage": {_json(type(stage).__name__)}, "version": {_json(stage.version)}'
-
-
-def _key(how: tuple[str, str], files: dict[str, str], facts: Facts, clip: Clip) -> str:
-    """The digest of one JSON object; it is put together here because its parameters are the same for all clips."""
-    needed = _json({"facts": facts, "files": files})[1:-1]
-    said = f'{{{needed}, "parameters": {how[0]}, "span": [{clip.start_ms}, {clip.end_ms}], {how[1]}}}'
-    return hashlib.sha256(said.encode()).hexdigest()[:32]
-
-
 def seen_by(stage: Stage, clip: Clip, secret: bytes) -> Clip:
     """The clip as `stage` may see it: what it declared, and of the secret only a key derived for the stage's name."""
     if "secret" in stage.needs:
@@ -123,10 +109,6 @@ def derive(secret: bytes, purpose: str) -> str:
 
 def _key_id(derived: str) -> str:
     return hashlib.sha256(f"key id of {derived}".encode()).hexdigest()[:16]
-
-
-def home_of(stage: Stage, clip: Clip, store: Path) -> Path:
-    return store / type(stage).__name__ / key(stage, clip)
 
 
 def entry_of(home: Path | str) -> dict[str, Any] | None:
@@ -167,20 +149,23 @@ def _sum(entry: dict[str, Any]) -> str:
 
 def find(stage: Stage, clip: Clip, store: Path, secret: bytes) -> Clip | None:
     """The clip plus what `stage` made of it, if that is in the store."""
-    made = Entries(stage, store, secret).find(clip)
-    return clip.knowing(made.files, made.facts) if made else None
+    return _knowing(clip, Entries(stage, store, secret).find(clip))
 
 
 def apply(stage: Stage, clip: Clip, store: Path, secret: bytes) -> Clip:
     """The clip plus what `stage` makes of it: from the store if it is there, else made now."""
-    done = find(stage, clip, store, secret)
+    entries = Entries(stage, store, secret)
+    done = _knowing(clip, entries.find(clip))
     if done is None:
-        seen = seen_by(stage, clip, secret)
-        _make(stage, seen, home_of(stage, seen, store), clip)
-        done = find(stage, clip, store, secret)
+        _make(stage, seen_by(stage, clip, secret), Path(entries.home(clip)), clip)
+        done = _knowing(clip, entries.find(clip))
     if done is None:
         raise StageError(f"{type(stage).__name__}: what it made for clip {clip.id} is not in the store", "Is the disk failing?")
     return done
+
+
+def _knowing(clip: Clip, made: Made | None) -> Clip | None:
+    return clip.knowing(made.files, made.facts) if made else None
 
 
 def _make(stage: Stage, seen: Clip, home: Path, clip: Clip) -> None:

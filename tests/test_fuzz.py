@@ -201,7 +201,7 @@ def test_settings(rng: Random, profile: str, fresh: Callable[[], Path]) -> None:
     read = one_line(lambda: config.read_config(path))
     clip = Clip("a", "a", 0, 1000, {}, {})
     for stage in read.attempts[0] if read else ():
-        store.key(replace_needs(stage), clip)
+        store.Entries(replace_needs(stage), Path("store"), SECRET).home(clip)
 
 
 def replace_needs(stage: Any) -> Any:
@@ -289,7 +289,7 @@ def test_documents_of_a_project(rng: Random, fresh: Callable[[], Path]) -> None:
 def test_entries_of_the_store(rng: Random, fresh: Callable[[], Path]) -> None:
     folder = fresh()
     clip, stage = Clip.of_row(ROW).knowing({}, {"has_sound": False}), Segment()
-    home = store.home_of(stage, store.seen_by(stage, clip, SECRET), folder)
+    home = Path(store.Entries(stage, folder, SECRET).home(clip))
     put(home / "spans.json", b"[[0, 4000]]")
     entry = {"files": {"spans": {"name": "spans.json", "bytes": 11, "sha256": "0" * 64}}, "facts": {}, "versions": {}}
     put(home / "entry.json", harmed(entry, rng))
