@@ -49,6 +49,18 @@ class Stage(Protocol):
 
 
 @dataclass(frozen=True)
+class Job:
+    """One stage, to be done for one clip (or, of PER_SOURCE, for one source)."""
+
+    stage: Stage
+    clip: Clip
+
+    @property
+    def name(self) -> str:
+        return type(self.stage).__name__
+
+
+@dataclass(frozen=True)
 class Failure:
     """A clip that did not make it through a stage this time. Never in the store: the next run tries again."""
 
@@ -78,52 +90,72 @@ def run(
     watcher: Watcher = Watcher(),
     cluster: executors.Terms | None = None,
 ) -> tuple[list[Clip], list[Failure]]:
-    """All clips through all stages, stage by stage, by `workers` processes or a cluster. What is in the store is not done again.
+    """All clips through all stages, step by step, by `workers` processes or a cluster. What is in the store is not done again.
 
     With `make`, only the stages of those names do any work; of the others, what the store has is used. A clip that
     lacks what a stage of `make` needs is a failure. A stage of PER_SOURCE is handed the whole source, once for all its clips.
     """
-    clips = list(clips)
-    failures: list[Failure] = []
+    now = {c.id: c for c in clips}  # what is known of each that has not failed
+    failed: dict[str, Failure] = {}
+    place = {type(stage).__name__: number for number, stage in enumerate(stages)}
+
+    def fail(failure: Failure) -> None:
+        """Of several stages of a step that fail for a clip, the first in order is told, whichever came first in time."""
+        other = failed.get(failure.clip.id)
+        if other is None or place[failure.stage] < place[other.stage]:
+            failed[failure.clip.id] = failure
+
     with executors.crew() as crew:
         spread = partial(executors.on_ray, hired=cluster) if cluster else partial(executors.local, hired=crew)
-        for stage in stages:
-            name = type(stage).__name__
-            works = make is None or name in make
-            entries = store.Entries(stage, store_dir, secret)
-            passed: list[Clip] = []
-            todo: dict[str, Clip] = {}  # what the stage is handed, by id
-            waiting: dict[str, list[Clip]] = {}  # the clips it is handed for
-            for clip in clips:
-                if lacking := [n for n in entries.needs if n not in clip.files and n not in clip.facts]:
-                    reason = f"{', '.join(sorted(lacking))} has not been made for it"
-                    if works:
-                        failures.append(Failure(clip, name, reason, "Type: deemo run, without --only"))
-                    else:
-                        passed.append(clip)
-                    continue
-                got = look_up(entries, clip)
-                if isinstance(got, Failure):
-                    failures.append(got)
-                elif got is None and works:
-                    handed = clip.whole() if isinstance(stage, PER_SOURCE) else clip
-                    todo[handed.id] = handed
-                    waiting.setdefault(handed.id, []).append(clip)
-                else:
-                    passed.append(clip.knowing(got.files, got.facts) if got else clip)
-            if works:
-                watcher.stage(name, len(clips), len(clips) - sum(map(len, waiting.values())))
-            work = partial(attempt, name, work=partial(store.apply, stage, store=store_dir, secret=secret))
-            for result in spread(work, todo.values(), min(workers, len(todo)), partial(died, name)):
-                handed = result.clip if isinstance(result, Failure) else result
-                for clip in waiting[handed.id]:
+        for step in steps(stages):
+            todo: dict[tuple[str, str], Job] = {}
+            waiting: dict[tuple[str, str], list[str]] = {}  # ids of the clips that a job is done for
+            for stage in step:
+                name = type(stage).__name__
+                works = make is None or name in make
+                entries = store.Entries(stage, store_dir, secret)
+                for clip in [c for c in now.values() if c.id not in failed]:
+                    if lacking := [n for n in entries.needs if n not in clip.files and n not in clip.facts]:
+                        if works:
+                            reason = f"{', '.join(sorted(lacking))} has not been made for it"
+                            fail(Failure(clip, name, reason, "Type: deemo run, without --only"))
+                        continue
+                    got = look_up(entries, clip)
+                    if isinstance(got, Failure):
+                        fail(got)
+                    elif got is not None:
+                        now[clip.id] = clip.knowing(got.files, got.facts)
+                    elif works:
+                        handed = clip.whole() if isinstance(stage, PER_SOURCE) else clip
+                        todo.setdefault((name, handed.id), Job(stage, handed))
+                        waiting.setdefault((name, handed.id), []).append(clip.id)
+                if works:
+                    left = sum(len(ids) for (other, _), ids in waiting.items() if other == name)
+                    watcher.stage(name, len(now), len(now) - left)
+            work = partial(do, store_dir=store_dir, secret=secret)
+            for job, result in spread(work, todo.values(), min(workers, len(todo)), lost):
+                for clip in [now[i] for i in waiting[job.name, job.clip.id]]:
                     if isinstance(result, Failure):
-                        failures.append(replace(result, clip=clip))
+                        fail(replace(result, clip=clip))
                     else:
-                        passed.append(knowing(clip, stage, result))
-                    watcher.clip(name)
-            clips = passed
-    return clips, failures
+                        now[clip.id] = knowing(clip, job.stage, result)
+                    watcher.clip(job.name)
+            now = {i: c for i, c in now.items() if i not in failed}
+    return list(now.values()), list(failed.values())
+
+
+def steps(stages: Sequence[Stage]) -> list[list[Stage]]:
+    """Stages that may work side by side: none needs what another one of its step makes. Each as late as those after it allow.
+
+    Late, so that the short ones keep the cores busy beside the long ones in the middle of the line.
+    """
+    behind: list[int] = []  # how many steps come after the stage's, from the last stage to the first
+    for number, stage in reversed(list(enumerate(stages))):
+        after = zip(stages[:number:-1], behind, strict=True)
+        users = [n for other, n in after if set(other.needs) & {*stage.makes, *stage.tells}]
+        behind.append(max(users, default=-1) + 1)
+    pairs = list(zip(stages, reversed(behind), strict=True))
+    return [[stage for stage, n in pairs if n == number] for number in range(max(behind, default=-1), -1, -1)]
 
 
 def known(stages: Sequence[store.Entries], clip: Clip, told: Callable[[store.Made], None] = lambda made: None) -> Clip | Failure:
@@ -168,9 +200,17 @@ def attempt(stage: str, clip: Clip, work: Callable[[Clip], T]) -> T | Failure:
                        traceback.format_exc())  # fmt: skip
 
 
+def do(job: Job, store_dir: Path, secret: bytes) -> tuple[Job, Clip | Failure]:
+    return job, attempt(job.name, job.clip, partial(store.apply, job.stage, store=store_dir, secret=secret))
+
+
 def died(stage: str, clip: Clip) -> Failure:
     return Failure(clip, stage, "the process working on it died (killed, out of memory, or a crash in a library)",
                    "Run again, with --workers 1 if memory is short")  # fmt: skip
+
+
+def lost(job: Job) -> tuple[Job, Clip | Failure]:
+    return job, died(job.name, job.clip)
 
 
 def check_order(stages: Sequence[Stage], have: Iterable[str]) -> None:

@@ -44,7 +44,10 @@ class Rerun:
                 self.said = {"running": False, "finished": self.said["finished"] + 1, **end}
 
     def _stage(self, name: str, clips: int, done: int) -> None:
-        self.said = {**self.said, "stage": table_name(name), "of": clips, "done": done}
+        more = self.said["done"] < self.said["of"]  # another stage is at work, beside which this one begins
+        stage = f"{self.said['stage']}, {table_name(name)}" if more else table_name(name)
+        before = (self.said["done"], self.said["of"]) if more else (0, 0)
+        self.said = {**self.said, "stage": stage, "done": before[0] + done, "of": before[1] + clips}
 
     def _clip(self, name: str) -> None:
         self.said = {**self.said, "done": self.said["done"] + 1}

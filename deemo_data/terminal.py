@@ -112,12 +112,13 @@ def progress() -> Iterator[Watcher]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     ]
-    begun: list[TaskID] = []
+    begun: dict[str, TaskID] = {}
     with Progress(*columns, console=console) as bars:
-        yield Watcher(
-            stage=lambda name, clips, done: begun.append(bars.add_task(table_name(name), total=clips, completed=done)),
-            clip=lambda name: bars.advance(begun[-1]),
-        )
+
+        def begin(name: str, clips: int, done: int) -> None:
+            begun[name] = bars.add_task(table_name(name), total=clips, completed=done)
+
+        yield Watcher(stage=begin, clip=lambda name: bars.advance(begun[name]))
 
 
 @contextmanager

@@ -1,9 +1,10 @@
-"""Stage by stage, each clip through or listed with its reason, and nothing done twice."""
+"""Step by step, each clip through or listed with its reason, and nothing done twice."""
 
 from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -74,6 +75,38 @@ class Second:
         return {}
 
 
+@dataclass(frozen=True)
+class Meets:
+    """Says that it is there, and waits for another one to say so."""
+
+    me: str
+    other: str
+    patience: float = 30
+
+    version: ClassVar[int] = 1
+    needs: ClassVar[tuple[str, ...]] = ("source", "log")
+    tells: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def makes(self) -> dict[str, str]:
+        return {f"met_{self.me}": "met.txt"}
+
+    def __call__(self, clip: Clip, out: Path) -> Facts:
+        Path(clip.facts["log"] + self.me).touch()
+        until = time.monotonic() + self.patience
+        while not Path(clip.facts["log"] + self.other).exists():
+            if time.monotonic() >= until:
+                raise MediaError(f"{self.other} has not come")
+            time.sleep(0.01)
+        (out / "met.txt").touch()
+        return {}
+
+
+@dataclass(frozen=True)
+class Greets(Meets):
+    """Another one, by its name."""
+
+
 def note(clip: Clip, stage: str) -> None:
     with open(clip.facts["log"], "a") as f:
         f.write(f"{stage} {clip.id}\n")
@@ -117,7 +150,8 @@ def test_all_clips_through_all_stages_and_nothing_twice(bench: Bench, workers: i
     assert {i: c.path("two").read_text() for i, c in done.items()} == {i: f"2 {i}{i}" for i in "abcd"}
     assert all({"source", "one", "beside", "two"} == set(c.files) and c.facts["told"] == 2 for c in done.values())
     worked = bench.worked()
-    assert [w.split()[0] for w in worked] == ["First"] * 4 + ["Beside"] * 4 + ["Second"] * 4, "stage by stage"
+    assert [w.split()[0] for w in worked[:4]] == ["First"] * 4, "step by step"
+    assert sorted(w.split()[0] for w in worked[4:]) == ["Beside"] * 4 + ["Second"] * 4
     assert len(set(worked)) == 12
     again, _ = bench.run(ALL, workers=workers)
     assert again == done
@@ -226,6 +260,34 @@ def test_the_order_is_checked() -> None:
 
 def test_our_own_order_holds() -> None:
     pipeline.check_order([stage() for stage in pipeline.ORDER], pipeline.GIVEN)
+
+
+def test_no_stage_works_beside_one_that_it_needs() -> None:
+    stages = [stage() for stage in pipeline.ORDER]
+    found = pipeline.steps(stages)
+    assert sorted(type(s).__name__ for step in found for s in step) == sorted(s.__name__ for s in pipeline.ORDER)
+    have = set(pipeline.GIVEN)
+    for step in found:
+        assert all(set(s.needs) <= have for s in step)
+        have |= {name for s in step for name in (*s.makes, *s.tells)}
+    assert len(found) < len(stages) / 2
+    assert pipeline.steps([]) == []
+
+
+def test_two_stages_of_one_clip_work_at_the_same_time(bench: Bench) -> None:
+    del bench.clips[1:]
+    done, failed = bench.run([Meets("one", "two"), Greets("two", "one")], workers=2)
+    assert not failed
+    assert set(done["a"].files) == {"source", "met_one", "met_two"}
+
+
+def test_a_clip_that_fails_in_two_stages_of_a_step_is_told_of_once_and_of_the_first(bench: Bench) -> None:
+    stages = [First(bad="a", how="ours"), Meets("one", "two", patience=0)]
+    for workers in (0, 2):
+        done, failed = bench.run(stages, workers=workers)
+        assert not done
+        assert failed["a"].stage == "First"
+        assert {f.stage for i, f in failed.items() if i != "a"} == {"Meets"}
 
 
 def test_a_stage_of_the_source_is_done_once_for_all_its_clips(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
