@@ -6,12 +6,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from deemo_data import media as footage
 from deemo_data.clip import Clip, File, Grid
 from deemo_data.errors import ModelError
 from deemo_data.models import ocr
+from deemo_data.models.runtime import session
+from deemo_data.models.weights import path_of
 
 NAME = "Dr. Johanna Falkenberg"
 
@@ -108,6 +112,26 @@ def test_a_line_is_found_where_it_is(weights: Path, size: tuple[int, int]) -> No
     assert (found[0, 2] - found[0, 0]) * (found[0, 3] - found[0, 1]) < 3 * 400 * 30
     assert found[0, :2].min() >= 0
     assert (found[0, 2:4] <= size[::-1]).all()
+
+
+def test_weights_that_are_as_good_as_nothing_are_nothing(weights: Path) -> None:
+    as_made = path_of(ocr.DETECTOR).read_bytes()
+    ours = ocr.without_subnormals(as_made)
+    slow, fast = (sum(map(subnormal, initializers(model))) for model in (as_made, ours))
+    assert slow > 100_000
+    assert fast == 0
+    shown = cv2.dnn.blobFromImage(cv2.resize(picture(), (320, 192)), 1 / 127.5, mean=(127.5,) * 3)
+    one, other = (session(model, threads=1).run(None, {"x": shown})[0] for model in (as_made, ours))
+    assert one.max() > 0.9, "there is a line in it"
+    assert np.array_equal(one, other), "not a bit of what comes out depends on them"
+
+
+def initializers(model: bytes) -> list[np.ndarray]:
+    return [numpy_helper.to_array(w) for w in onnx.load_model_from_string(model).graph.initializer]
+
+
+def subnormal(values: np.ndarray) -> int:
+    return int(((values != 0) & (np.abs(values) < np.finfo(np.float32).tiny)).sum()) if values.dtype == np.float32 else 0
 
 
 def test_what_is_no_text_is_not_found(weights: Path, media: Path) -> None:

@@ -42,7 +42,7 @@ def load(name: str = SHORT) -> Net:
     if name not in LAYERS:
         raise ModelError(f"{name} is not a BlazeFace network", "Type: deemo models list")
     model = to_onnx(path_of(name).read_bytes(), any_size=True)
-    return Net(session(in_blocks(model) if name == SHORT else model, threads=1), SIDES[name], LAYERS[name])
+    return Net(session(in_blocks(model), threads=1), SIDES[name], LAYERS[name])
 
 
 def detect(net: Net, rgb: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:

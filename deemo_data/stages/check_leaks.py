@@ -44,7 +44,7 @@ class CheckLeaks:
     strong: Annotated[float, Field(gt=0, le=1)] = 0.7  # and from which on it counts where the original had a face
     sure: Annotated[float, Field(gt=0, le=1)] = 0.5  # the mesh network's presence from which on a hit counts elsewhere
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("safe", "faces", "grid")
     makes: ClassVar[dict[str, str]] = {"leaks": "leaks.json"}
     tells: ClassVar[tuple[str, ...]] = ("leaks_passed", "leaks_summary")
