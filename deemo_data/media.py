@@ -10,7 +10,9 @@ Every stage gets its frames from `frames`, so frame k is the same picture everyw
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -363,9 +365,15 @@ def write_video(
                 stream.codec_context.open()
             except av.error.FFmpegError as e:
                 raise MediaError(f"{encoder} cannot be opened: {e.strerror}", 'Set [mask_video] encoder = "libx264"') from e
-        for count, yuv in enumerate(pictures, 1):
-            frame = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
-            frame.pts, frame.time_base = count - 1, 1 / grid.fps
-            container.mux(stream.encode(frame))
+        with ThreadPoolExecutor(1) as encoding:  # while the next picture is made
+            waiting: deque[Future[None]] = deque()
+            for count, yuv in enumerate(pictures, 1):
+                frame = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
+                frame.pts, frame.time_base = count - 1, 1 / grid.fps
+                waiting.append(encoding.submit(lambda frame: container.mux(stream.encode(frame)), frame))
+                if len(waiting) > 4:  # memory stays flat
+                    waiting.popleft().result()
+            for done in waiting:
+                done.result()
         container.mux(stream.encode())
     return count
