@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 
 # versions of these are kept beside each entry, not in its key
 RECORDED = (
-    "av", "onnxruntime", "mediapipe", "insightface", "opencv-contrib-python", "scenedetect-headless", "onnx", "numpy", "scipy",
+    "av", "mediapipe", "insightface", "opencv-contrib-python", "scenedetect-headless", "onnx", "numpy", "scipy",
     "faster-whisper", "ctranslate2", "spacy", "presidio-analyzer",
 )  # fmt: skip
+ONNXRUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-rocm")  # builds of one module
 
 
 _json = json.JSONEncoder(sort_keys=True).encode
@@ -270,7 +271,11 @@ def versions() -> dict[str, str]:
     """The libraries whose version may change what comes out."""
     from deemo_data.programs import ffmpeg_version
 
-    return {name: importlib.metadata.version(name) for name in RECORDED} | {"ffmpeg": ffmpeg_version()}
+    found = {name: importlib.metadata.version(name) for name in RECORDED}
+    for name in ONNXRUNTIMES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found | {"ffmpeg": ffmpeg_version()}
 
 
 def tidy(store: Path) -> None:

@@ -45,7 +45,12 @@ def finish(project: Project, missing: list[Missing], workers: int, labels: Label
 
 def run_stages(project: Project, until: str | None, only: str | None, workers: int, ray: str | None = None) -> list[Missing]:
     from deemo_data import build as line
+    from deemo_data import store
 
+    if not store.versions().keys().isdisjoint(store.ONNXRUNTIMES[1:]):  # a build for GPUs
+        from deemo_data.models import runtime
+
+        click.echo(f"onnxruntime runs the networks by {', then '.join(runtime.providers())}", err=True)
     with progress() as watcher:
         done, missing = line.run(project, until=until, only=only, workers=workers, ray=ray, watcher=watcher)
     click.echo(f"{len(done)} clips done, {len(missing)} not")

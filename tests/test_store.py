@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import multiprocessing
 import os
@@ -145,6 +146,26 @@ def test_an_entry_says_how_it_was_made(clip: Clip, tmp_path: Path) -> None:
     assert entry["needs"] == {"source": clip.files["source"].sha256}
     assert entry["versions"]["av"]
     assert entry["files"]["loud"]["bytes"] == 1600
+
+
+def test_the_build_of_onnxruntime_is_among_the_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = importlib.metadata.version
+    there = {"onnxruntime-gpu": "1.31.1", "onnxruntime": None}
+
+    def version(name: str) -> str:
+        if name not in there:
+            return plain(name)
+        if (found := there[name]) is None:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return found
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    store.versions.cache_clear()
+    try:
+        assert store.versions()["onnxruntime-gpu"] == "1.31.1"
+        assert "onnxruntime" not in store.versions()
+    finally:
+        store.versions.cache_clear()
 
 
 def test_no_secret_is_written_down(clip: Clip, tmp_path: Path) -> None:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import onnxruntime
 
 THREADS = 2
+CPU = "CPUExecutionProvider"
 GPUS = ("CUDAExecutionProvider", "MIGraphXExecutionProvider", "DmlExecutionProvider")  # NVIDIA; AMD; any on Windows
 
 
+@cache
 def providers() -> list[str]:
-    """What runs the networks, best first: the GPU that the installed onnxruntime was built for, then the CPU.
+    """What runs the networks, best first: the GPU that the installed onnxruntime was built for, where it works, then the CPU.
 
-    The plain onnxruntime knows none; onnxruntime-gpu in its place brings CUDA. CUDA_VISIBLE_DEVICES= hides the GPU.
+    The plain onnxruntime knows none; onnxruntime-gpu in its place brings CUDA. CUDA_VISIBLE_DEVICES= hides the GPU. A build may
+    offer a GPU for which libraries or a driver are missing: it is asked to run something, and says on stderr what it lacks.
     """
-    there = onnxruntime.get_available_providers()
-    return [*(p for p in GPUS if p in there), "CPUExecutionProvider"]
+    there = [p for p in GPUS if p in onnxruntime.get_available_providers()]
+    if not there:
+        return [CPU]
+    from onnx import TensorProto, helper
+
+    number = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "smallest", number[:1], number[1:])
+    smallest = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 13)])
+    return list(onnxruntime.InferenceSession(smallest.SerializeToString(), providers=[*there, CPU]).get_providers())
 
 
 def session(model: bytes | str, threads: int = THREADS) -> Any:
