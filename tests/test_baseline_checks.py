@@ -355,6 +355,7 @@ def test_little_data_is_no_all_clear(tmp_path: Path) -> None:
     assert list(found) == list(checks.ORDER)
 
 
+@pytest.mark.slow
 def test_which_modality_adds_something() -> None:
     check = check_learning.modalities(made(each=8, signal=0.5, voice=0.4))
     verdicts = {f.name: f.seen() for f in check.findings}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TALKER = "talker_hands_speech_wim.mp4"
 UNREADABLE = {"edge_audio_only.mp4", "edge_corrupt_no_moov.mp4", "edge_subtitles_only.mkv"}
 SCRFD = "scrfd_500m_kps.onnx"
+pytestmark = pytest.mark.timeout(600)  # the first to want the talker waits for all stages
 
 
 def made_of(folder: Path, rows: list[tuple[Path, str, str]], workers: int = 2) -> Project:
@@ -107,7 +108,6 @@ def talker(media: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory)
     return project, clip
 
 
-@pytest.mark.timeout(300)
 def test_as_many_frames_come_out_as_went_in(talker: tuple[Project, Clip]) -> None:
     _, clip = talker
     assert clip.num_frames == sum(1 for _ in decoded(clip.path("source"))) == 518
@@ -155,7 +155,7 @@ def test_the_picture_around_the_face_is_the_same(talker: tuple[Project, Clip]) -
 ROTATED = {"iphone4s_rotated_gps_noface.mov": (320, 568), "selfie_rotated90_2people_cc.mp4": (640, 480)}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_rotated_footage_comes_out_upright(media: Path, weights: Path, tmp_path: Path) -> None:
     project = made_of(tmp_path, [(media / "video" / n, "0", "1000") for n in ROTATED])
     for clip in project.clips():
