@@ -6,6 +6,7 @@ BIN     := $(VENV)/bin
 DEEMO   := $(BIN)/deemo
 # Label Studio's server pins what we do not want to be pinned to: it has a venv of its own
 LABEL_STUDIO := .venv-label-studio
+AUDIT   := .venv-advisories
 # one cv2: four wheels unpack onto one path, this one needs no libGL
 CV2     := opencv-contrib-python-headless==4.12.0.88
 # what MediaPipe's landmarkers load
@@ -13,7 +14,7 @@ GL      := libegl1 libgles2
 GL_HERE := [ "$$(PATH=$$PATH:/sbin ldconfig -p | grep -cE 'libEGL.so.1 |libGLESv2.so.2 ')" -ge 2 ]
 GL_GET  := apt-get install -y -qq $(GL) >/dev/null 2>&1
 
-.PHONY: help setup build-dataset audit evaluate label-studio label-studio-venv test test-baseline slow lint check fix bench docs clean
+.PHONY: help setup build-dataset audit evaluate label-studio label-studio-venv test test-baseline slow lint check fix bench advisories docs clean
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -82,14 +83,24 @@ fix: setup       ## format and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup label-studio-venv ## deface, ffmpeg and ours, side by side in one run; proposals against labels; push and pull
+bench: setup label-studio-venv ## deface, ffmpeg and ours, side by side in one run; push and pull; large projects: docs/performance.md
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/proposals.py
 	$(BIN)/python bench/label_studio.py 1000
 	$(BIN)/python bench/writer.py
+	$(BIN)/python bench/scale.py
+	$(BIN)/python bench/report.py
+
+$(AUDIT)/.ready:
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install -q --disable-pip-version-check pip-audit
+	touch $@
+
+advisories: setup $(AUDIT)/.ready ## known vulnerabilities of all that is installed, by pip-audit (asks pypi.org); what cannot be looked up fails
+	$(AUDIT)/bin/pip-audit --strict --skip-editable --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 docs: setup      ## write docs/cli.md anew
 	$(BIN)/python -m deemo_data.cli docs > docs/cli.md
 
-clean:           ## remove both venvs and the demo
-	rm -rf $(VENV) $(LABEL_STUDIO) demo
+clean:           ## remove the venvs and the demo
+	rm -rf $(VENV) $(LABEL_STUDIO) $(AUDIT) demo
