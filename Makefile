@@ -82,11 +82,12 @@ fix: setup       ## format and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup label-studio-venv ## deface, ffmpeg and ours, side by side in one run; proposals against labels; push and pull
+bench: setup label-studio-venv ## deface, ffmpeg and ours, side by side in one run; proposals against labels; push and pull; what many clips cost
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/proposals.py
 	$(BIN)/python bench/label_studio.py 1000
 	$(BIN)/python bench/writer.py
+	$(BIN)/python bench/scale.py
 
 docs: setup      ## write docs/cli.md anew
 	$(BIN)/python -m deemo_data.cli docs > docs/cli.md
