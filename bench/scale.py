@@ -11,7 +11,9 @@ Prints seconds, ms a clip and memory, and appends one line to bench/results.json
     release-first  release of all clips, with nothing released yet
     release        the same again
     export-first   deemo export, with no dataset yet: reads each clip's video, body and prosody
-    export         the same again
+    export         the same again: what is in the tables is worked out and written anew, and thrown away where it is the same
+    plan           which clips may go, under which names, and which subject into which split: what release and export decide,
+                   without reading, linking or writing what is decided about; after `export`, which leaves the looks of the videos
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ sys.path.insert(0, str(REPO))
 
 FRAMES = 25  # of a clip: one second
 PER_SOURCE = 100  # clips of a source; every source has a subject of its own
-WHAT = ("status", "run", "release-first", "release", "export-first", "export")
+WHAT = ("status", "run", "release-first", "release", "export-first", "export", "plan")
 WORDS = "So I told them what I saw and then we went home again because it was late"
 
 
@@ -183,7 +185,7 @@ class _Ready:
 
         self.stages = [store.Entries(s, project.store, project.secret) for s in project.config.attempts[0]]
         [self.diarise] = [s for s in self.stages if isinstance(s.stage, WHOLE)]
-        self.little, self.links, self.versions = little, links, store.versions()
+        self.little, self.links, self.versions, self.text_of = little, links, store.versions(), store.text_of
         self.parameters = {s.name: asdict(s.stage) for s in self.stages}
         self.size, self.true = dict[str, int](), dict[str, str]()
         links.mkdir()
@@ -223,7 +225,7 @@ class _Ready:
             "files": files, "facts": told, "seconds": 1.234, "versions": self.versions,
         }  # fmt: skip
         with open(f"{home}/entry.json", "w") as f:
-            f.write(json.dumps(entry, indent=1, sort_keys=True))
+            f.write(self.text_of(entry))
         return {n: File(f"{home}/{f['name']}", f["sha256"]) for n, f in files.items()}, told
 
 
@@ -241,11 +243,29 @@ print(len(safe), len(kept))
 sys.exit(bool(kept))
 """
 
+PLAN = """
+import sys
+from pathlib import Path
+from deemo_data import build, export, release, store
+from deemo_data.config import Project
+store.check_made = lambda clip, name: None
+release.place = export.place = lambda path, there, sha256: False
+release._sweep = lambda folder, wanted: None
+export._write_split = lambda *arguments: None
+def planned(out, split_of, *arguments):
+    print(len(split_of), "subjects")
+    sys.exit(0)
+export._document = planned
+build.give_out(Project.open(Path(sys.argv[1])))
+"""
+
+SCRIPTS = {"release": RELEASE, "plan": PLAN}
+
 
 def command(what: str, root: Path) -> list[str]:
     name = what.removesuffix("-first")
-    if name == "release":
-        return [sys.executable, "-c", RELEASE, str(root)]
+    if name in SCRIPTS:
+        return [sys.executable, "-c", SCRIPTS[name], str(root)]
     return [sys.executable, "-m", "deemo_data.cli", name, str(root)]
 
 

@@ -378,23 +378,23 @@ class StageState:
     other_versions: tuple[str, ...]
 
 
-def status(project: Project) -> tuple[list[Clip], list[StageState], list[Missing]]:
-    """(clips, with what the store has of them; the state of each stage of attempt 0; what may not be released, and why)."""
+def status(project: Project) -> tuple[int, list[StageState], list[Missing]]:
+    """(how many clips there are; the state of each stage of attempt 0; what may not be released, and why)."""
     names, now = [type(s).__name__ for s in project.config.attempts[0]], store.versions()
     made, old = dict.fromkeys(names, 0), {name: set[str]() for name in names}
 
     def told(number: int, found: store.Made) -> None:
         if number == 0:
-            stage, versions = found.entry["stage"], found.entry["versions"]
-            made[stage] += 1
-            if versions != now:
-                old[stage] |= {f"{n} {v}" for n, v in versions.items() if now.get(n) != v}
+            made[found.entry["stage"]] += 1
+            if (versions := found.entry["versions"]) != now:
+                old[found.entry["stage"]] |= {f"{n} {v}" for n, v in versions.items() if now.get(n) != v}
 
-    clips, kept = current(project, told), []
-    for clip in clips:
+    count, kept = 0, list[tuple[int, int, Missing]]()  # clips are not held: there may be many
+    for count, found in enumerate(look_up(project, project.each_clip(), told), 1):
+        clip, place = (found.clip, place_of(found.stage)) if isinstance(found, Failure) else (found, -1)
         try:
             release.may_go(clip, project)
         except NotReleasable as e:
-            kept.append((clip, e))
+            kept += [(place, count, m) for m in kept_back([(clip, e)])]
     states = [StageState(table_name(n), made[n], tuple(sorted(old[n]))) for n in names]
-    return clips, states, kept_back(kept)
+    return count, states, [m for *_, m in sorted(kept)]

@@ -147,10 +147,10 @@ def status(project: Path) -> None:
     here = opened(project)
     clips, stages, kept = build.status(here)
     console = Console()
-    console.print(f"{len(here.sources())} sources, {len(clips)} clips, {len(clips) - len(kept)} ready to be released")
+    console.print(f"{len(here.sources())} sources, {clips} clips, {clips - len(kept)} ready to be released")
     table = Table("stage", "made", "to do", "made with other versions of", box=None)
     for stage in stages:
-        table.add_row(stage.name, str(stage.made), str(len(clips) - stage.made), ", ".join(stage.other_versions) or "-")
+        table.add_row(stage.name, str(stage.made), str(clips - stage.made), ", ".join(stage.other_versions) or "-")
     console.print(table)
     if (labelled := annotate.progress(here)).pushed:
         by = f"{labelled.single} by one person, {labelled.reviewed} by more, {labelled.adjudicated} adjudicated"

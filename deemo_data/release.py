@@ -41,7 +41,7 @@ def may_go(clip: Clip, project: Project) -> None:
         raise NotReleasable(f"clip {clip.id}: no consent is on record for its source", advice)
     if corrections.is_withheld(project.root, clip):
         raise NotReleasable(f"clip {clip.id}: its owner withholds it", f"To change that, type: deemo review {project.root}")
-    if lacking := [n for n in PUBLIC_FILES if n not in clip.files or not clip.path(n).exists()]:
+    if lacking := [n for n in PUBLIC_FILES if n not in clip.files or not os.path.exists(clip.files[n].path)]:
         raise NotReleasable(f"clip {clip.id} is not made yet (no {' and no '.join(lacking)})", f"Type: deemo run {project.root}")
     if "leaks" not in clip.files:
         raise NotReleasable(f"clip {clip.id}: the leak check has not looked at it", f"Type: deemo run {project.root}")

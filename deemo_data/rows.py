@@ -203,17 +203,22 @@ def _digests(clip: Clip) -> dict[str, str]:
 
 def _body(clip: Clip) -> tuple[pa.Array, pa.Array, list[int]]:
     """Flat float16 points and confidence as they lie in the clip's body file, and their shape."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(clip.path("body"))
+    table = _read(clip, "body")
     return table["points"].combine_chunks().flatten(), table["confidence"].combine_chunks().flatten(), table["shape"][0].as_py()
 
 
 def _prosody(clip: Clip) -> dict[str, pa.Array]:
     """The curves as they lie in the clip's prosody file, as float16."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    table = pq.read_table(clip.path("prosody"))
+    table = _read(clip, "prosody")
     curves = {"prosody_f0": "f0_semitones", "prosody_energy": "energy_db", "prosody_rate": "speech_rate"}
     return {name: table[column].combine_chunks().cast(pa.float32()).cast(pa.float16()) for name, column in curves.items()}
+
+
+def _read(clip: Clip, name: str) -> pa.Table:
+    """A little table, without the threads and the look for a folder of tables that cost more than to read it."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(clip.files[name].path) as file:
+        return file.read(use_threads=False)

@@ -115,12 +115,13 @@ def _key_id(derived: str) -> str:
 def entry_of(home: Path | str) -> dict[str, Any] | None:
     """What entry.json says, if it says what was written, and every file is there with the size that was written."""
     try:
-        entry: dict[str, Any] = parsed(_text(f"{home}/entry.json"))
+        text = _text(f"{home}/entry.json")
+        entry: dict[str, Any] = parsed(text)
         whole = isinstance(entry["facts"], dict) and all(
             "/" not in f["name"] and isinstance(f["sha256"], str) and os.stat(f"{home}/{f['name']}").st_size == f["bytes"]
             for f in entry["files"].values()
         )
-        whole = whole and entry.get("sum", (said := _sum(entry))) == said
+        whole = whole and ("sum" not in entry or _is_unchanged(text, entry))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         return None
     except OSError as e:
@@ -142,10 +143,28 @@ def _text(path: str) -> str:
     return data.decode()
 
 
-def _sum(entry: dict[str, Any]) -> str:
-    """The digest of what an entry says, but for how long it took."""
+def text_of(entry: dict[str, Any]) -> str:
+    """entry.json, with the digest of its text: that is had much sooner than the digest of what it says."""
+    entry = entry | {"sum": ""}
+    text = json.dumps(entry, indent=1, sort_keys=True)
+    return text.replace(_SUM % "", _SUM % _digest_of_text(text, entry), 1)
+
+
+_SUM, _SECONDS = '\n "sum": "%s"', '\n "seconds": %s'  # lines of their own: within a string of JSON no line ends
+
+
+def _digest_of_text(text: str, entry: dict[str, Any]) -> str:
+    """Of all of it but for the digest itself, and for how long it took, which would be otherwise the next time."""
+    same = text.replace(_SUM % entry["sum"], _SUM % "", 1).replace(_SECONDS % entry.get("seconds"), _SECONDS % 0, 1)
+    return hashlib.sha256(same.encode()).hexdigest()
+
+
+def _is_unchanged(text: str, entry: dict[str, Any]) -> bool:
+    """Whether it is what was written; older versions gave the digest of what it says, not of its text."""
+    if _digest_of_text(text, entry) == entry["sum"]:
+        return True
     said = {n: v for n, v in entry.items() if n not in ("sum", "seconds")}
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return bool(hashlib.sha256(_json(said).encode()).hexdigest() == entry["sum"])
 
 
 def find(stage: Stage, clip: Clip, store: Path, secret: bytes) -> Clip | None:
@@ -200,8 +219,7 @@ def _make(stage: Stage, seen: Clip, home: Path, clip: Clip) -> None:
             "seconds": round(time.monotonic() - began, 3),
             "versions": versions(),
         }
-        entry["sum"] = _sum(json.loads(json.dumps(entry)))
-        (aside / "entry.json").write_text(json.dumps(entry, indent=1, sort_keys=True))
+        (aside / "entry.json").write_text(text_of(entry))
         for path in aside.iterdir():
             path.chmod(0o444)  # out/ links to these: nobody edits them in place by mistake
         for path in [*aside.iterdir(), aside]:

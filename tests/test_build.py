@@ -388,8 +388,7 @@ def refuse(project: Project, clip_id: str) -> None:
     leaks.write_text(seen)
     entry["facts"]["leaks_passed"] = False
     entry["files"]["leaks"] |= {"bytes": len(seen), "sha256": hashlib.sha256(seen.encode()).hexdigest()}
-    entry["sum"] = store._sum(entry)
-    (leaks.parent / "entry.json").write_text(json.dumps(entry))
+    (leaks.parent / "entry.json").write_text(store.text_of(entry))
 
 
 def test_a_run_that_finds_a_leak_takes_the_clip_back_at_once(twin: Project) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deemo_data import clip as records
-from deemo_data.clip import Clip, File, Grid, round_half_up
+from deemo_data.clip import Clip, File, Grid, parsed, round_half_up
 from deemo_data.errors import ProjectError, StageError
 
 RATES = ["24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001", "120", "240", "15/2"]
@@ -165,3 +165,26 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_aside(tmp_path: Path, monke
 def test_digest_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"abc")
     assert File.of(tmp_path / "f").sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        '{"a": 1, "a": [2.5, -0.0, 1e-7]}',
+        "123456789012345678901234567890",
+        '"\\ud83d\\ude00 \\ud800"',
+        "\ufeff[1]",
+        "NaN",
+        "[" * 300 + "]" * 300,
+    ],
+)
+def test_what_is_parsed_is_what_python_reads(text: str) -> None:
+    data = text.encode()
+    assert repr(parsed(data)) == repr(json.loads(data))
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"a": 1,}', "01", '"\x01"', "[1] x", "[" * 100_000, "9" * 5000])
+def test_what_is_no_json_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parsed(text)

@@ -117,7 +117,7 @@ def test_what_is_withheld_is_read_once_and_again_when_it_changed(
 
 def test_every_stage_of_every_clip_is_found(projects: dict[int, Project]) -> None:
     clips, states, kept = build.status(projects[SMALL])
-    assert len(clips) == SMALL
+    assert clips == SMALL
     assert {s.made for s in states} == {SMALL}
     assert {s.other_versions for s in states} == {()}
     assert kept == []
@@ -139,7 +139,7 @@ def test_looking_up_says_what_a_run_without_work_says(projects: dict[int, Projec
             path.unlink()
             path.write_bytes(kept[path][:-7])
         said = json.loads(kept[refused])
-        refused.write_text(json.dumps(said | {"facts": said["facts"] | {"leaks_passed": False}}))
+        refused.write_text(store.text_of(said | {"facts": said["facts"] | {"leaks_passed": False}}))
         done, failed = build.through(project, project.clips(), set())
         assert [*done.values(), *(f.clip for f in failed.values())] == build.current(project)
         _, states, kept_back = build.status(project)
@@ -331,6 +331,48 @@ def test_the_end_of_a_long_recording_is_reached_by_a_seek(talk: Path, tmp_path: 
         assert Fraction(clip.first_frame) / clip.grid.fps == Fraction(start, 1000)
     early, late = seen.values()
     assert late < early + 25 * 30, (early, late)
+
+
+FACES = """
+import json, re, sys, time
+from pathlib import Path
+import numpy as np
+sys.path[:0] = [{tests!r}, {bench!r}]
+from test_scale import whole
+from deemo_data.clip import Clip, File
+from deemo_data.stages.find_faces import FindFaces
+from deemo_data.tracks import Body, write_body
+start, out = int(sys.argv[2]), Path(sys.argv[3])
+clip = Clip.of_span(whole(Path(sys.argv[1])), start, start + 10_000)
+nobody = np.full((clip.num_frames, 1, 75, 3), np.nan, np.float32)
+write_body(Body(nobody, np.zeros(nobody.shape[:3], np.float32)), out / "body.parquet")
+clip = clip.knowing({{"body": File.of(out / "body.parquet")}}, {{}})
+Path("/proc/self/clear_refs").write_text("5")  # VmHWM is then the most from here on
+began = time.process_time()
+FindFaces()(clip, out)
+most = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())
+print(json.dumps([time.process_time() - began, int(most[1]) / 1024]))
+"""
+
+
+@pytest.mark.slow
+def test_a_clip_at_the_end_of_a_long_recording_costs_no_more(media_folder: Path, tmp_path: Path, weights: Path) -> None:
+    """CPU seconds and peak memory of FindFaces over 10 s, at the start of MINUTES of footage and at their end."""
+    path = looped(media_folder / "video" / "talker_hands_speech_wim.mp4", MINUTES, tmp_path / "long.mp4")
+    code = FACES.format(tests=str(REPO / "tests"), bench=str(REPO / "bench"))
+    loop_ms = 17_267  # so that both clips show the same
+    last = 10_000 + loop_ms * ((MINUTES * 60_000 - 25_000) // loop_ms)
+    cost: dict[int, tuple[float, float]] = {}
+    for start in (10_000, last):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path), str(start), str(tmp_path)],
+            capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(REPO)},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        cost[start] = json.loads(done.stdout.splitlines()[-1])
+    (early_s, early_mb), (late_s, late_mb) = cost.values()
+    assert late_s < 1.3 * early_s + 1, cost
+    assert late_mb < early_mb + 40, cost
 
 
 def test_the_bench_measures(tmp_path: Path) -> None:

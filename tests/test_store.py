@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import multiprocessing
 import os
+import re
 import subprocess
 import sys
 import time
@@ -166,6 +167,26 @@ def test_the_build_of_onnxruntime_is_among_the_versions(monkeypatch: pytest.Monk
         assert "onnxruntime" not in store.versions()
     finally:
         store.versions.cache_clear()
+
+
+@pytest.mark.parametrize("kind", ["of the text", "of what it says", "none"])
+def test_an_entry_is_what_was_written(clip: Clip, tmp_path: Path, kind: str) -> None:
+    """Also one of a version that gave another digest, or none."""
+    apply(Louder(gain=3), clip, tmp_path / "store")
+    (home,) = entries(tmp_path / "store")
+    path = home / "entry.json"
+    if kind != "of the text":
+        said = {n: v for n, v in json.loads(path.read_text()).items() if n not in ("sum", "seconds")}
+        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        path.chmod(0o600)
+        path.write_text(json.dumps(said | {"seconds": 1.5} | ({"sum": digest} if kind != "none" else {}), indent=1))
+    whole = path.read_text()
+    assert store.entry_of(home) == json.loads(whole)
+    path.chmod(0o600)
+    path.write_text(re.sub('"seconds": [0-9.e-]+', '"seconds": 1234.5', whole))
+    assert store.entry_of(home), "how long it took is not looked at: a store that is made again has the same digests"
+    path.write_text(whole.replace('"gain": 3', '"gain": 4'))
+    assert (store.entry_of(home) is None) == (kind != "none")
 
 
 def test_no_secret_is_written_down(clip: Clip, tmp_path: Path) -> None:
