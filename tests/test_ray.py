@@ -9,19 +9,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ray_fixture import REPO, Cluster, environment, of_session, with_force
+from ray_fixture import REPO, Cluster, environment, of_session, send, status
 from test_build import CONSENT, Made, stored
 from test_executors import died, work
 
 os.environ |= {k: v for k, v in environment().items() if k.startswith("RAY_")}  # read when ray is imported
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'deemo-data[ray]'")
 
-from deemo_data import build, executors
+from deemo_data import build, executors, store
 from deemo_data.clip import File
 from deemo_data.config import Project
 from deemo_data.errors import ConfigError
@@ -221,37 +222,95 @@ def test_the_same_bytes_as_here(cluster: Cluster, made: Made, tmp_path: Path) ->
     assert project.secret not in logs
 
 
+def half_made(project: Project) -> set[Path]:
+    """What was begun, and is neither done nor tidied away."""
+    return {p for p in project.store.glob("*/.*") if p.is_dir()}
+
+
+def begun(project: Project) -> set[Path]:
+    """Entries, and those half made."""
+    return half_made(project) | set(project.store.glob("[!.]*/[!.]*"))
+
+
+def at_work(project: Project, pids: Iterable[int] | None = None) -> set[Path]:
+    """Of what was begun, what somebody (of these processes) is at."""
+    held = set()
+    for pid in status() if pids is None else pids:
+        with suppress(OSError):
+            for handle in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(OSError):
+                    held.add(Path(os.readlink(handle)))
+    return half_made(project) & held
+
+
+def check_no_half(project: Project, made: Made) -> None:
+    """What stands under a final name is whole, and what is made elsewhere too."""
+    for home in project.store.glob("[!.]*/[!.]*"):
+        entry = store.entry_of(home)
+        assert entry is not None, home
+        assert {p.name for p in home.iterdir()} == {"entry.json", *(f["name"] for f in entry["files"].values())}
+    assert stored(project).items() <= stored(made.project).items()
+
+
+def check_tidied(project: Project, ray: str | None = None) -> None:
+    """What killed processes left aside goes by itself after a day, which is now."""
+    for left in [*half_made(project), *project.store.glob(".ray.*")]:
+        os.utime(left, (1, 1))
+    build.run(project, workers=0, ray=ray)
+    assert half_made(project) == set()
+    assert ray is None or list(project.store.glob(".ray.*")) == []
+
+
+@pytest.mark.timeout(400 + 60 * KILLS)
 def test_a_killed_driver_goes_on_to_the_same_bytes(
     cluster: Cluster,
     made: Made,
     tmp_path: Path,
     record_property: Any,
 ) -> None:
-    """kill -9 at random moments (DEEMO_KILLS of them); whenever it got through, from the start again."""
-    dice, hits, rounds = random.Random(11), 0, 0
+    """kill -9 of a run (DEEMO_KILLS of them), alone and with its session by turns, a moment after some work was begun or done.
+
+    Whenever it got through, from the start again.
+    """
+    dice, kills, during, rounds, left, longest = random.Random(11), 0, 0, 0, 0, 0.0
     project = fresh(made, tmp_path / "0")
-    for _ in range(KILLS):
+    while True:
         run = deemo(cluster, "run", project.root)
-        try:
-            run.communicate(timeout=dice.uniform(4, 20))
-            assert run.returncode == 0
+        seen, wanted = begun(project), len(begun(project)) + dice.randint(1, 12)
+        while run.poll() is None and (len(seen) < wanted or kills >= KILLS):
+            seen |= begun(project)
+            time.sleep(0.05)
+        with suppress(subprocess.TimeoutExpired):
+            run.wait(dice.uniform(0, 1))
+        if run.poll() is not None:
+            _, err = run.communicate()
+            assert run.returncode == 0, err
             assert stored(project) == stored(made.project)
+            left += len(half_made(project))
+            check_tidied(project, cluster.address)
             rounds += 1
+            if kills >= KILLS:
+                break
             project = fresh(made, tmp_path / f"{rounds}")
-        except subprocess.TimeoutExpired:
-            hits += 1
-            for pid in of_session(run.pid):
-                with_force(pid)
-            run.communicate()
-    run = deemo(cluster, "run", project.root)
-    _, err = run.communicate(timeout=300)
-    assert run.returncode == 0, err
-    assert stored(project) == stored(made.project)
+            continue
+        kills += 1
+        during += bool(at_work(project))
+        for pid in of_session(run.pid) if kills % 2 else [run.pid]:
+            send(pid, signal.SIGKILL)
+        killed = time.monotonic()
+        run.communicate()
+        if dice.random() < 0.5:  # else the next run begins while the workers of this one may still be there
+            while at_work(project):
+                assert time.monotonic() < killed + 60, "nobody works for a run that is gone"
+                time.sleep(0.05)
+            longest = max(longest, time.monotonic() - killed)
+        check_no_half(project, made)
     time.sleep(10)  # nobody is left who would still change something
+    assert at_work(project) == set()
     assert stored(project) == stored(made.project)
-    assert hits >= KILLS // 3
-    record_property("killed, got through", (hits, rounds))
-    sys.stderr.write(f"\nkilled {hits}, got through {rounds}\n")
+    said = f"{kills} kills, {during} with a stage at work, {rounds} rounds, {left} half made left aside, {longest:.1f} s to end"
+    record_property("kills", said)
+    sys.stderr.write(f"\n{said}\n")
 
 
 def test_ctrl_c_ends_the_run_and_what_it_gave_out(cluster: Cluster, made: Made, tmp_path: Path) -> None:
