@@ -117,6 +117,10 @@ def of_session(session: int) -> list[int]:
     return [pid for pid, (state, _, its) in status().items() if its == session and state != "Z"]
 
 
+def children(parent: int) -> list[int]:
+    return [pid for pid, (_, its, _) in status().items() if its == parent]
+
+
 def status() -> Mapping[int, tuple[str, int, int]]:
     """Of every process: state, parent, session."""
     found = {}
