@@ -25,7 +25,7 @@ pytest.importorskip("ray", reason="Ray is not installed: pip install 'deemo-data
 from deemo_data import build, executors, store
 from deemo_data.clip import File
 from deemo_data.config import Project
-from deemo_data.errors import ConfigError
+from deemo_data.errors import ConfigError, ProjectError
 from deemo_data.executors import Terms
 
 pytestmark = [
@@ -35,6 +35,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 KILLS = int(os.environ.get("DEEMO_KILLS", "5"))
+NODE_KILLS = range(1, int(os.environ.get("DEEMO_NODE_KILLS", "2")) * 2, 2)  # the node dies at its first, third, ... stage
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +157,21 @@ def test_a_node_that_goes_takes_no_clip_along(tmp_path: Path, tmp_path_factory: 
         assert sorted(answers) == sorted(paths), "none died, none came twice"
         begun = [p.name.split(".")[0] for p in tmp_path.iterdir()]
         assert len(begun) > len(paths), "what the node was at was begun again"
+    finally:
+        there.stop()
+
+
+def test_no_node_left_ends_the_run(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    there = Cluster(tmp_path_factory.mktemp("z"))
+    try:
+        there.add(cpus=0)
+        there.add()
+        with executors.cluster(there.address, tmp_path) as terms:
+            results = executors.on_ray(note, [tmp_path / f"{n}" for n in range(9)], 0, lambda p: p / "died", terms)
+            assert next(results) in [tmp_path / f"{n}" for n in range(9)]
+            there.kill(1)
+            with pytest.raises(ProjectError, match="no node is left"):
+                list(results)
     finally:
         there.stop()
 
@@ -312,6 +328,39 @@ def test_a_killed_driver_goes_on_to_the_same_bytes(
     record_property("kills", said)
     sys.stderr.write(f"\n{said}\n")
     assert during >= kills / 2
+
+
+@pytest.mark.parametrize("number", NODE_KILLS)
+def test_a_node_that_goes_during_a_stage(
+    number: int, made: Made, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, record_property: Any
+) -> None:
+    """kill -9 of the second of two nodes while it is at its nth stage of a clip: the first one does what is left."""
+    project = fresh(made, tmp_path / "p")
+    there = Cluster(tmp_path_factory.mktemp("n"))
+    try:
+        there.add()
+        there.add()
+        run = deemo(there, "run", project.root)
+        seen: set[Path] = set()
+        while True:
+            assert run.poll() is None, f"the second node got no {number} stages to do"
+            seen |= at_work(project, there.of(1))
+            if len(seen) >= number:
+                there.send(1, signal.SIGSTOP)  # else it might be done before it is killed
+                if hit := at_work(project, there.of(1)):
+                    break
+                there.send(1, signal.SIGCONT)
+            time.sleep(0.05)
+        there.kill(1)
+        record_property("killed at", [p.parent.name for p in hit])
+        _, err = run.communicate(timeout=300)
+        assert run.returncode == 0, err
+        assert stored(project) == stored(made.project)
+        assert half_made(project) == hit, "what the node left aside, and nothing of anybody else"
+        check_tidied(project)
+        assert stored(project) == stored(made.project)
+    finally:
+        there.stop()
 
 
 def test_the_same_bytes_on_a_cluster_of_ray_itself(
