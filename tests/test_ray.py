@@ -363,6 +363,38 @@ def test_a_node_that_goes_during_a_stage(
         there.stop()
 
 
+@pytest.mark.parametrize("who", ["raylet", "gcs_server"])
+def test_a_head_that_goes_ends_the_run(
+    who: str, made: Made, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, record_property: Any
+) -> None:
+    """kill -9 of what the run is connected to, on its own machine or at the head, while the other node is at a stage."""
+    project = fresh(made, tmp_path / "p")
+    there = Cluster(tmp_path_factory.mktemp("h"))
+    try:
+        there.add()
+        there.add()
+        run = deemo(there, "run", project.root)
+        while not at_work(project, there.of(1)):
+            assert run.poll() is None
+            time.sleep(0.05)
+        for pid in there.of(0):
+            if Path(f"/proc/{pid}/comm").read_text().strip() == who:
+                send(pid, signal.SIGKILL)
+        began = time.monotonic()
+        _, err = run.communicate(timeout=200)
+        record_property("seconds to end", round(time.monotonic() - began))
+        assert run.returncode == 2
+        assert "the head of the Ray cluster is gone. Start one and run again" in err
+        assert list(project.store.glob(".ray.*")) == []
+        time.sleep(10)
+        assert at_work(project) == set(), "nobody works for a run that is gone"
+        check_no_half(project, made)
+    finally:
+        there.stop()
+    build.run(project, workers=2)
+    assert stored(project) == stored(made.project)
+
+
 def test_the_same_bytes_on_a_cluster_of_ray_itself(
     made: Made, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
