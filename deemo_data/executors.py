@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 import signal
+import socket
 import sys
 import threading
 import time
@@ -280,6 +281,7 @@ def on_ray(fn: Callable[[T], R], clips: Iterable[T], workers: int, died: Callabl
     under_way: dict[Any, tuple[T, int]] = {}
     try:
         while True:
+            _look_for_the_head(ray)
             room = AHEAD * max(1, _cpus(ray)) - len(under_way)
             for clip, lost in islice(chain(_taken(again), ((clip, 0) for clip in waiting)), max(0, room)):
                 under_way[task.remote(fn, clip, hired)] = clip, lost
@@ -307,6 +309,15 @@ def on_ray(fn: Callable[[T], R], clips: Iterable[T], workers: int, died: Callabl
         raise ProjectError(f"the Ray cluster failed: {e}", "Run again: nothing is lost") from e
     finally:
         _let_go(ray, list(under_way))
+
+
+def _look_for_the_head(ray: Any) -> None:
+    """Without a head every question waits for a minute, and then Ray ends this process."""
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
+    except OSError as e:
+        raise ProjectError("the head of the Ray cluster is gone", "Start one and run again: nothing is lost") from e
 
 
 def _taken(again: list[T]) -> Iterator[T]:

@@ -78,12 +78,19 @@ class Cluster:
 
     def kill(self, number: int) -> None:
         """kill -9 of all processes of a node at once: the power went."""
-        for pid in of_session(self.nodes[number].pid):
-            with_force(pid)
+        self.send(number, signal.SIGKILL)
         self.nodes[number].wait()
 
+    def send(self, number: int, which: signal.Signals) -> None:
+        for pid in self.of(number):
+            send(pid, which)
+
+    def of(self, number: int) -> list[int]:
+        """The processes of a node."""
+        return of_session(self.nodes[number].pid)
+
     def processes(self) -> list[int]:
-        return [pid for node in self.nodes for pid in of_session(node.pid)]
+        return [pid for number in range(len(self.nodes)) for pid in self.of(number)]
 
     def stop(self) -> None:
         """As an administrator does, and not kinder than need be."""
@@ -93,14 +100,14 @@ class Cluster:
         while self.processes() and time.monotonic() < until:
             time.sleep(0.1)
         for pid in self.processes():
-            with_force(pid)
+            send(pid, signal.SIGKILL)
         for node in self.nodes:
             node.wait()
 
 
-def with_force(pid: int) -> None:
+def send(pid: int, which: signal.Signals) -> None:
     try:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, which)
     except ProcessLookupError:
         return
 
@@ -108,6 +115,10 @@ def with_force(pid: int) -> None:
 def of_session(session: int) -> list[int]:
     """The processes of a session that are alive."""
     return [pid for pid, (state, _, its) in status().items() if its == session and state != "Z"]
+
+
+def children(parent: int) -> list[int]:
+    return [pid for pid, (_, its, _) in status().items() if its == parent]
 
 
 def status() -> Mapping[int, tuple[str, int, int]]:
