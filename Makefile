@@ -96,7 +96,7 @@ $(AUDIT)/.ready:
 	$(AUDIT)/bin/python -m pip install -q --disable-pip-version-check pip-audit
 	touch $@
 
-advisories: setup $(AUDIT)/.ready ## known vulnerabilities of all that is installed, by pip-audit (asks pypi.org); what cannot be looked up fails
+advisories: setup $(AUDIT)/.ready ## known vulnerabilities of all that is installed, by pip-audit (wants the internet); what cannot be looked up fails
 	$(AUDIT)/bin/pip-audit --strict --skip-editable --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 docs: setup      ## write docs/cli.md anew
