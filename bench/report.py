@@ -53,12 +53,17 @@ def clip(line: dict[str, Any]) -> Iterator[str]:
     if stages := rows.get("full-run", {}).get("stages"):
         yield "Stages of the full run, wall seconds beside others, in the last repeat:\n"
         yield ", ".join(f"{name} {seconds:.1f}" for name, seconds in stages.items()) + ".\n"
-    if voice := line.get("mcadams"):
-        told = {n: "{median:.3f} ({least:.3f}–{most:.3f})".format(**voice[n]) for n in ("ours", "librosa")}
-        yield (
-            f"McAdams voices, CPU s for {voice['speech_s']:.0f} s of speech: ours {told['ours']}, a warm librosa loop "
-            f"{told['librosa']}: {voice['ratio']:.2f} times its speed; outputs at most {voice['difference']:.1e} apart.\n"
-        )
+
+
+def voice(line: dict[str, Any]) -> Iterator[str]:
+    found = line["mcadams"]
+    told = {n: "{median:.3f} ({least:.3f}–{most:.3f})".format(**found[n]) for n in ("ours", "librosa")}
+    yield "### McAdams voices\n"
+    yield f"{about(line)}.\n"
+    yield (
+        f"CPU s for {found['speech_s']:.0f} s of speech: ours {told['ours']}, a warm librosa loop {told['librosa']}: "
+        f"{found['ratio']:.2f} times its speed; outputs at most {found['difference']:.1e} apart.\n"
+    )
 
 
 def scale(line: dict[str, Any]) -> Iterator[str]:
@@ -98,19 +103,31 @@ def writer(line: dict[str, Any]) -> Iterator[str]:
     yield table(("", "s, median (least–most)", "CPU s", "peak MB", "file MB"), out)
 
 
-KINDS = {"clip": clip, "scale": scale, "label_studio": label_studio, "writer": writer}
+KINDS = (clip, voice, label_studio, writer, scale)
+
+
+def kinds(line: dict[str, Any]) -> Iterator[tuple[Any, str]]:
+    """What a line can be shown as, and what it takes the place of if it stood before."""
+    match line.get("bench", "clip"):
+        case "clip":
+            if line["results"]:
+                yield clip, line["clip"]["name"]
+            if "ratio" in line["mcadams"]:
+                yield voice, ""
+        case "scale":
+            yield scale, f"{max(int(n) for row in line['rows'].values() for n in row):09}"
+        case "label_studio":
+            yield label_studio, ""
+        case "writer":
+            yield writer, ""
 
 
 def tables(lines: Iterable[str]) -> str:
-    """Markdown, from lines of results.jsonl: of each kind (and, of clips, each clip) the last."""
+    """Markdown, from lines of results.jsonl: of each kind, clip and size the last."""
     last: dict[tuple[int, str], str] = {}
     for line in map(json.loads, lines):
-        kind = line.get("bench", "clip")
-        if kind in KINDS:
-            which = (
-                line["clip"]["name"] if kind == "clip" else str(max(map(int, line["rows"]["status"]))) if kind == "scale" else ""
-            )
-            last[list(KINDS).index(kind), which] = "\n".join(KINDS[kind](line))
+        for kind, which in kinds(line):
+            last[KINDS.index(kind), which] = "\n".join(kind(line))
     return "\n".join(last[key] for key in sorted(last))
 
 
