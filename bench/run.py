@@ -103,7 +103,7 @@ def last_line(text: str) -> str:
 def checked(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, env=environment())
     if done.returncode:
-        shown = " ".join(command[-4:]).replace(str(REPO), ".")
+        shown = " ".join(command[-4:]).replace(str(REPO), ".").replace(str(REPO.parent), "..")
         raise BenchError(f"{shown}: {last_line(done.stderr or done.stdout)}")
     return done.stdout
 

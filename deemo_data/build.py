@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from deemo_data import (
     download,
@@ -35,7 +36,10 @@ from deemo_data.stages.diarise import Diarise
 from deemo_data.vocabulary import Emotions, Nfbl, load_emotions, load_nfbl
 
 WRITTEN = ("clue_video", "clue_audio", "clue_text", "reasoning", "emotion_words")  # labels that people write freely
+AT_ONCE = 2000  # clips that a process is handed to look up at a time: what takes longer than to start one
 MADE = {name for stage in pipeline.ORDER for name in (*stage.makes, *stage.tells)}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -255,11 +259,27 @@ def through(
 Told = Callable[[int, store.Made], None]  # hears of each entry that is found, and of which attempt it is
 
 
-def current(project: Project, told: Told = lambda number, made: None) -> list[Clip]:
+def by_parts(project: Project, work: Callable[[tuple[int, list[Clip]]], T], workers: int = 2) -> Iterator[T]:
+    """`work` of each part of the project's clips, with its number; by processes, as they get done, where there are several."""
+    clips = project.each_clip()
+    parts = iter(lambda: list(islice(clips, AT_ONCE)), [])
+    first = next(parts, [])
+    return executors.local(work, enumerate(chain([first], parts)), workers if len(first) == AT_ONCE else 0, _died)
+
+
+def _died(part: tuple[int, list[Clip]]) -> Any:
+    raise ProjectError("a process that looked clips up died (killed, or out of memory)", "Run again")
+
+
+def current(project: Project) -> list[Clip]:
     """All clips, each with what the store has of it under the deemo.toml of now: what an older one made does not count."""
-    found = list(look_up(project, project.each_clip(), told))
+    found = [found for _, part in sorted(by_parts(project, partial(_part, project)), key=lambda part: part[0]) for found in part]
     failed = sorted((f for f in found if isinstance(f, Failure)), key=lambda f: place_of(f.stage))
     return [*(c for c in found if isinstance(c, Clip)), *(f.clip for f in failed)]
+
+
+def _part(project: Project, part: tuple[int, list[Clip]]) -> tuple[int, list[Clip | Failure]]:
+    return part[0], list(look_up(project, part[1]))
 
 
 def look_up(project: Project, clips: Iterable[Clip], told: Told = lambda number, made: None) -> Iterator[Clip | Failure]:
@@ -367,34 +387,3 @@ def known(project: Project) -> Known:
 def kept_back(kept: Sequence[tuple[Clip, NotReleasable]]) -> list[Missing]:
     """The clips that may not be released, with the reason."""
     return [Missing(clip.id, "release", e.what.removeprefix(f"clip {clip.id}").lstrip(": "), e.advice) for clip, e in kept]
-
-
-@dataclass(frozen=True)
-class StageState:
-    """One stage over all clips: how many it is done for, and what library versions it was done with that are not ours now."""
-
-    name: str
-    made: int
-    other_versions: tuple[str, ...]
-
-
-def status(project: Project) -> tuple[int, list[StageState], list[Missing]]:
-    """(how many clips there are; the state of each stage of attempt 0; what may not be released, and why)."""
-    names, now = [type(s).__name__ for s in project.config.attempts[0]], store.versions()
-    made, old = dict.fromkeys(names, 0), {name: set[str]() for name in names}
-
-    def told(number: int, found: store.Made) -> None:
-        if number == 0:
-            made[found.entry["stage"]] += 1
-            if (versions := found.entry["versions"]) != now:
-                old[found.entry["stage"]] |= {f"{n} {v}" for n, v in versions.items() if now.get(n) != v}
-
-    count, kept = 0, list[tuple[int, int, Missing]]()  # clips are not held: there may be many
-    for count, found in enumerate(look_up(project, project.each_clip(), told), 1):
-        clip, place = (found.clip, place_of(found.stage)) if isinstance(found, Failure) else (found, -1)
-        try:
-            release.may_go(clip, project)
-        except NotReleasable as e:
-            kept += [(place, count, m) for m in kept_back([(clip, e)])]
-    states = [StageState(table_name(n), made[n], tuple(sorted(old[n]))) for n in names]
-    return count, states, [m for *_, m in sorted(kept)]

@@ -142,10 +142,11 @@ def status(project: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from deemo_data import annotate, build
+    from deemo_data import annotate
+    from deemo_data import status as how_far
 
     here = opened(project)
-    clips, stages, kept = build.status(here)
+    clips, stages, kept = how_far.status(here)
     console = Console()
     console.print(f"{len(here.sources())} sources, {clips} clips, {clips - len(kept)} ready to be released")
     table = Table("stage", "made", "to do", "made with other versions of", box=None)

@@ -22,7 +22,8 @@ from test_build import members, same_lists, start, stored
 from test_cli import Said
 from test_faults import disk, flip, grow
 
-from deemo_data import build, store
+from deemo_data import status as how_far
+from deemo_data import store
 from deemo_data.clip import File
 from deemo_data.config import Project
 from deemo_data.release import public_id
@@ -440,4 +441,4 @@ def test_a_run_a_push_an_export_and_a_withdrawal_at_once(calm: Calm, tmp_path: P
         assert not [n for n in names if n.encode() in said], path
     assert all(store.entry_of(home) for home in project.store.glob("[!.]*/[!.]*"))
     assert process("validate", project.dataset).status == 0
-    assert build.status(project)[0]
+    assert how_far.status(project)[0]

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from deemo_data import build, corrections, lookalikes, media, pipeline, programs, release, store
+from deemo_data import status as how_far
 from deemo_data.clip import Clip, File, read_clips
 from deemo_data.config import Project
 from deemo_data.sound import BLOCK, Sound
@@ -64,7 +65,7 @@ def released(project: Project) -> None:
     assert kept == []
 
 
-WORK: dict[str, Callable[[Project], object]] = {"status": build.status, "run": build.run, "release": released}
+WORK: dict[str, Callable[[Project], object]] = {"status": how_far.status, "run": build.run, "release": released}
 
 
 @pytest.mark.parametrize("what", WORK)
@@ -116,7 +117,7 @@ def test_what_is_withheld_is_read_once_and_again_when_it_changed(
 
 
 def test_every_stage_of_every_clip_is_found(projects: dict[int, Project]) -> None:
-    clips, states, kept = build.status(projects[SMALL])
+    clips, states, kept = how_far.status(projects[SMALL])
     assert clips == SMALL
     assert {s.made for s in states} == {SMALL}
     assert {s.other_versions for s in states} == {()}
@@ -125,6 +126,24 @@ def test_every_stage_of_every_clip_is_found(projects: dict[int, Project]) -> Non
     done, missing = build.run(projects[SMALL])
     assert (len(done), missing) == (SMALL, [])
     assert (projects[SMALL].root / "clips.jsonl").read_bytes() == before, "the bench writes what a run writes"
+
+
+def test_several_processes_see_what_one_sees(projects: dict[int, Project], monkeypatch: pytest.MonkeyPatch) -> None:
+    project = projects[SMALL]
+    safe = [c.path("safe") for c in build.current(project)]
+    kept = {p: p.read_bytes() for p in (safe[5], safe[SMALL - 2])}
+    for path in kept:
+        path.unlink()
+    try:
+        alone, clips = how_far.status(project, workers=0), build.current(project)
+        monkeypatch.setattr(build, "AT_ONCE", SMALL // 8)
+        assert how_far.status(project, workers=2) == alone
+        assert how_far.status(project, workers=0) == alone
+        assert build.current(project) == clips
+        assert len(alone[2]) == 2
+    finally:
+        for path, data in kept.items():
+            path.write_bytes(data)
 
 
 def test_looking_up_says_what_a_run_without_work_says(projects: dict[int, Project]) -> None:
@@ -142,7 +161,7 @@ def test_looking_up_says_what_a_run_without_work_says(projects: dict[int, Projec
         refused.write_text(store.text_of(said | {"facts": said["facts"] | {"leaks_passed": False}}))
         done, failed = build.through(project, project.clips(), set())
         assert [*done.values(), *(f.clip for f in failed.values())] == build.current(project)
-        _, states, kept_back = build.status(project)
+        _, states, kept_back = how_far.status(project)
         made = {s.name: s.made for s in states}
         assert made["track_body"] == SMALL
         assert made["find_faces"] == SMALL - 1
@@ -152,7 +171,7 @@ def test_looking_up_says_what_a_run_without_work_says(projects: dict[int, Projec
         for path, data in kept.items():
             path.unlink()
             path.write_bytes(data)
-    assert build.status(project)[2] == []
+    assert how_far.status(project)[2] == []
 
 
 @pytest.mark.parametrize("stage", pipeline.ORDER, ids=lambda s: s.__name__)
