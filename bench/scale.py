@@ -251,7 +251,7 @@ from deemo_data.config import Project
 store.check_made = lambda clip, name: None
 release.place = export.place = lambda path, there, sha256: False
 release._sweep = lambda folder, wanted: None
-export._write_split = lambda *arguments: None
+export._write_split = export.sync = lambda *arguments: None
 def planned(out, split_of, *arguments):
     print(len(split_of), "subjects")
     sys.exit(0)
