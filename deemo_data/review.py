@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 import socketserver
+import sys
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
@@ -61,6 +62,11 @@ class Door(ThreadingHTTPServer):
         """Until somebody presses Ctrl-C, or calls `shutdown`."""
         with suppress(KeyboardInterrupt):
             super().serve_forever(poll_interval)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A page that was closed in the middle of an answer is no fault, and nothing for the terminal."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def address(self) -> str:

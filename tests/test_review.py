@@ -339,6 +339,20 @@ def test_from_the_command_line(opened: Open) -> None:
         assert process.stderr.read() == ""
 
 
+def test_a_page_that_was_closed_is_not_told_of(opened: Open, capfd: pytest.CaptureFixture[str]) -> None:
+    import socket
+    import struct
+
+    host, port = opened.door.server_address[:2]
+    for _ in range(5):
+        line = socket.create_connection((str(host), int(port)), timeout=20)
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets the connection
+        line.sendall(f"GET /x HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n".encode())
+        line.close()
+    assert opened.get("api/clips")["clips"]
+    assert capfd.readouterr().err == ""
+
+
 # ── what is done ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
