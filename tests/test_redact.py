@@ -67,6 +67,13 @@ def test_without_redaction_the_words_stay_and_no_model_is_asked(tmp_path: Path, 
     assert redacted(tmp_path, [], names="none") == ("", [])
 
 
+def test_where_nothing_is_said_no_model_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deemo_data.models import names
+
+    monkeypatch.setattr(names, "load", lambda name: pytest.fail("it was loaded"))
+    assert redacted(tmp_path, [], known=("Rafael",)) == ("", [])
+
+
 def test_without_the_names_model_nothing_is_let_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from deemo_data.models import names
 

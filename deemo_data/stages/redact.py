@@ -69,6 +69,8 @@ class Redact:
                 f"clip {clip.id} is in another language ({language}), and the names model knows English names only",
                 'In deemo.toml, set names = "known" under [redact] and read the transcripts, or leave the clip out',
             )
+        if not words and not hinted:
+            return [], []  # nothing is said: the model, which takes two seconds to load, is not needed
         nlp = names.load(self.model) if self.names == "muted" else None
         told = clip.facts["known_names"]
         texts = [w["text"] for w in words]
