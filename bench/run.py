@@ -214,10 +214,8 @@ def ours(name: str, base: Path, anew: tuple[str, ...], until: tuple[str, ...]) -
 
 def mcadams(media: Path, repeats: int) -> dict[str, Any]:
     """CPU seconds for 30 s of speech: ours, and a warm loop over librosa.lpc; in one process, by turns."""
-    wanted = (
-        *LIBROSA,
-        *(f"{name}=={importlib.metadata.version(name)}" for name in ("numpy", "pydantic-core")),
-    )  # deemo_data.voice's
+    ours = ("numpy", "pydantic-core")  # what deemo_data.voice imports
+    wanted = (*LIBROSA, *(f"{name}=={importlib.metadata.version(name)}" for name in ours))
     python = own_venv("librosa", wanted) / "python"
     wave = media / "audio" / "diar" / "sample.wav"
     said: dict[str, Any] = json.loads(checked([str(python), "-W", "ignore", str(BENCH / "mcadams.py"), str(wave), str(repeats)]))

@@ -259,12 +259,18 @@ def through(
 Told = Callable[[int, store.Made], None]  # hears of each entry that is found, and of which attempt it is
 
 
-def by_parts(project: Project, work: Callable[[tuple[int, list[Clip]]], T], workers: int = 2) -> Iterator[T]:
-    """`work` of each part of the project's clips, with its number; by processes, as they get done, where there are several."""
+def by_parts(project: Project, work: Callable[[list[Clip]], T], workers: int = 2) -> list[T]:
+    """`work` of each part of the project's clips, in their order; done by processes where there are several parts."""
     clips = project.each_clip()
     parts = iter(lambda: list(islice(clips, AT_ONCE)), [])
     first = next(parts, [])
-    return executors.local(work, enumerate(chain([first], parts)), workers if len(first) == AT_ONCE else 0, _died)
+    hands = workers if len(first) == AT_ONCE else 0
+    done = executors.local(partial(_numbered, work), enumerate(chain([first], parts)), hands, _died)
+    return [result for _, result in sorted(done, key=lambda numbered: numbered[0])]
+
+
+def _numbered(work: Callable[[list[Clip]], T], part: tuple[int, list[Clip]]) -> tuple[int, T]:
+    return part[0], work(part[1])
 
 
 def _died(part: tuple[int, list[Clip]]) -> Any:
@@ -273,13 +279,13 @@ def _died(part: tuple[int, list[Clip]]) -> Any:
 
 def current(project: Project) -> list[Clip]:
     """All clips, each with what the store has of it under the deemo.toml of now: what an older one made does not count."""
-    found = [found for _, part in sorted(by_parts(project, partial(_part, project)), key=lambda part: part[0]) for found in part]
+    found = [found for part in by_parts(project, partial(_part, project)) for found in part]
     failed = sorted((f for f in found if isinstance(f, Failure)), key=lambda f: place_of(f.stage))
     return [*(c for c in found if isinstance(c, Clip)), *(f.clip for f in failed)]
 
 
-def _part(project: Project, part: tuple[int, list[Clip]]) -> tuple[int, list[Clip | Failure]]:
-    return part[0], list(look_up(project, part[1]))
+def _part(project: Project, clips: list[Clip]) -> list[Clip | Failure]:
+    return list(look_up(project, clips))
 
 
 def look_up(project: Project, clips: Iterable[Clip], told: Told = lambda number, made: None) -> Iterator[Clip | Failure]:

@@ -30,7 +30,7 @@ class Seen:
     clips: int = 0
     made: Counter[str] = field(default_factory=Counter)
     other: defaultdict[str, set[str]] = field(default_factory=partial(defaultdict, set))
-    kept: list[tuple[tuple[int, int, int], Missing]] = field(default_factory=list)  # by stage it failed in (-1: none) and place
+    kept: list[tuple[int, Missing]] = field(default_factory=list)  # place of the stage it failed in (-1: none), why it may not go
 
     def add(self, more: Seen) -> None:
         self.clips += more.clips
@@ -50,9 +50,9 @@ def status(project: Project, workers: int = 2) -> tuple[int, list[StageState], l
     return seen.clips, states, [missing for _, missing in sorted(seen.kept, key=lambda kept: kept[0])]
 
 
-def look(project: Project, now: dict[str, str], part: tuple[int, list[Clip]]) -> Seen:
+def look(project: Project, now: dict[str, str], clips: list[Clip]) -> Seen:
     """What the store has of some clips of a project. `now`: the versions of the libraries."""
-    seen, number = Seen(), part[0]
+    seen = Seen()
 
     def told(attempt: int, found: store.Made) -> None:
         if attempt == 0:
@@ -61,11 +61,11 @@ def look(project: Project, now: dict[str, str], part: tuple[int, list[Clip]]) ->
             if versions != now:
                 seen.other[stage] |= {f"{n} {v}" for n, v in versions.items() if now.get(n) != v}
 
-    for found in build.look_up(project, part[1], told):
+    for found in build.look_up(project, clips, told):
         clip, place = (found.clip, build.place_of(found.stage)) if isinstance(found, Failure) else (found, -1)
         try:
             release.may_go(clip, project)
         except NotReleasable as e:
-            seen.kept += [((place, number, seen.clips), m) for m in build.kept_back([(clip, e)])]
+            seen.kept += [(place, m) for m in build.kept_back([(clip, e)])]
         seen.clips += 1
     return seen

@@ -289,11 +289,17 @@ def versions() -> dict[str, str]:
     """The libraries whose version may change what comes out."""
     from deemo_data.programs import ffmpeg_version
 
-    found = {name: importlib.metadata.version(name) for name in RECORDED}
+    recorded = {name: importlib.metadata.version(name) for name in RECORDED}
+    return recorded | onnxruntimes() | {"ffmpeg": ffmpeg_version()}
+
+
+def onnxruntimes() -> dict[str, str]:
+    """The builds of onnxruntime that are installed, with their versions."""
+    found: dict[str, str] = {}
     for name in ONNXRUNTIMES:
         with suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-    return found | {"ffmpeg": ffmpeg_version()}
+    return found
 
 
 def tidy(store: Path) -> None:

@@ -47,7 +47,7 @@ def run_stages(project: Project, until: str | None, only: str | None, workers: i
     from deemo_data import build as line
     from deemo_data import store
 
-    if not store.versions().keys().isdisjoint(store.ONNXRUNTIMES[1:]):  # a build for GPUs
+    if set(store.onnxruntimes()) - {"onnxruntime"}:  # a build for GPUs
         from deemo_data.models import runtime
 
         click.echo(f"onnxruntime runs the networks by {', then '.join(runtime.providers())}", err=True)
