@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from deemo_data.clip import Clip, Facts, Grid, frame_rate, round_half_up
 from deemo_data.errors import MediaError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+T = TypeVar("T")
 SOUND_RATE = 16_000
 INDEXED = ("mov,mp4", "matroska")  # containers in which a seek can be trusted
 MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}  # from RGB to YUV: as files say it (ITU-T H.273) -> as libswscale does
@@ -366,14 +367,28 @@ def write_video(
             except av.error.FFmpegError as e:
                 raise MediaError(f"{encoder} cannot be opened: {e.strerror}", 'Set [mask_video] encoder = "libx264"') from e
         with ThreadPoolExecutor(1) as encoding:  # while the next picture is made
-            waiting: deque[Future[None]] = deque()
-            for count, yuv in enumerate(pictures, 1):
-                frame = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
-                frame.pts, frame.time_base = count - 1, 1 / grid.fps
-                waiting.append(encoding.submit(lambda frame: container.mux(stream.encode(frame)), frame))
-                if len(waiting) > 4:  # memory stays flat
-                    waiting.popleft().result()
-            for done in waiting:
+
+            def encode(frame: av.VideoFrame) -> None:
+                container.mux(stream.encode(frame))
+
+            def begun() -> Iterator[Future[None]]:
+                for index, yuv in enumerate(pictures):
+                    frame = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
+                    frame.pts, frame.time_base = index, 1 / grid.fps
+                    yield encoding.submit(encode, frame)
+
+            for done in behind(begun()):
                 done.result()
+                count += 1
         container.mux(stream.encode())
     return count
+
+
+def behind(begun: Iterable[T], most: int = 4) -> Iterator[T]:
+    """What was begun, once `most` more have been: other threads work on it meanwhile, and memory stays flat."""
+    waiting: deque[T] = deque()
+    for one in begun:
+        waiting.append(one)
+        if len(waiting) > most:
+            yield waiting.popleft()
+    yield from waiting

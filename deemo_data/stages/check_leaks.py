@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -76,6 +76,7 @@ class CheckLeaks:
         """(frame, hits) for every frame, two at work at a time."""
         import numpy as np
 
+        from deemo_data import media
         from deemo_data.models import blazeface, facemesh
 
         net, mesh = blazeface.load(self.detector), facemesh.load(self.confirm)
@@ -104,15 +105,10 @@ class CheckLeaks:
                              "presence": None if sure is None else round(sure, 3), "leaks": leaks})  # fmt: skip
             return index, hits
 
-        waiting: deque[tuple[int, NDArray[np.uint8], Future[NDArray[np.float32]]]] = deque()
         with ThreadPoolExecutor(2) as threads:
-            for index, rgb in pictures(clip):
-                waiting.append((index, rgb, threads.submit(look, rgb)))
-                if len(waiting) > 4:
-                    first, shown, found = waiting.popleft()
-                    yield judge(first, shown, found.result())
-            for first, shown, found in waiting:
-                yield judge(first, shown, found.result())
+            begun = ((index, rgb, threads.submit(look, rgb)) for index, rgb in pictures(clip))
+            for index, rgb, found in media.behind(begun):
+                yield judge(index, rgb, found.result())
 
 
 def pictures(clip: Clip) -> Iterator[tuple[int, NDArray[np.uint8]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,14 +67,13 @@ class TrackBody:
                     points[index, 0, begin : begin + tracks.HAND_POINTS] = hand.points
                     confidence[index, 0, begin : begin + tracks.HAND_POINTS] = hand.score
 
-            waiting: deque[tuple[int, Future[list[NDArray]], Future[list[mediapipe.Hand]]]] = deque()
-            for frame in media.frames(clip):
-                rgb, ms = frame.rgb(width, height), int(frame.index * 1000 / grid.fps)
-                waiting.append((frame.index, posing.submit(pose, rgb, ms), handing.submit(look, rgb, ms)))
-                if len(waiting) > 4:  # decoding stays a little ahead, and memory flat
-                    keep(*waiting.popleft())
-            while waiting:
-                keep(*waiting.popleft())
+            def begun() -> Iterator[tuple[int, Future[list[NDArray]], Future[list[mediapipe.Hand]]]]:
+                for frame in media.frames(clip):
+                    rgb, ms = frame.rgb(width, height), int(frame.index * 1000 / grid.fps)
+                    yield frame.index, posing.submit(pose, rgb, ms), handing.submit(look, rgb, ms)
+
+            for index, bodies, seen in media.behind(begun()):
+                keep(index, bodies, seen)
         tracks.write_body(tracks.Body(points, confidence), out / self.makes["body"])
         hands.write_looks(looks, out / self.makes["hands"])
         return {}

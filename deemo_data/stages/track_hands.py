@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,18 +66,16 @@ class TrackHands:
         grid, last = clip.grid, max(wanted)
         width, height = shrink(grid.width, grid.height, self.longest)
         with mediapipe.hands(self.detector, self.landmarks) as look, ThreadPoolExecutor(1) as looking:
-            seen: dict[int, Future[list[mediapipe.Hand]]] = {}
-            waiting: deque[Future[list[mediapipe.Hand]]] = deque()
-            for frame in media.frames(clip):
-                if frame.index in wanted:
-                    mirror = frame.rgb(width, height)[:, ::-1]
-                    seen[frame.index] = looking.submit(look, mirror, int(frame.index * 1000 / grid.fps))
-                    waiting.append(seen[frame.index])
-                    if len(waiting) > 4:  # decoding stays a little ahead, and memory flat
-                        waiting.popleft().result()
-                if frame.index == last:
-                    break
-            return {f: [turned(hand) for hand in found.result()] for f, found in seen.items()}
+
+            def begun() -> Iterator[tuple[int, Future[list[mediapipe.Hand]]]]:
+                for frame in media.frames(clip):
+                    if frame.index in wanted:
+                        mirror = frame.rgb(width, height)[:, ::-1]
+                        yield frame.index, looking.submit(look, mirror, int(frame.index * 1000 / grid.fps))
+                    if frame.index == last:
+                        return
+
+            return {index: [turned(hand) for hand in found.result()] for index, found in media.behind(begun())}
 
 
 def turned(hand: mediapipe.Hand) -> mediapipe.Hand:
