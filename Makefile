@@ -26,7 +26,7 @@ $(VENV)/.ready: pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --force-reinstall $(CV2)
 	touch $@
 
-$(VENV)/.weights: $(VENV)/.ready deemo_data/models/weights.toml
+$(VENV)/.weights: $(VENV)/.ready deemo_data/models/runtime/weights.toml
 	@$(GL_HERE) || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { $(GL_GET) || { apt-get update -qq && $(GL_GET); }; }; } || \
 	  { echo "MediaPipe needs libEGL and libGLESv2. Type: sudo apt-get install $(GL), then make setup" >&2; exit 1; }
 	$(DEEMO) models pull

@@ -24,11 +24,13 @@ from typing import Any
 
 import httpx
 
-from deemo_data import annotate, label_pull, label_server, labels, sheets
-from deemo_data.build import vocabularies
-from deemo_data.clip import Clip, File, Grid
-from deemo_data.config import Project
-from deemo_data.release import SafeClip
+from deemo_data.annotation import pull, push
+from deemo_data.annotation.label_studio import local_server, workspace
+from deemo_data.annotation.pages import tasks
+from deemo_data.clip import Clip, Grid, SafeClip
+from deemo_data.files import File
+from deemo_data.labels import label, store
+from deemo_data.project.project import Project, vocabularies
 
 RESULTS = Path(__file__).parent / "results.jsonl"
 GRID = Grid(Fraction(25), False, Fraction(0), 10**9, 640, 360).to_fact()
@@ -84,23 +86,23 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     row: dict[str, Any] = {"clips": count, "mb_before": megabytes()}
-    with label_server.running(project, port):
-        server = annotate.server_of(project)
+    with local_server.running(project, port):
+        server = workspace.server_of(project)
         began = time.monotonic()
-        handed = annotate.hand_over(project, server, made, sheets.TIMELINE)
+        handed = push.push_clips(project, server, made, label.TIMELINE)
         timed(row, "push_s", began)
         if handed.new != count:
             raise SystemExit(f"{handed.new} of {count} clips were pushed")
         began = time.monotonic()
-        annotate.hand_over(project, server, made, sheets.TIMELINE)
+        push.push_clips(project, server, made, label.TIMELINE)
         timed(row, "push_again_s", began)
         row["mb_pushed"] = megabytes()
-        number = annotate.desks(project)[sheets.TIMELINE]
+        number = workspace.project_numbers(project)[label.TIMELINE]
         with httpx.Client(base_url=server.url, headers={"Authorization": f"Token {server.token}"}, timeout=300) as client:
             client.post(
                 "/api/dm/actions", params={"id": "delete_tasks", "project": number}, json={"selectedItems": {"all": True}}
             )
-            given = [s.given for s in sheets.sheets(made, sheets.TIMELINE, nfbl, share=1)]
+            given = [s.given for s in tasks.import_tasks(made, label.TIMELINE, nfbl, share=1)]
             began = time.monotonic()
             for first in range(0, count, 500):  # the peer: Label Studio's own import of the same tasks, nothing checked
                 client.post(f"/api/projects/{number}/import", json=given[first : first + 500]).raise_for_status()
@@ -113,13 +115,13 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
                 answer = client.post(f"/api/projects/{number}/import", json=answers[first : first + 500])
                 answer.raise_for_status()
         began = time.monotonic()
-        pulled = label_pull.pull(project)
+        pulled = pull.pull(project)
         timed(row, "pull_s", began)
         row["mb_pulled"] = megabytes()
         began = time.monotonic()
-        label_pull.pull(project)
+        pull.pull(project)
         timed(row, "pull_again_s", began)
-    found = sum(lb.kind == "nfbl" for lb in labels.in_force(project.labels))
+    found = sum(lb.kind == "nfbl" for lb in store.in_force(project.labels))
     if (pulled.annotations, found) != (2 * count, 10 * count):
         raise SystemExit(f"{pulled.annotations} annotations and {found} events came back of {2 * count} and {10 * count}")
     return row

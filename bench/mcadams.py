@@ -17,8 +17,8 @@ import librosa
 import numpy as np
 from scipy.signal import lfilter
 
-from deemo_data.mcadams import mcadams
-from deemo_data.media import read_wav
+from deemo_data.media.sound import read_wav
+from deemo_data.stages.voices.mcadams import mcadams
 
 COEFFICIENT = 0.8
 

@@ -105,14 +105,14 @@ def tracks(labels: dict[str, Any], media: Path, project: Path, profile: str) -> 
 
 def measured(labels: dict[str, Any], folder: Path) -> tuple[dict[str, dict[str, Count]], dict[str, Any]]:
     """{set: {class: count}}, and what the rules cost. Raises BenchError for a clip that the project does not have."""
-    from deemo_data import build
-    from deemo_data.config import Project
-    from deemo_data.stages.propose import Propose
-    from deemo_data.vocabulary import load_nfbl
+    from deemo_data.labels.vocabulary import load_nfbl
+    from deemo_data.project.clips import current
+    from deemo_data.project.project import Project
+    from deemo_data.stages.detect.propose import Propose
 
     project, nfbl = Project(folder), load_nfbl("nfbl")
     stage = next((s for s in project.config.attempts[0] if isinstance(s, Propose)), Propose())
-    clips = {(Path(c.path("source")).name, c.start_ms): c for c in build.current(project)}
+    clips = {(Path(c.path("source")).name, c.start_ms): c for c in current(project)}
     counts: dict[str, dict[str, Count]] = {name: {} for name in SETS}
     seconds, frames, proposed = 0.0, 0, 0
     for row in labels["clips"]:

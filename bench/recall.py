@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 REPO = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(REPO), str(REPO / "tests" / "real")]
+sys.path[:0] = [str(REPO)]
 
-from test_media_corpus import SCRFD, covered, decoded, with_its_flesh  # noqa: E402
-
-from deemo_data.models import insightface, mediapipe  # noqa: E402
+from deemo_data.models import mediapipe  # noqa: E402
+from deemo_data.models.faces import insightface  # noqa: E402
+from tests.makers.coverage import SCRFD, covered, decoded, with_its_flesh  # noqa: E402
 
 LONGEST = 640  # px, as the hands are shown
 

@@ -152,7 +152,7 @@ def juicer(clip: Path) -> Contestant:
 
 
 def transcode(clip: Path) -> Contestant:
-    from deemo_data.programs import ffmpeg_binary
+    from deemo_data.media.ffmpeg import ffmpeg_binary
 
     how = ["-c:v", "libx264", "-preset", "medium", "-crf", "23", "-c:a", "aac"]
     start = [ffmpeg_binary(), "-v", "error", "-nostdin", "-y", "-i", str(clip)]
@@ -176,7 +176,7 @@ def deemo(*arguments: str | Path) -> list[str]:
 
 def project_of(clip: Path, profile: str) -> Path:
     """A project with the whole clip run through once: what the timed runs are copies of."""
-    from deemo_data.media import probe
+    from deemo_data.media.probe import probe_video
 
     base = WORK / "project"
     shutil.rmtree(base, ignore_errors=True)
@@ -184,7 +184,7 @@ def project_of(clip: Path, profile: str) -> Path:
     with open(WORK / "sources.csv", "w", newline="") as f:
         rows = csv.writer(f)
         rows.writerow(["uri", "subject", "start_ms", "end_ms"])
-        rows.writerow([clip, "bench", 0, probe(clip)["duration_ms"]])
+        rows.writerow([clip, "bench", 0, probe_video(clip)["duration_ms"]])
     print("preparing a project (outside the clock)", flush=True)
     checked(deemo("init", base, "--profile", profile))
     checked(deemo("ingest", base, WORK / "sources.csv", "--consent", "timing only"))

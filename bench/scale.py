@@ -59,12 +59,12 @@ class Little:
     def make(self, sources: int) -> None:
         import numpy as np
 
-        from deemo_data import media
         from deemo_data.clip import Grid
-        from deemo_data.pipeline import ORDER
-        from deemo_data.prosody import Prosody
-        from deemo_data.prosody import write as write_prosody
-        from deemo_data.tracks import Body, write_body
+        from deemo_data.media import encode
+        from deemo_data.pipeline.order import ORDER
+        from deemo_data.tracks.body import Body, write_body
+        from deemo_data.tracks.prosody import Prosody
+        from deemo_data.tracks.prosody import write as write_prosody
 
         self.folder.mkdir()
         for stage in ORDER:
@@ -80,7 +80,7 @@ class Little:
         for number in range(sources):  # a video of each subject's own, so that no two subjects look alike
             blocks = rng.integers(16, 235, (9, 16), np.uint8).repeat(4, 0).repeat(4, 1)
             picture = np.concatenate([blocks, np.full((18, 64), 128, np.uint8)])
-            media.write_video(self.folder / f"{number}.mp4", [picture] * FRAMES, grid, 23, "ultrafast")
+            encode.write_video(self.folder / f"{number}.mp4", [picture] * FRAMES, grid, 23, "ultrafast")
 
     def video(self, source: int, clip: int) -> bytes:
         """The source's video with an empty box at its end that makes it this clip's own."""
@@ -89,9 +89,9 @@ class Little:
 
 def make_project(root: Path, clips: int, workers: int = 2) -> None:
     """A project of so many clips that has been through `deemo run`, with three labels a clip."""
-    from deemo_data import labels
     from deemo_data.clip import Clip, write_clips
-    from deemo_data.config import Project
+    from deemo_data.files import append_lines
+    from deemo_data.project.project import Project
 
     project = Project.make(root, "hardened")
     sources = -(-clips // PER_SOURCE)
@@ -113,7 +113,7 @@ def make_project(root: Path, clips: int, workers: int = 2) -> None:
         for source in by_id:
             f.write((rows / f"{source.source}.clips").read_text())
     for source in by_id:
-        labels.append(
+        append_lines(
             project.labels / "bench.jsonl", [json.loads(r) for r in (rows / f"{source.source}.labels").read_text().splitlines()]
         )
     shutil.rmtree(rows)
@@ -121,9 +121,12 @@ def make_project(root: Path, clips: int, workers: int = 2) -> None:
 
 def _make_sources(root: Path, clips: int, numbers: range) -> list[Any]:
     """The sources of these numbers with all entries of their clips; rows of clips and labels go to root/rows."""
-    from deemo_data import build, pipeline, release
-    from deemo_data.clip import Clip, File, Grid
-    from deemo_data.config import Project
+    from deemo_data import pseudonyms
+    from deemo_data.clip import Clip, Grid
+    from deemo_data.files import File
+    from deemo_data.pipeline import run
+    from deemo_data.project.clips import stage_outputs_of
+    from deemo_data.project.project import Project
 
     project = Project.open(root)
     ready = _Ready(project, Little(root / "little"), root / "little" / f"links-{numbers.start}")
@@ -149,17 +152,19 @@ def _make_sources(root: Path, clips: int, numbers: range) -> list[Any]:
             for entries in ready.stages:
                 made = turns if entries is ready.diarise else ready.made(entries, clip, number, clip_number)
                 clip = clip.knowing(*made)
-            if not place and pipeline.known(ready.stages, bare) != clip:
+            if not place and run.replay_from_store(ready.stages, bare) != clip:
                 raise SystemExit(f"clip {clip.id} is not what the store finds")
-            rows.append(json.dumps(build.own(clip).to_row(), sort_keys=True) + "\n")
-            said += _labels(release.public_id(project.secret, "c", clip.id), release.public_id(project.secret, "v", name), place)
+            rows.append(json.dumps(stage_outputs_of(clip).to_row(), sort_keys=True) + "\n")
+            said += _labels(
+                pseudonyms.public_id(project.secret, "c", clip.id), pseudonyms.public_id(project.secret, "v", name), place
+            )
         (root / "rows" / f"{name}.clips").write_text("".join(rows))
         (root / "rows" / f"{name}.labels").write_text("".join(json.dumps(row) + "\n" for row in said))
     return found
 
 
 def _labels(clip: str, source: str, place: int) -> Iterator[dict[str, Any]]:
-    from deemo_data.labels import Label, short_id
+    from deemo_data.labels.label import Label, short_id
 
     start, end = 1000 * place, 1000 * (place + 1)
     for kind, value, a, b in (
@@ -178,14 +183,15 @@ class _Ready:
     """
 
     def __init__(self, project: Any, little: Little, links: Path) -> None:
-        from deemo_data import store
-        from deemo_data.clip import File
-        from deemo_data.pipeline import PER_SOURCE as WHOLE
-        from deemo_data.release import PUBLIC_FILES
+        from deemo_data.files import File
+        from deemo_data.pipeline import environment, store
+        from deemo_data.pipeline.entry import text_of
+        from deemo_data.pipeline.order import PER_SOURCE as WHOLE
+        from deemo_data.project.release import PUBLIC_FILES
 
         self.stages = [store.Entries(s, project.store, project.secret) for s in project.config.attempts[0]]
         [self.diarise] = [s for s in self.stages if isinstance(s.stage, WHOLE)]
-        self.little, self.links, self.versions, self.text_of = little, links, store.versions(), store.text_of
+        self.little, self.links, self.versions, self.text_of = little, links, environment.versions(), text_of
         self.parameters = {s.name: asdict(s.stage) for s in self.stages}
         self.size, self.true = dict[str, int](), dict[str, str]()
         links.mkdir()
@@ -198,7 +204,7 @@ class _Ready:
 
     def made(self, entries: Any, clip: Any, source: int, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """Files and facts of a new entry for the clip."""
-        from deemo_data.clip import File
+        from deemo_data.files import File
 
         stage, home = entries.stage, entries.home(clip)
         os.mkdir(home)
@@ -234,11 +240,11 @@ class _Ready:
 RELEASE = """
 import sys
 from pathlib import Path
-from deemo_data import build, release
-from deemo_data.config import Project
+from deemo_data.project import clips, release
+from deemo_data.project.project import Project
 project = Project.open(Path(sys.argv[1]))
 with project.locked():
-    safe, kept = release.release_all(build.current(project), project)
+    safe, kept = release.release_all(clips.current(project), project)
 print(len(safe), len(kept))
 sys.exit(bool(kept))
 """
@@ -246,17 +252,20 @@ sys.exit(bool(kept))
 PLAN = """
 import sys
 from pathlib import Path
-from deemo_data import build, export, release, store
-from deemo_data.config import Project
+from deemo_data.dataset.export import export
+from deemo_data.pipeline import store
+from deemo_data.project import release
+from deemo_data.project.project import Project
+from deemo_data.workflow.export import export as export_project
 store.check_made = lambda clip, name: None
-release.place = export.place = lambda path, there, sha256: False
+release.link_or_copy = export.link_or_copy = lambda path, there, sha256: False
 release._sweep = lambda folder, wanted: None
-export._write_split = export.sync = lambda *arguments: None
+export._write_split = export.sync_to_disk = lambda *arguments: None
 def planned(out, split_of, *arguments):
     print(len(split_of), "subjects")
     sys.exit(0)
 export._document = planned
-build.give_out(Project.open(Path(sys.argv[1])))
+export_project(Project.open(Path(sys.argv[1])))
 """
 
 SCRIPTS = {"release": RELEASE, "plan": PLAN}

@@ -60,9 +60,8 @@ def plain(count: int, known: dict[str, str]) -> Iterator[dict[str, Any]]:
 
 def write(who: str, count: int, out: Path) -> None:
     """In a process of its own: the table, and a line of JSON on what it took."""
-    from deemo_data.build import vocabularies
-    from deemo_data.config import Project
-    from deemo_data.tables import PAGES, Table, nfbl_features
+    from deemo_data.dataset.tables import PAGES, Table, nfbl_features
+    from deemo_data.project.project import Project, vocabularies
 
     nfbl, _ = vocabularies(Project.make(out / "project"))
     features = nfbl_features(nfbl)

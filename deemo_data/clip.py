@@ -1,22 +1,17 @@
-"""The record that travels: one stretch of one source, and the files made from it."""
+"""Clip, Grid, SafeClip; the lists sources.jsonl and clips.jsonl; frame <-> ms."""
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import json
-import os
-import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
-
-from pydantic_core import from_json
+from typing import Any, NewType
 
 from deemo_data.errors import ProjectError, StageError
+from deemo_data.files import File, file_contains, parse_json, replace_file
 
 Facts = dict[str, Any]  # JSON values only
 NTSC = Fraction(1000, 1001)
@@ -24,19 +19,6 @@ WHOLE_RATES = (5, 6, 8, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 90, 100, 120
 RATES = sorted(
     {Fraction(r) for r in WHOLE_RATES} | {r * NTSC for r in (15, 24, 30, 48, 60, 120)} | {Fraction(15, 2), Fraction(25, 2)}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file on disk and the digest of what is in it."""
-
-    path: str
-    sha256: str
-
-    @classmethod
-    def of(cls, path: Path) -> File:
-        with open(path, "rb") as f:
-            return cls(str(path), hashlib.file_digest(f, "sha256").hexdigest())
 
 
 @dataclass(frozen=True)
@@ -163,21 +145,6 @@ class Clip:
         return cls(row["id"], row["source"], row["start_ms"], row["end_ms"], files, row["facts"])
 
 
-def parsed(text: str | bytes) -> Any:
-    """What a JSON text of somebody else's says. Raises ValueError, also for one so deep that Python's own reader gives up.
-
-    pydantic's reader takes half the time. Of what it refuses (half a surrogate pair, say), Python's has the last word.
-    """
-    try:
-        return from_json(text)
-    except ValueError:
-        pass
-    try:
-        return json.loads(text)
-    except RecursionError as e:
-        raise ValueError("it is nested too deeply") from e
-
-
 def write_clips(clips: Iterable[Clip], path: Path) -> None:
     """One clip a line, sorted by source and time, replaced whole and only when something changed."""
     ordered = sorted(clips, key=lambda c: (c.source, c.start_ms, c.end_ms))
@@ -186,8 +153,8 @@ def write_clips(clips: Iterable[Clip], path: Path) -> None:
     def lines() -> Iterator[bytes]:
         return (f"{row(c.to_row())}\n".encode() for c in ordered)
 
-    if not _says(path, lines(), 0o644):
-        _replace(path, lines(), 0o644)
+    if not file_contains(path, lines(), 0o644):
+        replace_file(path, lines(), 0o644)
 
 
 def read_clips(path: Path) -> list[Clip]:
@@ -201,7 +168,7 @@ def each_clip(path: Path) -> Iterator[Clip]:
     with open(path, "rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                clip = Clip.of_row(parsed(line))
+                clip = Clip.of_row(parse_json(line))
                 if not (
                     isinstance(clip.id, str) and isinstance(clip.source, str) and type(clip.start_ms) is type(clip.end_ms) is int
                 ):
@@ -221,77 +188,9 @@ def _check_grid(grid: Grid) -> None:
 _MADE_BY = {"sources.jsonl": "Type: deemo ingest DIR SOURCES", "clips.jsonl": "Type: deemo segment DIR"}
 
 
-def write_if_changed(path: Path, content: str | bytes, mode: int = 0o644) -> bool:
-    """Replace a file whole, aside and renamed; leave it untouched when it already says just this."""
-    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
-    if _says(path, [data], mode):
-        return False
-    _replace(path, [data], mode)
-    return True
+def ms_of(frame: int, fps: Fraction) -> int:
+    """Where frame boundary `frame` of a clip lies on the clip's own clock, in whole milliseconds; halves go up."""
+    return round_half_up(Fraction(frame) * 1000 / fps)
 
 
-def _says(path: Path, pieces: Iterable[bytes], mode: int) -> bool:
-    """Whether a file is just these pieces, without holding all of it; if so, it is not open wider than `mode` afterwards."""
-    if not path.exists():
-        return False
-    with open(path, "rb") as f:
-        if not all(f.read(len(piece)) == piece for piece in pieces) or f.read(1):
-            return False
-    if path.stat().st_mode & 0o777 & ~mode:  # somebody opened it wider than it may be
-        path.chmod(mode)
-    return True
-
-
-def _replace(path: Path, pieces: Iterable[bytes], mode: int) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.unlink(missing_ok=True)
-        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as f:
-            f.writelines(pieces)
-            f.flush()
-            os.fsync(f.fileno())
-        aside.replace(path)
-        sync(path.parent)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file's bytes, or what a folder lists, would outlive a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def own_file(path: str, flags: int) -> int:
-    """What open() opens files with that are added to: a symbolic link there may lead out of the project. Raises ProjectError."""
-    try:
-        return os.open(path, flags | os.O_NOFOLLOW, 0o644)
-    except OSError as e:
-        if e.errno != errno.ELOOP:
-            raise
-        raise ProjectError(f"{path} is a symbolic link, and nothing is written through it", "Put the file itself there") from e
-
-
-def place(path: Path, there: Path, sha256: str) -> bool:
-    """The same bytes at another path: a hard link where the disk allows one, else a copy; whether anything was done.
-
-    Who places many files syncs their folder once, at the end.
-    """
-    if there.exists() and not there.is_symlink() and (there.samefile(path) or File.of(there).sha256 == sha256):
-        return False
-    there.parent.mkdir(parents=True, exist_ok=True)
-    aside = there.with_name(f".{there.name}.{os.getpid()}")
-    aside.unlink(missing_ok=True)
-    try:
-        try:
-            os.link(path, aside)
-        except OSError:
-            shutil.copyfile(path, aside)
-            sync(aside)
-        aside.replace(there)
-    finally:
-        aside.unlink(missing_ok=True)
-    return True
+SafeClip = NewType("SafeClip", Clip)

@@ -12,7 +12,8 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 import pytest
 from hypothesis import HealthCheck, settings
-from label_studio_fixture import label_studio  # noqa: F401
+
+from tests.makers.label_studio import label_studio  # noqa: F401
 
 # A busy machine is no fault of the code, and a failure has to come again.
 settings.register_profile("ours", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -34,15 +35,15 @@ def media() -> Path:
 def weights() -> Path:
     """The folder of the pulled weights of the base group, each with its digest checked."""
     from deemo_data.errors import ModelError
-    from deemo_data.models import weights as pinned
+    from deemo_data.models.runtime.weights import folder, path_of, pinned
 
     try:
-        for name, row in pinned.pinned().items():
+        for name, row in pinned().items():
             if row.group == "base":
-                pinned.path_of(name)
+                path_of(name)
     except ModelError as e:
         pytest.skip(f"{e.what}: type `deemo models pull`")
-    return pinned.folder()
+    return folder()
 
 
 BEGAN = time.monotonic()

@@ -25,15 +25,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mutate import bases, mutants, stamp, stamps
 
-from deemo_data import build, footage, ingest, limits, media, programs, release, segment, voice
-from deemo_data.attacks import metadata
-from deemo_data.clip import Clip, File
-from deemo_data.config import Project
+from deemo_data.audit.attacks import metadata
+from deemo_data.clip import Clip
 from deemo_data.errors import MediaError
-from deemo_data.pipeline import Failure, attempt
-from deemo_data.stages.assemble import Assemble
+from deemo_data.files import File
+from deemo_data.media import encode, ffmpeg, limits, probe
+from deemo_data.media.frames import read_frames
+from deemo_data.media.sound import SOUND_RATE, read_sound, sound_length, write_wav
+from deemo_data.pipeline.run import Failure, attempt
+from deemo_data.project import release
+from deemo_data.project.clips import current
+from deemo_data.project.project import Project
+from deemo_data.sources import intake, isolated_probe, source_table
+from deemo_data.stages.deidentify.assemble import Assemble
+from deemo_data.stages.detect import segment
+from deemo_data.stages.voices import common_voice, conversion
+from deemo_data.workflow import ingest
+from deemo_data.workflow.segment import clips_of_source
+from tests.makers.mutations import bases, mutants, stamp, stamps
 
 TALKER = "talker_hands_speech_wim.mp4"
 SECONDS = 90  # for one file; the slowest takes some three on a machine that does nothing else
@@ -48,14 +58,14 @@ def through(path: Path, work: Path) -> dict[str, Any]:
     """What becomes of one file: {"outcome", "said", "frames"}. Anything but a DeemoError or OSError is a "bug"."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    rows = ingest.read_sources(str(path))
-    taken, refused = ingest.ingest(rows, secret=SECRET, downloads=work, consent="test media")
+    rows = source_table.read_sources(str(path))
+    taken, refused = intake.ingest(rows, secret=SECRET, downloads=work, consent="test media")
     if refused:
         return {"outcome": "refused", "said": f"{refused[0].reason}. {refused[0].advice}", "frames": 0}
     [source] = taken
     frames = source.grid.frames
     how = segment.Segment(min_ms=400, max_ms=1000)
-    clips = attempt("Segment", source, lambda s: segment.segment(s, how, work / "store", SECRET))
+    clips = attempt("Segment", source, lambda s: clips_of_source(s, how, work / "store", SECRET))
     if isinstance(clips, Failure):
         return {"outcome": "bug" if clips.bug else "not cut", "said": clips.bug or clips.reason, "frames": frames}
     results = [attempt("all", clip, lambda c: written(c, work)) for clip in clips]
@@ -76,19 +86,19 @@ def written(clip: Clip, work: Path) -> None:
     grid, seen = clip.grid, []
 
     def pictures() -> Iterator[Any]:
-        for frame in media.frames(clip):
+        for frame in read_frames(clip):
             if frame.bgr().shape != (grid.height, grid.width, 3):
                 raise ValueError(f"frame {frame.index} is {frame.bgr().shape}")
             seen.append(frame.index)
             yield frame.yuv()
 
-    count = media.write_video(out / "masked.mp4", pictures(), grid, 30, "ultrafast")
+    count = encode.write_video(out / "masked.mp4", pictures(), grid, 30, "ultrafast")
     if seen != list(range(clip.num_frames)) or count != clip.num_frames:
         raise ValueError(f"{clip.num_frames} frames promised, {count} written, seen: {seen[:3]}…{seen[-3:]}")
-    heard = media.sound(clip)
-    if heard.shape != (media.sound_length(clip.num_frames, grid.fps),) or not np.isfinite(heard).all() or abs(heard).max() > 1:
+    heard = read_sound(clip)
+    if heard.shape != (sound_length(clip.num_frames, grid.fps),) or not np.isfinite(heard).all() or abs(heard).max() > 1:
         raise ValueError(f"sound of {heard.shape}, from {heard.min()} to {heard.max()}")
-    media.write_wav(out / "voice.wav", heard)
+    write_wav(out / "voice.wav", heard)
     made = {"masked": out / "masked.mp4", "voice": out / "voice.wav"}
     Assemble()(clip.knowing({n: File.of(p) for n, p in made.items()}, {}), out)
 
@@ -117,8 +127,8 @@ class Reader:
 
     def read(self, path: Path, seconds: float = SECONDS) -> dict[str, Any]:
         process = self.process = self.process or subprocess.Popen(
-            [sys.executable, "-c", "import test_bad_media; test_bad_media.serve()"],
-            cwd=Path(__file__).parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-c", "from tests import test_bad_media; test_bad_media.serve()"],
+            cwd=Path(__file__).parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         if process.stdin is None or process.stdout is None or process.stderr is None:
             raise ValueError
@@ -167,7 +177,7 @@ def read_all(files: Iterable[tuple[str, bytes]], folder: Path, reader: Reader) -
 
 @pytest.fixture(scope="module")
 def sound(media: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    from deemo_data.programs import ffmpeg_binary
+    from deemo_data.media.ffmpeg import ffmpeg_binary
 
     return bases(tmp_path_factory.mktemp("bases"), media / "video" / TALKER, ffmpeg_binary())
 
@@ -235,7 +245,7 @@ def deadly(unknown: Clip, vfr_fps: int) -> Any:
     """`footage._probe`, with a decoder that crashes at some footage."""
     if unknown.path("source").name.startswith("deadly"):
         os.kill(os.getpid(), signal.SIGSEGV)
-    return media.probe(unknown.path("source"), vfr_fps)
+    return probe.probe_video(unknown.path("source"), vfr_fps)
 
 
 def test_footage_at_which_a_decoder_crashes_is_refused_and_the_rest_taken_in(
@@ -245,9 +255,9 @@ def test_footage_at_which_a_decoder_crashes_is_refused_and_the_rest_taken_in(
     folder.mkdir()
     for name in ("a.mp4", "deadly.mkv", "z.avi"):
         (folder / name).write_bytes(sound[name[-3:]])
-    monkeypatch.setattr(footage, "_probe", deadly)
+    monkeypatch.setattr(isolated_probe, "_probe", deadly)
     made = Project.make(tmp_path / "p")
-    taken, missing = build.take_in(made, str(folder), "test media")
+    taken, missing = ingest.ingest(made, str(folder), "test media")
     assert {c.path("source").name for c in taken} == {"a.mp4", "z.avi"}
     [line] = missing
     assert line.what.endswith("deadly.mkv")
@@ -260,7 +270,7 @@ def test_footage_at_which_a_decoder_crashes_is_refused_and_the_rest_taken_in(
 
 def probed(tmp_path: Path, name: str, data: bytes) -> Clip:
     (tmp_path / name).write_bytes(data)
-    facts = media.probe(tmp_path / name)
+    facts = probe.probe_video(tmp_path / name)
     return Clip("a", "a", 0, facts.pop("duration_ms"), {"source": File.of(tmp_path / name)}, facts)
 
 
@@ -272,7 +282,7 @@ def test_sound_that_is_no_number_is_silence(sound: dict[str, bytes], tmp_path: P
     harmed = probed(
         tmp_path, "b.mov", data[:at] + struct.pack("<3f", float("nan"), float("inf"), -3e38) * 500 + data[at + 6000 :]
     )
-    heard, before = media.sound(harmed), media.sound(whole)
+    heard, before = read_sound(harmed), read_sound(whole)
     assert np.isfinite(heard).all()
     assert abs(heard).max() <= 1
     assert (heard == before).mean() > 0.3, "what is whole stays as it was"
@@ -293,7 +303,7 @@ def test_tags_in_another_alphabet_are_no_hindrance(sound: dict[str, bytes], tmp_
     data = sound["mp4"]
     assert b"VideoHandler" in data
     (tmp_path / "a.mp4").write_bytes(data.replace(b"VideoHandler", "Vidéo de Zoë".encode("latin-1")))
-    assert media.probe(tmp_path / "a.mp4")["grid"]["frames"] == 42
+    assert probe.probe_video(tmp_path / "a.mp4")["grid"]["frames"] == 42
     assert metadata.tags_of(tmp_path / "a.mp4") is not None
 
 
@@ -316,8 +326,8 @@ def test_a_voice_of_a_few_frames_is_changed_too() -> None:
     import numpy as np
 
     for samples in (0, 1, 160, 448, 545, 642, 900, 2000):
-        time = np.arange(samples) / media.SOUND_RATE
-        made = voice.change(0.3 * np.sin(2 * np.pi * 140 * time), voice.Draws.of(b"0" * 32))
+        time = np.arange(samples) / SOUND_RATE
+        made = conversion.change(0.3 * np.sin(2 * np.pi * 140 * time), common_voice.Draws.of(b"0" * 32))
         assert made.shape == (samples,)
         assert np.isfinite(made).all()
 
@@ -352,14 +362,14 @@ def test_harmed_footage_through_the_whole_line(sound: dict[str, bytes], weights:
     refused = json.loads((root / "out" / "ingest.json").read_text()) + json.loads((root / "out" / "segment.json").read_text())
     told = json.loads((root / "out" / "run.json").read_text())
     assert not [line for line in told["did_not"] if "bug" in line]
-    safe, kept = release.release_all(build.current(made), made)
+    safe, kept = release.release_all(current(made), made)
     assert (
         len({s.path("source").name for s in made.sources()}) + len(json.loads((root / "out" / "ingest.json").read_text()))
         == count
     )
     assert told["clips"] == told["came_out"] + len(told["did_not"]) == len(safe) + len(kept)
     for clip in safe:
-        grid = media.probe(clip.path("video"), round(clip.grid.fps))["grid"]
+        grid = probe.probe_video(clip.path("video"), round(clip.grid.fps))["grid"]
         assert grid["frames"] == clip.num_frames
     for line in [*refused, *told["did_not"]]:
         assert len(line["reason"].splitlines()) == 1
@@ -377,7 +387,7 @@ def by_hand() -> None:
     reader, bad = Reader(), []
     with tempfile.TemporaryDirectory() as folder:
         video = Path(__file__).resolve().parents[2] / "shared" / "media" / "video" / TALKER
-        whole = bases(Path(folder), video, programs.ffmpeg_binary())
+        whole = bases(Path(folder), video, ffmpeg.ffmpeg_binary())
         lengths = {ending: reader.read(Path(folder) / f"base.{ending}")["frames"] for ending in whole}
         files = dict(mutants(whole, count))
         for name, told in read_all(files.items(), Path(folder), reader):

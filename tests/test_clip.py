@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deemo_data import clip as records
-from deemo_data.clip import Clip, File, Grid, parsed, round_half_up
+from deemo_data import files
+from deemo_data.clip import Clip, Grid, read_clips, round_half_up, write_clips
 from deemo_data.errors import ProjectError, StageError
+from deemo_data.files import File, parse_json
 
 RATES = ["24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001", "120", "240", "15/2"]
 rates = st.sampled_from([Fraction(r) for r in RATES])
@@ -114,36 +115,36 @@ def test_knowing_more_leaves_the_old_clip_alone() -> None:
 def test_lists_are_sorted_and_come_back(tmp_path: Path) -> None:
     clips = [Clip(f"{s}-{a}-{a + 5}", s, a, a + 5, {}, {"note": "é\n"}) for s, a in [("b", 0), ("a", 10), ("a", 2)]]
     path = tmp_path / "clips.jsonl"
-    records.write_clips(clips, path)
-    assert records.read_clips(path) == sorted(clips, key=lambda c: c.id.split("-")[0] + f"{c.start_ms:09}")
+    write_clips(clips, path)
+    assert read_clips(path) == sorted(clips, key=lambda c: c.id.split("-")[0] + f"{c.start_ms:09}")
     before = path.read_bytes()
-    records.write_clips(reversed(clips), path)
+    write_clips(reversed(clips), path)
     assert path.read_bytes() == before
 
 
 def test_a_list_that_is_not_there_says_what_to_type(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="deemo ingest"):
-        records.read_clips(tmp_path / "sources.jsonl")
+        read_clips(tmp_path / "sources.jsonl")
     with pytest.raises(ProjectError, match="deemo segment"):
-        records.read_clips(tmp_path / "clips.jsonl")
+        read_clips(tmp_path / "clips.jsonl")
 
 
 def test_a_damaged_list_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "clips.jsonl"
-    records.write_clips([Clip("a-0-1", "a", 0, 1), Clip("a-1-2", "a", 1, 2)], path)
+    write_clips([Clip("a-0-1", "a", 0, 1), Clip("a-1-2", "a", 1, 2)], path)
     path.write_text(path.read_text()[:-9])
     with pytest.raises(ProjectError, match=r"clips\.jsonl, line 2"):
-        records.read_clips(path)
+        read_clips(path)
 
 
 def test_what_says_the_same_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    assert records.write_if_changed(path, "one")
+    assert files.write_if_changed(path, "one")
     os.utime(path, ns=(1, 1))
     inode = path.stat().st_ino
-    assert not records.write_if_changed(path, b"one")
+    assert not files.write_if_changed(path, b"one")
     assert (path.stat().st_mtime_ns, path.stat().st_ino) == (1, inode)
-    assert records.write_if_changed(path, "two")
+    assert files.write_if_changed(path, "two")
     assert path.read_text() == "two"
     assert [p.name for p in tmp_path.iterdir()] == ["x"], "nothing is left aside"
 
@@ -157,7 +158,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_aside(tmp_path: Path, monke
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        records.write_if_changed(path, "new")
+        files.write_if_changed(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
 
@@ -181,10 +182,10 @@ def test_digest_of_a_file(tmp_path: Path) -> None:
 )
 def test_what_is_parsed_is_what_python_reads(text: str) -> None:
     data = text.encode()
-    assert repr(parsed(data)) == repr(json.loads(data))
+    assert repr(parse_json(data)) == repr(json.loads(data))
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"a": 1,}', "01", '"\x01"', "[1] x", "[" * 100_000, "9" * 5000])
 def test_what_is_no_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        parsed(text)
+        parse_json(text)

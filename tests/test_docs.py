@@ -12,12 +12,12 @@ from typing import Any
 import click
 import pytest
 
-from deemo_data.cli import cli, reference
-from deemo_data.config import PROFILES, profile_text, read_config
-from deemo_data.pipeline import ORDER
-from deemo_data.vocabulary import load_emotions, load_nfbl
+from deemo_data.cli.app import cli, reference
+from deemo_data.labels.vocabulary import load_emotions, load_nfbl
+from deemo_data.pipeline.order import ORDER
+from deemo_data.project.config import PROFILES, profile_text, read_config
 
-REPO = Path(__file__).parents[1]
+REPO = Path(__file__).resolve().parents[1]
 PAGES = [REPO / "README.md", REPO / "CHANGELOG.md", *sorted((REPO / "docs").rglob("*.md"))]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
@@ -144,7 +144,7 @@ def names(feature: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("config", ["nfbl", "mer"])
 def test_every_column_is_in_data_md(config: str) -> None:
-    from deemo_data.export import mer_features, nfbl_features
+    from deemo_data.dataset.tables import mer_features, nfbl_features
 
     features = nfbl_features(load_nfbl("nfbl")) if config == "nfbl" else mer_features(load_emotions("emotions"))
     section = page("data.md").split("## The dataset")[1].split(f"### {config}\n")[1].split("\n### ")[0]
@@ -152,16 +152,17 @@ def test_every_column_is_in_data_md(config: str) -> None:
 
 
 def test_every_level_and_split_is_in_data_md() -> None:
-    from deemo_data.splits import SPLITS
-    from deemo_data.tables import LEVELS
+    from deemo_data.dataset.layout import SPLITS
+    from deemo_data.dataset.tables import LEVELS
 
     assert {*LEVELS, *SPLITS} <= quoted(page("data.md"))
 
 
 def test_columns_of_tables_are_in_data_md() -> None:
-    from deemo_data.ingest import COLUMNS, Person
-    from deemo_data.labels import Label, Pushed
-    from deemo_data.tracks import FACE_COLUMNS
+    from deemo_data.labels.label import Label, Pushed
+    from deemo_data.sources.source_table import COLUMNS
+    from deemo_data.sources.subjects import Person
+    from deemo_data.tracks.faces import FACE_COLUMNS
 
     said = quoted(page("data.md"))
     assert {*COLUMNS, *FACE_COLUMNS, *(f.name for f in (*fields(Label), *fields(Pushed)))} <= said
@@ -169,7 +170,7 @@ def test_columns_of_tables_are_in_data_md() -> None:
 
 
 def test_every_public_fact_is_in_data_md() -> None:
-    from deemo_data.release import PUBLIC_FACTS, PUBLIC_FILES
+    from deemo_data.project.release import PUBLIC_FACTS, PUBLIC_FILES
 
     assert {*PUBLIC_FACTS, *PUBLIC_FILES} <= quoted(page("data.md"))
 

@@ -23,16 +23,23 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from test_labels import event
 
-from deemo_data import clip as clips
-from deemo_data import ingest, labels, pipeline, release, store
-from deemo_data.clip import Clip, Facts, File, Grid
-from deemo_data.config import Project
+from deemo_data import files
+from deemo_data.clip import Clip, Facts, Grid, write_clips
 from deemo_data.errors import NotReleasable, StageError
+from deemo_data.files import File
+from deemo_data.labels.store import in_force, update
+from deemo_data.pipeline import store
+from deemo_data.pipeline.entry import entry_of
+from deemo_data.pipeline.run import Failure, run_stages
+from deemo_data.project import release
+from deemo_data.project.project import Project
+from deemo_data.sources import intake, source_table
+from tests.makers.disks import disk, flip, grow
+from tests.makers.labels import event
 
 SECRET = b"k" * 32
-REPO = Path(__file__).parents[1]
+REPO = Path(__file__).resolve().parents[1]
 FOOTAGE = bytes(range(256)) * 40
 OTHER = FOOTAGE[::-1]
 GRID = Grid(Fraction(25), False, Fraction(0), 100, 64, 48).to_fact()
@@ -122,7 +129,7 @@ def footage(folder: Path, name: str = "a") -> Clip:
     path.write_bytes(FOOTAGE)
     time.sleep(0.02)  # a file system's clock ticks some hundred times a second: what happens next gets another time
     consent = {"statement": "yes", "asserted": False}
-    facts = {"grid": GRID, "stamp": store.stamp_of(path), "consent": consent, "subject": "s-1"}
+    facts = {"grid": GRID, "stamp": files.stamp_of(path), "consent": consent, "subject": "s-1"}
     return Clip(name, name, 0, 4000, {"source": File.of(path)}, facts)
 
 
@@ -131,8 +138,8 @@ def clip(tmp_path: Path) -> Clip:
     return footage(tmp_path)
 
 
-def run(stages: Any, them: list[Clip], where: Path, **more: Any) -> tuple[list[Clip], list[pipeline.Failure]]:
-    return pipeline.run(stages, them, store_dir=where, secret=SECRET, **more)
+def run(stages: Any, them: list[Clip], where: Path, **more: Any) -> tuple[list[Clip], list[Failure]]:
+    return run_stages(stages, them, store_dir=where, secret=SECRET, **more)
 
 
 def through(clip: Clip, where: Path) -> Clip:
@@ -150,7 +157,7 @@ def content(where: Path) -> dict[str, str]:
     """Every file of every entry, each whole: by its digest, which must be the one that was noted."""
     found = {}
     for home in named(where):
-        entry = store.entry_of(home)
+        entry = entry_of(home)
         assert entry is not None, f"{home} is half made"
         for file in entry["files"].values():
             found[f"{home.parent.name}/{home.name}/{file['name']}"] = File.of(home / file["name"]).sha256
@@ -191,8 +198,8 @@ def test_footage_that_changes_while_it_is_taken_in(tmp_path: Path, how: str) -> 
         change(path, how)
         return {"grid": GRID, "has_sound": False, "duration_ms": 4000}
 
-    rows = [ingest.Row(str(path))]
-    taken, [refused] = ingest.ingest(rows, secret=SECRET, downloads=tmp_path, consent="yes", probe=probe)
+    rows = [source_table.Row(str(path))]
+    taken, [refused] = intake.ingest(rows, secret=SECRET, downloads=tmp_path, consent="yes", probe=probe)
     assert taken == []
     assert "a.mkv" in refused.reason
     assert refused.advice
@@ -222,15 +229,6 @@ DAMAGES = (
     "entry a folder",
     "no entry",
 )
-
-
-def flip(path: Path) -> None:
-    """Other bytes of the same number, under the old time: as a disk does it."""
-    was, data = path.stat(), bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    path.chmod(0o600)
-    path.write_bytes(data)
-    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
 
 
 def damage(path: Path, how: str) -> None:
@@ -369,28 +367,6 @@ def test_tidying_while_others_finish(clip: Clip, tmp_path: Path, monkeypatch: py
     store.tidy(tmp_path / "store")
 
 
-# ── a full disk ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@contextmanager
-def disk(folder: Path, kb: int, more: str = "") -> Iterator[Path]:
-    """A disk of its own with so much room. Skips the test where nobody may mount one."""
-    folder.mkdir()
-    said = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={kb}k{more}", "tmpfs", str(folder)], capture_output=True, text=True, check=False
-    )
-    if said.returncode:
-        pytest.skip(f"no small disk can be mounted here: {said.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def grow(folder: Path, kb: int) -> None:
-    subprocess.run(["mount", "-o", f"remount,size={kb}k,nr_inodes=1m", str(folder)], check=True)
-
-
 def test_a_disk_that_is_full_at_any_size(clip: Clip, tmp_path: Path) -> None:
     through(clip, tmp_path / "calm")
     calm, failed = content(tmp_path / "calm"), 0
@@ -463,26 +439,26 @@ def test_a_disk_that_is_full_while_files_are_released(
 
 def test_a_disk_that_is_full_while_labels_are_written(tmp_path: Path) -> None:
     said = {f"t/{n}": replace(event(n * 10, n * 10 + 5), raw={"long": "x" * 300}) for n in range(60)}
-    labels.update(tmp_path / "calm", "project-1", said)
+    update(tmp_path / "calm", "project-1", said)
     full = 0
     with disk(tmp_path / "disk", 4) as small:
         for kb in range(8, 64, 4):
             grow(small, kb)
             try:
-                labels.update(small / "labels", "project-1", said)
+                update(small / "labels", "project-1", said)
             except OSError as e:
                 full += e.errno == errno.ENOSPC
-            assert all(label in said.values() for label in labels.in_force(small / "labels")), "no half label is one"
+            assert all(label in said.values() for label in in_force(small / "labels")), "no half label is one"
         assert full > 2
         assert (small / "labels" / "project-1.jsonl").read_bytes() == (tmp_path / "calm" / "project-1.jsonl").read_bytes()
 
 
 def test_a_list_on_a_full_disk_stays_as_it_was(clip: Clip, tmp_path: Path) -> None:
     with disk(tmp_path / "disk", 16) as small:
-        clips.write_clips([clip], small / "clips.jsonl")
+        write_clips([clip], small / "clips.jsonl")
         before = (small / "clips.jsonl").read_bytes()
         with pytest.raises(OSError, match="No space left"):
-            clips.write_clips([replace(clip, id=f"{n}", start_ms=n) for n in range(200)], small / "clips.jsonl")
+            write_clips([replace(clip, id=f"{n}", start_ms=n) for n in range(200)], small / "clips.jsonl")
         assert [p.name for p in small.iterdir()] == ["clips.jsonl"], "nothing is left aside"
         assert (small / "clips.jsonl").read_bytes() == before
 
@@ -494,12 +470,12 @@ def test_a_worker_ends_with_its_run_also_in_the_middle_of_a_clip(clip: Clip, tmp
     """A clip may take an hour: nobody works on it for a run that is gone."""
     said = json.dumps([clip.to_row(), str(tmp_path / "store")])
     script = (
-        "import json, sys; from pathlib import Path; from deemo_data.clip import Clip; import test_faults as t\n"
+        "import json, sys; from pathlib import Path; from deemo_data.clip import Clip; from tests import test_faults as t\n"
         "if __name__ == '__main__':\n"
         "    row, where = json.loads(sys.argv[1]); t.run([t.Reads('waits')], [Clip.of_row(row)], Path(where), workers=1)\n"
     )
     (tmp_path / "run.py").write_text(script)
-    env = os.environ | {"PYTHONPATH": f"{REPO}:{REPO / 'tests'}"}
+    env = os.environ | {"PYTHONPATH": f"{REPO}"}
     begun = subprocess.Popen([sys.executable, str(tmp_path / "run.py"), said], env=env, start_new_session=True)
     until = time.monotonic() + 30
     while not list((tmp_path / "store").glob("Reads/.*/seen.bin")):
@@ -507,7 +483,7 @@ def test_a_worker_ends_with_its_run_also_in_the_middle_of_a_clip(clip: Clip, tmp
         time.sleep(0.02)
     begun.kill()
     begun.wait()
-    from test_build import members
+    from tests.makers.runs import members
 
     until = time.monotonic() + 20  # the clip takes 60
     while members(begun.pid):

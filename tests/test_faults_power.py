@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from test_faults_runs import DAY, calm  # noqa: F401
-from test_faults_runs import Calm as _Calm
 
-from deemo_data.config import Project
+from deemo_data.project.project import Project
+from tests.makers.quiet_runs import DAY, calm  # noqa: F401
+from tests.makers.quiet_runs import Calm as _Calm
 
-REPO = Path(__file__).parents[1]
+REPO = Path(__file__).resolve().parents[1]
 
 # (what, path, other path): "opened" to be written, "synced", "renamed", "linked", "made" (a folder), "gone"
 Event = tuple[str, str, str]
@@ -175,7 +175,7 @@ def test_what_is_not_synced_at_the_end_is_seen(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", ["strace", "notes"])
-def test_a_power_cut_loses_nothing_that_has_a_name(calm: _Calm, tmp_path: Path, how: str) -> None:  # noqa: F811
+def test_a_power_cut_loses_nothing_that_has_a_name(calm: _Calm, tmp_path: Path, how: str) -> None:
     """A build from nothing, a push, a pull of labels, a correction, a withdrawal."""
     if how == "strace" and not shutil.which("strace"):
         pytest.skip("no strace here")

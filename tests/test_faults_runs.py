@@ -14,67 +14,29 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from test_build import members, same_lists, start, stored
-from test_cli import Said
-from test_faults import disk, flip, grow
 
-from deemo_data import status as how_far
-from deemo_data import store
-from deemo_data.clip import File
-from deemo_data.config import Project
-from deemo_data.release import public_id
+from deemo_data.pipeline.entry import entry_of
+from deemo_data.project.project import Project
+from deemo_data.pseudonyms import public_id
+from deemo_data.workflow import status as how_far
+from tests.makers.commands import Said
+from tests.makers.disks import disk, flip, grow
+from tests.makers.quiet_runs import (
+    DAY,
+    Calm,
+    calm,  # noqa: F401
+    going_out,
+    process,
+)
+from tests.makers.runs import members, same_lists, start, stored
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-REPO = Path(__file__).parents[1]
+REPO = Path(__file__).resolve().parents[1]
 KILLS = int(os.environ.get("DEEMO_KILLS", "12"))
-DAY = {"SOURCE_DATE_EPOCH": "1790000000"}  # the changelog has the day in it, and a test may run over midnight
-
-
-@dataclass(frozen=True)
-class Calm:
-    """What an undisturbed build made, how long that took, and its footage: two who agreed, and one who did not."""
-
-    project: Project
-    csv: Path
-    seconds: float
-
-
-@pytest.fixture(scope="module")
-def calm(weights: Path, media: Path, tmp_path_factory: pytest.TempPathFactory) -> Calm:
-    folder = tmp_path_factory.mktemp("calm")
-    rows = ["uri,subject,consent,start_ms,end_ms"]
-    for name, subject, consent, ms in (("grid_bbaf2n.mpg", "one", "yes", 600), ("asl_eat.mkv", "two", "yes", 400),
-                                       ("asl_want.mkv", "three", "none", 300)):  # fmt: skip
-        shutil.copyfile(media / "video" / name, folder / name)
-        rows.append(f"{name},{subject},{consent},0,{ms}")
-    (folder / "s.csv").write_text("\n".join(rows) + "\n")
-    began = time.monotonic()
-    said = process("build", folder / "calm", folder / "s.csv", **DAY)
-    assert said.status == 1, said.err  # one may not leave
-    made = Calm(Project.open(folder / "calm"), folder / "s.csv", time.monotonic() - began)
-    assert len(going_out(made.project)) > 10
-    return made
-
-
-def process(*arguments: object, **env: str) -> Said:
-    """`deemo ARGUMENTS` as a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "deemo_data.cli", *map(str, arguments)],
-        capture_output=True, text=True, timeout=600, env=os.environ | env, check=False,
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr, done.stderr
-    return Said(done.returncode, done.stdout, done.stderr)
-
-
-def going_out(project: Project) -> dict[str, str]:
-    """Every file that may leave, by its digest."""
-    files = [p for where in (project.served, project.dataset) for p in where.rglob("[!.]*") if p.is_file()]
-    return {p.relative_to(project.out).as_posix(): File.of(p).sha256 for p in files}
 
 
 def begun(calm: Calm, root: Path) -> Project:
@@ -99,7 +61,7 @@ def twin(calm: Calm, root: Path, csv: bool = False) -> tuple[Project, Path]:
 def check_no_half(project: Project, calm: Calm) -> None:
     """What stands under a final name is whole, and nothing goes out that would not go out anyway."""
     for home in project.store.glob("[!.]*/[!.]*"):
-        entry = store.entry_of(home)
+        entry = entry_of(home)
         assert entry is not None, home
         assert {p.name for p in home.iterdir()} == {"entry.json", *(f["name"] for f in entry["files"].values())}
     assert stored(project).items() <= stored(calm.project).items()
@@ -305,7 +267,7 @@ def meddled(folder: Path, stage: str, what: str) -> dict[str, str]:
         "    return real(self, clip, out)\n"
         "Stage.__call__ = call\n"
     )
-    return {"PYTHONPATH": os.pathsep.join([str(folder), str(REPO), str(REPO / "tests")])}
+    return {"PYTHONPATH": os.pathsep.join([str(folder), str(REPO)])}
 
 
 SEGFAULT = "import ctypes; ctypes.string_at(0)"
@@ -330,7 +292,7 @@ def test_a_model_that_segfaults(calm: Calm, tmp_path: Path, workers: int) -> Non
         assert (said["what"], said["step"]) == (victim.id, "mask_video")
         assert "the process working on it died" in said["reason"]
         assert "2 clips done, 1 not" in done.stdout
-    assert all(store.entry_of(home) for home in project.store.glob("[!.]*/[!.]*"))
+    assert all(entry_of(home) for home in project.store.glob("[!.]*/[!.]*"))
     assert process("run", project.root).status == 0
     config = project.root / "deemo.toml"
     config.write_text(config.read_text().replace("grow = 1.5", "grow = 1.35"))
@@ -345,7 +307,9 @@ def test_a_model_that_segfaults(calm: Calm, tmp_path: Path, workers: int) -> Non
 def test_footage_that_changes_during_a_build(calm: Calm, tmp_path: Path, how: str) -> None:
     project, csv = twin(calm, tmp_path / "twin", csv=True)
     redo_masks(project)
-    what = f"import test_faults; from pathlib import Path; test_faults.change(Path(clip.files['source'].path), {how!r})"
+    what = (
+        f"from tests import test_faults; from pathlib import Path; test_faults.change(Path(clip.files['source'].path), {how!r})"
+    )
     (victim,) = [c for c in project.clips() if "asl_eat" in c.files["source"].path]
     said = process("run", project.root, **meddled(tmp_path / "site", "MaskVideo", what), VICTIM="asl_eat")
     assert said.status == 1
@@ -439,6 +403,6 @@ def test_a_run_a_push_an_export_and_a_withdrawal_at_once(calm: Calm, tmp_path: P
     for path in [p for p in project.root.rglob("*") if p.is_file() and p.name != "withdrawn.jsonl"]:
         said = str(path.relative_to(project.root)).encode() + path.read_bytes()
         assert not [n for n in names if n.encode() in said], path
-    assert all(store.entry_of(home) for home in project.store.glob("[!.]*/[!.]*"))
+    assert all(entry_of(home) for home in project.store.glob("[!.]*/[!.]*"))
     assert process("validate", project.dataset).status == 0
     assert how_far.status(project)[0]

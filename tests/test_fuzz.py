@@ -21,24 +21,30 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mutate import awry, flipped, garbled, truncated
-from test_baseline_answers import WORDING
-from test_export import make_clip, marked
-from test_export import run as export_dataset
-from test_label_export import CLIP, SECRET, annotation, chosen, push, region, written
-from test_labels import said
-from test_security import PIN, whl
 
-from deemo_data import config, corrections, ingest, label_pull, labels, speakers, store, versions, vocabulary
+from deemo_data.annotation import pull
+from deemo_data.annotation.export_file import read_export
+from deemo_data.annotation.raw_log import Log
+from deemo_data.annotation.results import Reading, pushed_by_clip
 from deemo_data.baseline import answers
-from deemo_data.clip import Clip, File, Grid, read_clips
+from deemo_data.clip import Clip, Grid, read_clips
+from deemo_data.dataset import versions
+from deemo_data.dataset.validation.dataset import validate
 from deemo_data.errors import DeemoError
-from deemo_data.label_export import read_export
-from deemo_data.label_log import Log
-from deemo_data.label_reading import Reading, pushed_by_clip
-from deemo_data.models import weights as pinned
-from deemo_data.segment import Segment
-from deemo_data.validate import validate
+from deemo_data.files import File
+from deemo_data.labels import store, vocabulary
+from deemo_data.models.runtime import weights
+from deemo_data.pipeline.store import Entries, find
+from deemo_data.project import config, corrections, speakers
+from deemo_data.sources import intake, source_table, subjects
+from deemo_data.stages.detect.segment import Segment
+from tests.makers.datasets import make_clip, marked
+from tests.makers.datasets import run as export_dataset
+from tests.makers.hostile import PIN, whl
+from tests.makers.labels import said
+from tests.makers.lexicons import WORDING
+from tests.makers.mutations import awry, flipped, garbled, truncated
+from tests.makers.results import CLIP, SECRET, annotation, chosen, push, region, written
 
 TIMES = int(os.environ.get("DEEMO_FUZZ", "20"))
 NFBL, EMOTIONS = vocabulary.load_nfbl("nfbl"), vocabulary.load_emotions("emotions")
@@ -111,7 +117,7 @@ def test_exports_of_our_own_pages(rng: Random, fresh: Callable[[], Path]) -> Non
     folder = fresh()
     path = put(folder / "export.json", harmed(tasks_in(folder), rng))
     one_line(lambda: read_export(path, folder / "labels", secret=SECRET, vocabulary=NFBL, emotions=EMOTIONS))
-    for label in labels.in_force(folder / "labels"):
+    for label in store.in_force(folder / "labels"):
         assert label.start_ms < label.end_ms, "what was written can be read, and is a span"
 
 
@@ -134,7 +140,7 @@ def test_real_exports(rng: Random, media: Path, fresh: Callable[[], Path]) -> No
     match = put(folder / "m.csv", table)
     one_line(lambda: read_export(export, folder / "labels", secret=SECRET, vocabulary=NFBL, emotions=EMOTIONS, sources=[source],
                                  match=match))  # fmt: skip
-    labels.in_force(folder / "labels")
+    store.in_force(folder / "labels")
 
 
 @few
@@ -144,12 +150,12 @@ def test_pages_of_the_server(rng: Random, fresh: Callable[[], Path]) -> None:
     page = [awry(task, rng) for task in tasks_in(folder)]
     page = [task for task in page if isinstance(task, dict)]
     log = Log(folder / "labels" / "raw" / "project-1.jsonl", "v")
-    read = label_pull.Page(Reading(SECRET, NFBL, EMOTIONS, pushed_by_clip(folder / "labels")))
-    shelf = labels.Shelf(folder / "labels")
+    read = pull.Page(Reading(SECRET, NFBL, EMOTIONS, pushed_by_clip(folder / "labels")))
+    shelf = store.LabelStore(folder / "labels")
     project: Any = None  # asked only where somebody sees what identifies
-    one_line(lambda: label_pull.take_in(project, page, read, shelf, log, 1))
-    one_line(lambda: label_pull.of_another_group(page, "nfbl_timeline", {3: "adjudicate"}, SECRET))
-    labels.in_force(folder / "labels")
+    one_line(lambda: pull.read_page(project, page, read, shelf, log, 1))
+    one_line(lambda: pull.of_another_group(page, "nfbl_timeline", {3: "adjudicate"}, SECRET))
+    store.in_force(folder / "labels")
     Log(folder / "labels" / "raw" / "project-1.jsonl", "v")
 
 
@@ -173,10 +179,10 @@ def test_lists_of_sources(rng: Random, fresh: Callable[[], Path]) -> None:
         )
         data = SOURCES.replace(old, odd, rng.choice((1, -1))).encode()
     path = put(fresh() / "s.csv", garbled(data, rng) if rng.random() < 0.5 else data)
-    rows = one_line(lambda: ingest.read_sources(str(path)))
+    rows = one_line(lambda: source_table.read_sources(str(path)))
     if rows:
         to = path.parent
-        one_line(lambda: ingest.ingest(rows, secret=SECRET, downloads=to / "d", subjects=to / "p" / "subjects.csv"))
+        one_line(lambda: intake.ingest(rows, secret=SECRET, downloads=to / "d", subjects=to / "p" / "subjects.csv"))
 
 
 def harmed_toml(text: str, rng: Random) -> bytes:
@@ -201,7 +207,7 @@ def test_settings(rng: Random, profile: str, fresh: Callable[[], Path]) -> None:
     read = one_line(lambda: config.read_config(path))
     clip = Clip("a", "a", 0, 1000, {}, {})
     for stage in read.attempts[0] if read else ():
-        store.Entries(replace_needs(stage), Path("store"), SECRET).home(clip)
+        Entries(replace_needs(stage), Path("store"), SECRET).home(clip)
 
 
 def replace_needs(stage: Any) -> Any:
@@ -212,7 +218,7 @@ def replace_needs(stage: Any) -> Any:
 @few
 @given(rng=chance, name=st.sampled_from(vocabulary.OURS))
 def test_vocabularies(rng: Random, name: str, fresh: Callable[[], Path]) -> None:
-    text = (Path(vocabulary.__file__).parent / "vocabularies" / f"{name}.toml").read_text()
+    text = (Path(vocabulary.__file__).parents[1] / "vocabularies" / f"{name}.toml").read_text()
     path = put(fresh() / "v.toml", harmed_toml(text, rng))
     read = one_line(lambda: vocabulary.load(path))
     if isinstance(read, vocabulary.Nfbl):
@@ -247,7 +253,7 @@ BOX = {"id": "b", "source": "a", "start_ms": 0, "end_ms": 100, "box": [0.1, 0.1,
 LISTS: dict[str, tuple[list[Any], Callable[[Path], Any]]] = {
     "clips.jsonl": ([ROW, ROW | {"id": "b"}], read_clips),
     "labels/project-1.jsonl": ([LABEL, LABEL | {"key": "t/b/0"}, {"key": "t/b/0", "deleted": True}], lambda p: (
-        labels.in_force(p.parent), labels.Shelf(p.parent))),
+        store.in_force(p.parent), store.LabelStore(p.parent))),
     "labels/pushed.jsonl": ([PUSHED, PUSHED], lambda p: pushed_by_clip(p.parent)),
     "corrections/boxes.jsonl": ([BOX, {"removes": "b", "at": ""}, BOX], lambda p: corrections.boxes_in_force(p.parents[1])),
     "corrections/withheld.jsonl": ([BOX, BOX | {"id": "c"}], lambda p: corrections.withheld(p.parents[1])),
@@ -279,7 +285,7 @@ def test_documents_of_a_project(rng: Random, fresh: Callable[[], Path]) -> None:
     put(folder / "corrections" / "speakers.json", harmed(spoken, rng))
     one_line(lambda: speakers.said(folder))
     people = put(folder / "subjects.csv", garbled(b"source,subject,name,known_names\na,s-1,Zeb,Zebulon; Z\n", rng))
-    one_line(lambda: ingest.read_subjects(people))
+    one_line(lambda: subjects.read_subjects(people))
     past = {"ids": {"nfbl": {"a": "b"}}, "splits": {"s": "train"}, "shape": {}, "versions": [], "tombstones": 0}
     versions.read_past(put(folder / "deemo.json", harmed({"history": past} | past, rng)))
 
@@ -289,11 +295,11 @@ def test_documents_of_a_project(rng: Random, fresh: Callable[[], Path]) -> None:
 def test_entries_of_the_store(rng: Random, fresh: Callable[[], Path]) -> None:
     folder = fresh()
     clip, stage = Clip.of_row(ROW).knowing({}, {"has_sound": False}), Segment()
-    home = Path(store.Entries(stage, folder, SECRET).home(clip))
+    home = Path(Entries(stage, folder, SECRET).home(clip))
     put(home / "spans.json", b"[[0, 4000]]")
     entry = {"files": {"spans": {"name": "spans.json", "bytes": 11, "sha256": "0" * 64}}, "facts": {}, "versions": {}}
     put(home / "entry.json", harmed(entry, rng))
-    found = one_line(lambda: store.find(stage, clip, folder, SECRET))
+    found = one_line(lambda: find(stage, clip, folder, SECRET))
     assert found is None or found.path("spans").parent == home, "an entry names files of its own only"
 
 
@@ -323,7 +329,7 @@ def test_wheels(rng: Random, fresh: Callable[[], Path]) -> None:
     data = bytes(whl(path))
     path.write_bytes(rng.choice((flipped, flipped, truncated))(data, rng))
     tracemalloc.start()
-    one_line(lambda: pinned.contents(path, replace(PIN, member=rng.choice(("pkg/a.bin", "pkg/")))))
+    one_line(lambda: weights.contents(path, replace(PIN, member=rng.choice(("pkg/a.bin", "pkg/")))))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20 * 2**20

@@ -17,13 +17,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deemo_data import build, corrections, lookalikes, media, pipeline, programs, release, store
-from deemo_data import status as how_far
-from deemo_data.clip import Clip, File, read_clips
-from deemo_data.config import Project
-from deemo_data.sound import BLOCK, Sound
+from deemo_data.clip import Clip, read_clips
+from deemo_data.dataset import near_duplicates
+from deemo_data.media import container, ffmpeg, frames
+from deemo_data.media.sound import BLOCK, Sound, read_sound
+from deemo_data.pipeline import entry, order, store
+from deemo_data.project import clips as project_clips
+from deemo_data.project import corrections, release
+from deemo_data.project.clips import current
+from deemo_data.project.project import Project
+from deemo_data.workflow import run
+from deemo_data.workflow import status as how_far
+from tests.makers.recordings import whole
 
-REPO = Path(__file__).parents[1]
+REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO / "bench"))
 import scale  # noqa: E402
 
@@ -61,11 +68,11 @@ def counted() -> Iterator[list[int]]:
 
 def released(project: Project) -> None:
     with project.locked():
-        _, kept = release.release_all(build.current(project), project)
+        _, kept = release.release_all(current(project), project)
     assert kept == []
 
 
-WORK: dict[str, Callable[[Project], object]] = {"status": how_far.status, "run": build.run, "release": released}
+WORK: dict[str, Callable[[Project], object]] = {"status": how_far.status, "run": run.run, "release": released}
 
 
 @pytest.mark.parametrize("what", WORK)
@@ -83,7 +90,7 @@ def test_work_grows_with_the_clips_and_not_faster(projects: dict[int, Project], 
 
 def test_an_entry_is_read_once(projects: dict[int, Project], monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    real = store.entry_of
+    real = entry.entry_of
     monkeypatch.setattr(store, "entry_of", lambda home: read.append(str(home)) or real(home))
     for work in WORK.values():
         read.clear()
@@ -102,7 +109,7 @@ def test_what_is_withheld_is_read_once_and_again_when_it_changed(
         return real(root)
 
     monkeypatch.setattr(corrections, "withheld", withheld)
-    clips = build.current(project)
+    clips = current(project)
     held = corrections.withhold(project.root, clips[3])
     try:
         assert [corrections.is_withheld(project.root, c) for c in clips[:6]] == [False, False, False, True, False, False]
@@ -123,23 +130,23 @@ def test_every_stage_of_every_clip_is_found(projects: dict[int, Project]) -> Non
     assert {s.other_versions for s in states} == {()}
     assert kept == []
     before = (projects[SMALL].root / "clips.jsonl").read_bytes()
-    done, missing = build.run(projects[SMALL])
+    done, missing = run.run(projects[SMALL])
     assert (len(done), missing) == (SMALL, [])
     assert (projects[SMALL].root / "clips.jsonl").read_bytes() == before, "the bench writes what a run writes"
 
 
 def test_several_processes_see_what_one_sees(projects: dict[int, Project], monkeypatch: pytest.MonkeyPatch) -> None:
     project = projects[SMALL]
-    safe = [c.path("safe") for c in build.current(project)]
+    safe = [c.path("safe") for c in current(project)]
     kept = {p: p.read_bytes() for p in (safe[5], safe[SMALL - 2])}
     for path in kept:
         path.unlink()
     try:
-        alone, clips = how_far.status(project, workers=0), build.current(project)
-        monkeypatch.setattr(build, "AT_ONCE", SMALL // 8)
+        alone, clips = how_far.status(project, workers=0), current(project)
+        monkeypatch.setattr(project_clips, "CLIPS_PER_BATCH", SMALL // 8)
         assert how_far.status(project, workers=2) == alone
         assert how_far.status(project, workers=0) == alone
-        assert build.current(project) == clips
+        assert project_clips.current(project) == clips
         assert len(alone[2]) == 2
     finally:
         for path, data in kept.items():
@@ -149,7 +156,7 @@ def test_several_processes_see_what_one_sees(projects: dict[int, Project], monke
 def test_looking_up_says_what_a_run_without_work_says(projects: dict[int, Project]) -> None:
     """Also of clips that lack an entry, whose entry is cut off, and that were refused."""
     project = projects[SMALL]
-    clips = build.current(project)
+    clips = project_clips.current(project)
     broken = [clips[1].path("faces").parent / "entry.json", clips[2].path("safe"), clips[20].path("turns").parent / "entry.json"]
     refused = clips[7].path("leaks").parent / "entry.json"
     kept = {p: p.read_bytes() for p in (*broken, refused)}
@@ -158,9 +165,9 @@ def test_looking_up_says_what_a_run_without_work_says(projects: dict[int, Projec
             path.unlink()
             path.write_bytes(kept[path][:-7])
         said = json.loads(kept[refused])
-        refused.write_text(store.text_of(said | {"facts": said["facts"] | {"leaks_passed": False}}))
-        done, failed = build.through(project, project.clips(), set())
-        assert [*done.values(), *(f.clip for f in failed.values())] == build.current(project)
+        refused.write_text(entry.text_of(said | {"facts": said["facts"] | {"leaks_passed": False}}))
+        done, failed = run.run_attempts(project, project.clips(), set())
+        assert [*done.values(), *(f.clip for f in failed.values())] == project_clips.current(project)
         _, states, kept_back = how_far.status(project)
         made = {s.name: s.made for s in states}
         assert made["track_body"] == SMALL
@@ -174,14 +181,14 @@ def test_looking_up_says_what_a_run_without_work_says(projects: dict[int, Projec
     assert how_far.status(project)[2] == []
 
 
-@pytest.mark.parametrize("stage", pipeline.ORDER, ids=lambda s: s.__name__)
+@pytest.mark.parametrize("stage", order.ORDER, ids=lambda s: s.__name__)
 def test_keys_are_what_they_were(projects: dict[int, Project], stage: Any) -> None:
     """sha256 of one JSON object with sorted keys, as the stores of older versions have it."""
     import hashlib
     from dataclasses import asdict
 
     project, made = projects[SMALL], stage()
-    clip = build.current(project)[5].knowing({}, {"known_names": ['Zoë "Z" O\'Neill\\', "\u2028"], "has_sound": True})
+    clip = project_clips.current(project)[5].knowing({}, {"known_names": ['Zoë "Z" O\'Neill\\', "\u2028"], "has_sound": True})
     seen = store.seen_by(made, clip, project.secret)
     facts = {n: v for n, v in seen.facts.items() if n not in seen.files}
     if "secret" in facts:
@@ -221,7 +228,7 @@ def test_clips_that_look_alike_are_all_found(most: int) -> None:
     ints = {c: int(look, 16) for c, look in looks.items()}
     near = {tuple(sorted((whose[a], whose[b]))) for a in ints for b in ints
             if a < b and whose[a] != whose[b] and (ints[a] ^ ints[b]).bit_count() <= 3 * most}  # fmt: skip
-    found = list(lookalikes.same_pictures(whose, looks, most))
+    found = list(near_duplicates.same_pictures(whose, looks, most))
     assert {tuple(sorted(p.subjects)) for p in found} == near
     assert near
     assert all((ints[a] ^ ints[b]).bit_count() <= 3 * most for a, b in (p.clips for p in found))
@@ -229,16 +236,16 @@ def test_clips_that_look_alike_are_all_found(most: int) -> None:
 
 def test_clips_that_do_not_look_alike_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = [0]
-    real = lookalikes._distance
+    real = near_duplicates._distance
 
     def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         compared[0] += len(a) * len(b)
         return real(a, b)
 
-    monkeypatch.setattr(lookalikes, "_distance", distance)
+    monkeypatch.setattr(near_duplicates, "_distance", distance)
     rng = np.random.default_rng(0)
     looks = {f"c-{n:05}": rng.bytes(96).hex() for n in range(5000)}
-    assert list(lookalikes.same_pictures({c: f"s-{c}" for c in looks}, looks, 5)) == []
+    assert list(near_duplicates.same_pictures({c: f"s-{c}" for c in looks}, looks, 5)) == []
     assert compared[0] < 5000, "of 12.5 million pairs"
 
 
@@ -246,7 +253,7 @@ def test_clips_that_do_not_look_alike_are_not_compared(monkeypatch: pytest.Monke
 
 
 def looped(source: Path, minutes: float, out: Path) -> Path:
-    command = [programs.ffmpeg_binary(), "-v", "error", "-nostdin", "-y", "-stream_loop", "-1", "-i", str(source)]
+    command = [ffmpeg.ffmpeg_binary(), "-v", "error", "-nostdin", "-y", "-stream_loop", "-1", "-i", str(source)]
     subprocess.run([*command, "-t", str(minutes * 60), "-c", "copy", str(out)], check=True)
     return out
 
@@ -257,7 +264,7 @@ def talk(media_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("talk") / "talk.mp4"
     source = media_folder / "video" / "talker_hands_speech_wim.mp4"
     how = ["-vf", "scale=160:90", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "30", "-c:a", "copy"]
-    subprocess.run([programs.ffmpeg_binary(), "-v", "error", "-nostdin", "-y", "-i", str(source), *how, str(out)], check=True)
+    subprocess.run([ffmpeg.ffmpeg_binary(), "-v", "error", "-nostdin", "-y", "-i", str(source), *how, str(out)], check=True)
     return out
 
 
@@ -269,14 +276,9 @@ def media_folder() -> Path:
     return folder
 
 
-def whole(path: Path) -> Clip:
-    facts = media.probe(path)
-    return Clip("x", "x", 0, facts.pop("duration_ms"), {"source": File(str(path), "0" * 64)}, facts | {"speakers_said": {}})
-
-
 def test_sound_in_blocks_is_the_sound(talk: Path, tmp_path: Path) -> None:
     clip = whole(looped(talk, 2.4, tmp_path / "long.mp4"))
-    sound, wave = Sound(clip), media.sound(clip)
+    sound, wave = Sound(clip), read_sound(clip)
     blocks = list(sound)
     assert [len(b) for b in blocks] == [BLOCK, BLOCK, len(wave) - 2 * BLOCK]
     assert len(sound) == len(wave)
@@ -285,25 +287,25 @@ def test_sound_in_blocks_is_the_sound(talk: Path, tmp_path: Path) -> None:
 
 
 def test_models_hear_the_same_in_blocks(talk: Path, tmp_path: Path, weights: Path) -> None:
-    from deemo_data.models import diariser, ge2e, silero
+    from deemo_data.models.speech import diarisation, ge2e, silero
 
     clip = whole(looped(talk, 1.2, tmp_path / "long.mp4"))
-    sound, wave = Sound(clip), media.sound(clip)
+    sound, wave = Sound(clip), read_sound(clip)
     net = silero.load()
     assert np.array_equal(silero.probabilities(net, sound), silero.probabilities(net, [wave]))
     odd = [wave[:1000], wave[1000:1001], wave[1001:777_777], wave[777_777:]]
     assert np.array_equal(silero.probabilities(net, odd), silero.probabilities(net, [wave]))
     assert np.array_equal(ge2e.mel(sound), ge2e.mel(wave))
-    assert diariser._gain(sound) == diariser._gain(wave)
+    assert diarisation._gain(sound) == diarisation._gain(wave)
 
 
 MEMORY = """
 import json, resource, sys, tempfile
 from pathlib import Path
 sys.path[:0] = [{tests!r}, {bench!r}]
-from test_scale import whole
-from deemo_data.segment import Segment
-from deemo_data.stages.diarise import Diarise
+from tests.makers.recordings import whole
+from deemo_data.stages.detect.segment import Segment
+from deemo_data.stages.detect.diarise import Diarise
 {stage}()(whole(Path(sys.argv[1])), Path(tempfile.mkdtemp(dir=sys.argv[2])))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
@@ -330,20 +332,20 @@ def test_the_end_of_a_long_recording_is_reached_by_a_seek(talk: Path, tmp_path: 
     """A clip at the end decodes no more pictures and no more sound than one at the start, and shows the same."""
     source = whole(looped(talk, 20, tmp_path / "long.mp4"))
     decoded = [0]
-    real = media._out_of
+    real = container.decode_packets
 
     def counting(*arguments: Any, **options: Any) -> Iterator[Any]:
         for frame in real(*arguments, **options):
             decoded[0] += 1
             yield frame
 
-    monkeypatch.setattr(media, "_out_of", counting)
+    monkeypatch.setattr(container, "decode_packets", counting)
     seen = {}
     for start in (10_000, 19 * 60_000 + 50_000):
         clip = Clip.of_span(source, start, start + 5_000)
         decoded[0] = 0
-        pictures = [f.bgr(16, 8).tobytes() for f in media.frames(clip)]
-        wave = media.sound(clip)
+        pictures = [f.bgr(16, 8).tobytes() for f in frames.read_frames(clip)]
+        wave = read_sound(clip)
         seen[start] = decoded[0]
         assert len(pictures) == clip.num_frames == 150
         assert len(wave) == 80_000
@@ -357,10 +359,11 @@ import json, re, sys, time
 from pathlib import Path
 import numpy as np
 sys.path[:0] = [{tests!r}, {bench!r}]
-from test_scale import whole
-from deemo_data.clip import Clip, File
-from deemo_data.stages.find_faces import FindFaces
-from deemo_data.tracks import Body, write_body
+from tests.makers.recordings import whole
+from deemo_data.clip import Clip
+from deemo_data.files import File
+from deemo_data.stages.detect.find_faces import FindFaces
+from deemo_data.tracks.body import Body, write_body
 start, out = int(sys.argv[2]), Path(sys.argv[3])
 clip = Clip.of_span(whole(Path(sys.argv[1])), start, start + 10_000)
 nobody = np.full((clip.num_frames, 1, 75, 3), np.nan, np.float32)

@@ -30,25 +30,36 @@ import av
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from test_audit import channels, project  # noqa: F401
-from test_export import NFBL, make_clip, marked, run
-from test_label_export import SECRET, annotation, load_emotions, load_nfbl, pull, region
-from test_labels import said
 
-from deemo_data import audit, audit_page, build, corrections, dataset_page, download, labels, media
-from deemo_data.attacks import metadata
-from deemo_data.baseline import judge
-from deemo_data.cli import cli
-from deemo_data.clip import Clip, File, place, write_if_changed
-from deemo_data.config import OWN, Project
+import deemo_data
+from deemo_data.annotation.export_file import read_export
+from deemo_data.annotation.label_studio.connection import connect
+from deemo_data.audit.attacks import metadata
+from deemo_data.audit.run import run_audit
+from deemo_data.baseline.scoring import judge
+from deemo_data.cli.app import cli
+from deemo_data.clip import Clip
+from deemo_data.dataset.export import page
 from deemo_data.errors import DeemoError, LabelError, MediaError, ModelError, ProjectError, plain
-from deemo_data.label_export import read_export
-from deemo_data.label_studio_server import connect
-from deemo_data.limits import MOST_FRAMES, ONLY_ITSELF
-from deemo_data.models import ge2e, weights
-from deemo_data.models.weights import Weights, Wheel
+from deemo_data.files import File, append_lines, link_or_copy, write_if_changed
+from deemo_data.labels.vocabulary import load_emotions, load_nfbl
+from deemo_data.media import probe
+from deemo_data.media.limits import MOST_FRAMES, ONLY_ITSELF
+from deemo_data.models.runtime import weights
+from deemo_data.models.speech import ge2e
+from deemo_data.project import corrections
+from deemo_data.project.project import OWN, Project
+from deemo_data.reports import privacy, privacy_verdict
+from deemo_data.sources import download
+from deemo_data.workflow import ingest, segment
+from deemo_data.workflow import run as workflow_run
+from tests.makers.audits import channels, project  # noqa: F401
+from tests.makers.datasets import NFBL, make_clip, marked, run
+from tests.makers.hostile import PIN, whl
+from tests.makers.labels import said
+from tests.makers.results import SECRET, annotation, pull, region
 
-PACKAGE = Path(media.__file__).parent
+PACKAGE = Path(deemo_data.__file__).parent
 SIZE = (64, 48)
 
 
@@ -97,7 +108,7 @@ def test_a_row_that_leads_elsewhere_gives_nothing_away(uri: str, tmp_path: Path)
     (tmp_path / "a" / "b" / "s.csv").write_text(f"uri\n{uri.format(out=out)}\n")
     made = Project.make(tmp_path / "p")
     with pytest.raises(ProjectError, match="no footage could be taken in"):
-        build.take_in(made, str(tmp_path / "a" / "b" / "s.csv"), None)
+        ingest.ingest(made, str(tmp_path / "a" / "b" / "s.csv"), None)
     assert [row["step"] for row in json.loads((made.out / "ingest.json").read_text())] == ["ingest"]
     assert not any(b"PRIVATE-WORDS-9371" in data for data in inside(made.root).values())
 
@@ -140,7 +151,7 @@ def test_a_video_that_is_a_list_of_other_files_is_no_video(kind: str, ending: st
     path = tmp_path / f"interview{ending}"
     path.write_text(LISTS[kind])
     with pytest.raises(MediaError, match="cannot be read as video"):
-        media.probe(path)
+        probe.probe_video(path)
     with pytest.raises(MediaError):
         metadata.tags_of(path)
 
@@ -183,7 +194,7 @@ def test_hostile_names_steer_no_terminal_and_no_report(tmp_path: Path, monkeypat
     assert len(took.output.strip().splitlines()) == len(NAMES) + 2, "one line for each"
     made = Project.open(root)
     assert {s.path("source").name for s in made.sources()} == set(NAMES)
-    clips, lost = build.cut(made, workers=0)
+    clips, lost = segment.segment(made, workers=0)
     assert (len(clips), lost) == (len(NAMES), [])
     for arguments in (["status", str(root)], ["speakers", str(root)]):
         said = CliRunner().invoke(cli, arguments)
@@ -191,7 +202,7 @@ def test_hostile_names_steer_no_terminal_and_no_report(tmp_path: Path, monkeypat
         assert not STEERS.search(said.output)
     for name in NAMES:
         (footage / name).write_bytes(b"gone")
-    done, missing = build.run(made, workers=0, until="find_text")
+    done, missing = workflow_run.run(made, workers=0, until="find_text")
     assert (done, len(missing)) == ([], len(NAMES))
     assert not any(STEERS.search(str(m)) or "\n" in str(m) for m in missing)
     for report in ("ingest.json", "run.json"):
@@ -225,7 +236,7 @@ def test_a_linked_folder_is_never_entered(name: str, tmp_path: Path, mine: Path)
 
 
 ADDED: dict[str, Callable[[Path], object]] = {
-    "labels/pushed.jsonl": lambda root: labels.append(root / "labels" / "pushed.jsonl", [{"a": 1}]),
+    "labels/pushed.jsonl": lambda root: append_lines(root / "labels" / "pushed.jsonl", [{"a": 1}]),
     "corrections/boxes.jsonl": lambda root: corrections.add(root, "0123456789ab", 0, 1000, (0.1, 0.1, 0.2, 0.2)),
     "corrections/withheld.jsonl": lambda root: corrections.withhold(root, Clip("c", "0123456789ab", 0, 1000, {}, {})),
     "out/judge.jsonl": lambda root: judge.Ledger.at(root / "out" / "judge.jsonl").add({"key": "k", "answer": {}}),
@@ -251,7 +262,7 @@ def test_files_that_are_replaced_leave_what_a_link_leads_to(tmp_path: Path, mine
     released = made.released / "c-1.mp4"
     released.parent.mkdir(parents=True)
     released.symlink_to(mine / "dear.mp4")
-    assert place(tmp_path / "video", released, File.of(tmp_path / "video").sha256)
+    assert link_or_copy(tmp_path / "video", released, File.of(tmp_path / "video").sha256)
     assert (released.read_bytes(), released.is_symlink()) == (b"dear to me", False)
     assert inside(mine) == {"dear.mp4": b"dear to me"}
 
@@ -308,13 +319,13 @@ def test_nothing_runs_on_the_page_of_a_dataset(tmp_path: Path) -> None:
     ]  # fmt: skip
     vocabulary = replace(NFBL, name=NASTY, groups={k: NASTY + v for k, v in NFBL.groups.items()})
     run(clips, given, tmp_path / "d")
-    text = dataset_page.page(tmp_path / "d", vocabulary)
+    text = page.page(tmp_path / "d", vocabulary)
     assert Runs(text).found == []
     assert "alert(1)" in Runs(text).words, "it is shown, as words"
 
 
-def test_nothing_runs_on_the_page_of_the_audit(project: Project, channels: dict[str, Any]) -> None:  # noqa: F811
-    kept = {*audit_page.CHANNELS, *audit_page.PLAIN, "low", "high", "deemo-paper", "hardened", audit.BEFORE}
+def test_nothing_runs_on_the_page_of_the_audit(project: Project, channels: dict[str, Any]) -> None:
+    kept = {*privacy_verdict.CHANNELS, *privacy_verdict.PLAIN, "low", "high", "deemo-paper", "hardened", privacy_verdict.BEFORE}
 
     def nasty(value: Any) -> Any:
         match value:
@@ -326,9 +337,9 @@ def test_nothing_runs_on_the_page_of_the_audit(project: Project, channels: dict[
                 return value if value in kept else NASTY + value
         return value
 
-    measured, _ = audit.audit(project, workers=0)
+    measured, _ = run_audit(project, workers=0)
     clips = set(re.findall("c-[0-9a-f]{16}", json.dumps(measured)))
-    text = audit_page.page(nasty(json.loads(json.dumps(measured))), {NASTY + clip: b"jpeg" for clip in clips})
+    text = privacy.page(nasty(json.loads(json.dumps(measured))), {NASTY + clip: b"jpeg" for clip in clips})
     assert Runs(text).found == []
     assert "alert(1)" in Runs(text).words
 
@@ -380,11 +391,6 @@ def test_a_planted_pickle_is_not_run(tmp_path: Path) -> None:
     assert mark.is_dir(), "it would have been run by a reader that trusts"
 
 
-# ── wheels ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-PIN = Weights("a-000000", "", "a.bin", "0" * 64, 1000, "MIT", "base", Wheel("a", "1", "311", "any"), "pkg/a.bin")
-
-
 def test_a_zip_bomb_is_read_no_further_than_what_was_pinned(tmp_path: Path) -> None:
     for pin in (PIN, replace(PIN, member="pkg/")):
         path = tmp_path / "a.whl"
@@ -398,12 +404,6 @@ def test_a_zip_bomb_is_read_no_further_than_what_was_pinned(tmp_path: Path) -> N
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 5 * 2**20
-
-
-def whl(path: Path, data: bytes = b"x" * 1000) -> bytearray:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as wheel:
-        wheel.writestr("pkg/a.bin", data)
-    return bytearray(path.read_bytes())
 
 
 def locked(data: bytearray) -> None:
@@ -492,10 +492,10 @@ def test_the_secret_is_in_no_file_but_its_own(tmp_path: Path) -> None:
     film(tmp_path / "a.mp4")
     made = Project.make(tmp_path / "p")
     (tmp_path / "s.csv").write_text("uri,subject,known_names,consent\na.mp4,Zebulon Quist,Zeb Q;Quistow,test media\n")
-    build.take_in(made, str(tmp_path / "s.csv"), None)
-    build.cut(made, workers=0)
+    ingest.ingest(made, str(tmp_path / "s.csv"), None)
+    segment.segment(made, workers=0)
     (tmp_path / "a.mp4").write_bytes(b"no video any more")
-    build.run(made, workers=0, until="find_text")
+    workflow_run.run(made, workers=0, until="find_text")
     whole = made.secret.hex().encode()
     files = inside(made.root)
     assert [p for p, data in files.items() if whole in data] == ["private/secret.key"]
@@ -508,9 +508,9 @@ def test_modes_hold_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         made = Project.make(tmp_path / "p")
-        build.take_in(made, str(tmp_path / "a.mp4"), "test media")
-        build.cut(made, workers=0)
-        labels.append(made.labels / "pushed.jsonl", [{"a": 1}])
+        ingest.ingest(made, str(tmp_path / "a.mp4"), "test media")
+        segment.segment(made, workers=0)
+        append_lines(made.labels / "pushed.jsonl", [{"a": 1}])
         corrections.add(made.root, "0123456789ab", 0, 1000, (0.1, 0.1, 0.2, 0.2))
     finally:
         os.umask(before)
@@ -565,10 +565,10 @@ PROBE = """
 import re, resource, sys, time
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
-from deemo_data import media
+from deemo_data.media import probe
 from deemo_data.errors import MediaError
 try:
-    print("taken in:", media.probe(Path(sys.argv[1])))
+    print("taken in:", probe.probe_video(Path(sys.argv[1])))
 except MediaError as e:
     print("refused:", e)
 most = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())  # ru_maxrss would count who started us
@@ -589,4 +589,4 @@ def test_what_claims_too_much_is_refused_in_bounded_memory_and_time(name: str, t
 
 def test_as_many_frames_as_an_interview_may_have_are_taken_in(tmp_path: Path) -> None:
     film(tmp_path / "a.mkv", pts=tuple(range(0, 25 * 3600 * 24 + 1, 25 * 540)))
-    assert 2_000_000 < media.probe(tmp_path / "a.mkv")["grid"]["frames"] < MOST_FRAMES
+    assert 2_000_000 < probe.probe_video(tmp_path / "a.mkv")["grid"]["frames"] < MOST_FRAMES

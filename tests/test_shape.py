@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-REPO = Path(__file__).parents[1]
+REPO = Path(__file__).resolve().parents[1]
 PACKAGE = REPO / "deemo_data"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
@@ -25,8 +25,13 @@ HEAVY = RUNTIMES | {
     "scenedetect", "scipy",
     "sklearn", "soundfile", "transformers", "vaderSentiment", "yt_dlp",
 }  # fmt: skip
-TORCH = {f"baseline/{n}.py" for n in ("batches", "estimate", "model", "predict", "train")}  # imported when a model is asked for
-ONLY_IN = {"subprocess": {"programs.py", "models/weights.py", "label_server.py"}, "ray": {"executors.py"}}
+TORCH = "baseline/llama/"  # imported when a model is asked for
+ONLY_IN = {
+    "subprocess": {"media/ffmpeg.py", "models/runtime/weights.py", "annotation/label_studio/local_server.py"},
+    "ray": {"pipeline/cluster.py"},
+}
+CATCHES_ALL = "pipeline/run.py"  # the one place where a clip's failure is caught, whatever it is
+MAX_LINES = 500
 
 
 def is_type_checking(node: ast.AST) -> bool:
@@ -48,14 +53,12 @@ def imports(tree: ast.AST, at_import: bool) -> Iterator[tuple[int, str]]:
 def faults(name: str, text: str) -> list[str]:
     """What is wrong with a module of that name, relative to the package."""
     tree, found = ast.parse(text), []
-    in_models = name.startswith("models/") or name in TORCH
-    if text.count("\n") > 400:
-        found.append("over 400 lines: split it")
+    in_models = name.startswith(("models/", TORCH))
+    if text.count("\n") > MAX_LINES:
+        found.append(f"over {MAX_LINES} lines: is it two subjects?")
     first = (ast.get_docstring(tree) or "").split("\n")[0]
     if text and not re.search(r"\w.*[.:)]$", first):
         found.append("its first line is not a sentence that says what it is for")
-    if "SafeClip(" in text and name != "release.py":
-        found.append("only release.py makes a SafeClip")
     for line, top in imports(tree, at_import=False):
         if top in ONLY_IN and name not in ONLY_IN[top]:
             found.append(f"line {line}: {top} only in {ONLY_IN[top]}")
@@ -74,7 +77,7 @@ def faults(name: str, text: str) -> list[str]:
                 caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
                 broad = any(c is None or getattr(c, "id", "") in {"Exception", "BaseException"} for c in caught)
                 passed_on = isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None
-                if broad and not passed_on and name != "pipeline.py":
+                if broad and not passed_on and name != CATCHES_ALL:
                     found.append(f"{here} name the exception")
             case ast.Raise():
                 raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
@@ -84,7 +87,7 @@ def faults(name: str, text: str) -> list[str]:
                 found.append(f"{here} click.echo it, or say it to whoever called")
             case ast.ClassDef():
                 bases = {getattr(b, "id", getattr(b, "attr", "")) for b in node.bases}
-                if node.name.startswith(("Base", "Abstract")) or bases & {"ABC", "ABCMeta"}:
+                if re.match("(Base|Abstract)[A-Z_]", node.name) or bases & {"ABC", "ABCMeta"}:
                     found.append(f"{here} {node.name}: a Protocol, or a function")
     return found
 
@@ -104,7 +107,7 @@ GOOD = '"""What it is for."""\n\nfrom __future__ import annotations\n'
 @pytest.mark.parametrize(
     ("name", "more", "says"),
     [
-        ("a.py", "x = 1\n" * 400, "over 400 lines"),
+        ("a.py", "x = 1\n" * MAX_LINES, "is it two subjects?"),
         ("a.py", "from abc import ABC\nclass Thing(ABC): ...\n", "a Protocol"),
         ("a.py", "import abc\nclass Thing(abc.ABC): ...\n", "a Protocol"),
         ("a.py", "class BaseStage: ...\n", "a Protocol"),
@@ -125,7 +128,6 @@ GOOD = '"""What it is for."""\n\nfrom __future__ import annotations\n'
         ("stages/a.py", "if True:\n    import cv2\n", "where it is used"),
         ("a.py", "class A:\n    import pyarrow.parquet\n", "where it is used"),
         ("a.py", "try:\n    from datasets import Dataset\nexcept ImportError:\n    pass\n", "where it is used"),
-        ("a.py", "def f(c):\n    return SafeClip(c)\n", "only release.py"),
     ],
 )
 def test_the_rules_can_fail(name: str, more: str, says: str) -> None:
@@ -141,8 +143,7 @@ def test_the_rules_can_fail(name: str, more: str, says: str) -> None:
         ("models/a.py", GOOD + "import cv2\nimport onnxruntime\n"),
         ("a.py", GOOD + "from deemo_data.models import mediapipe, insightface\n"),
         ("a.py", GOOD + "try:\n    f()\nexcept BaseException:\n    tidy()\n    raise\n"),
-        ("pipeline.py", GOOD + "try:\n    f()\nexcept Exception:\n    pass\n"),
-        ("release.py", GOOD + "def f(c):\n    return SafeClip(c)\n"),
+        (CATCHES_ALL, GOOD + "try:\n    f()\nexcept Exception:\n    pass\n"),
     ],
 )
 def test_the_rules_can_hold(name: str, text: str) -> None:
@@ -190,16 +191,12 @@ def test_no_weights_and_no_footage_are_in_the_repository() -> None:
     assert [p.relative_to(REPO) for p in tracked() if p.name.endswith(endings)] == []
 
 
-def test_only_release_mints_safe_clips() -> None:
-    assert [p.name for p in MODULES if "SafeClip(" in p.read_text()] == ["release.py"]
-
-
 def test_stages_keep_their_shape() -> None:
     from dataclasses import fields
 
-    from deemo_data import pipeline
+    from deemo_data.pipeline import order
 
-    for stage in pipeline.ORDER:
+    for stage in order.ORDER:
         made = stage()  # every parameter has a default: a table of deemo.toml may be empty
         assert stage.__dataclass_params__.frozen, stage  # type: ignore[attr-defined]
         assert {"version", "needs", "makes", "tells"}.isdisjoint(f.name for f in fields(made))
@@ -208,4 +205,4 @@ def test_stages_keep_their_shape() -> None:
         assert set(made.makes).isdisjoint(made.tells)
         assert "secret" not in {f.name for f in fields(made)}, "a secret is never a parameter"
         assert (stage.__doc__ or "").strip()
-    pipeline.check_order([stage() for stage in pipeline.ORDER], pipeline.GIVEN)
+    order.check_order([stage() for stage in order.ORDER], order.GIVEN)

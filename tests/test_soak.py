@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from deemo_data.programs import ffmpeg_binary
+from deemo_data.media.ffmpeg import ffmpeg_binary
 
-REPO = Path(__file__).parents[1]
+REPO = Path(__file__).resolve().parents[1]
 CLIP_MS = 5000
 BATCH = 10  # clips between two looks at the process
 LONG = 300  # seconds of a source: a real recording of some 17 s, again and again; each stretch of it is another clip
@@ -40,15 +40,17 @@ def film(media: Path, folder: Path, seconds: int) -> list[Path]:
 
 def soak(folder: Path, seconds: int) -> None:
     """Runs in a process of its own. After each batch a line in FOLDER/looks.jsonl: clips so far, memory, open files, threads."""
-    from deemo_data import build, pipeline, release
     from deemo_data.clip import Clip
-    from deemo_data.config import Project
+    from deemo_data.pipeline import run
+    from deemo_data.project import release
+    from deemo_data.project.project import Project
+    from deemo_data.workflow import ingest
 
     project = Project.make(folder / "project")
     config = project.root / "deemo.toml"
     config.write_text(config.read_text().replace("vfr_fps = 30", "vfr_fps = 5"))
     project = Project.open(project.root)
-    build.take_in(project, str(folder / "footage"), "they said yes")
+    ingest.ingest(project, str(folder / "footage"), "they said yes")
     wholes = [s.knowing({}, {"known_names": [], "drawn": [], "speakers_said": {}}) for s in project.sources()]
     clips = [Clip.of_span(s, at, at + CLIP_MS) for s in wholes for at in range(0, LONG * 1000, CLIP_MS)][
         : seconds * 1000 // CLIP_MS
@@ -56,7 +58,7 @@ def soak(folder: Path, seconds: int) -> None:
     came = released = 0
     with (folder / "looks.jsonl").open("a", buffering=1) as looks:
         for first in range(0, len(clips), BATCH):
-            done, failures = pipeline.run(
+            done, failures = run.run_stages(
                 project.config.attempts[0], clips[first : first + BATCH], store_dir=project.store, secret=project.secret
             )
             for f in failures:
@@ -74,8 +76,8 @@ def soak(folder: Path, seconds: int) -> None:
 def test_neither_memory_nor_open_files_grow(media: Path, weights: Path, tmp_path: Path) -> None:
     (tmp_path / "footage").mkdir()
     film(media, tmp_path / "footage", SECONDS)
-    script = f"import test_soak; from pathlib import Path; test_soak.soak(Path({str(tmp_path)!r}), {SECONDS})"
-    path = os.pathsep.join([str(REPO), str(REPO / "tests"), os.environ.get("PYTHONPATH", "")])
+    script = f"from tests import test_soak; from pathlib import Path; test_soak.soak(Path({str(tmp_path)!r}), {SECONDS})"
+    path = os.pathsep.join([str(REPO), os.environ.get("PYTHONPATH", "")])
     subprocess.run([sys.executable, "-c", script], check=True, env=os.environ | {"PYTHONPATH": path})
     check(tmp_path / "looks.jsonl", SECONDS * 1000 // CLIP_MS)
 

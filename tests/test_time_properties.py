@@ -9,15 +9,16 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_label_export import SECRET, load_emotions, load_nfbl
 
-from deemo_data.clip import Clip, Grid, round_half_up
-from deemo_data.label_reading import Reading, Shown, read_task
-from deemo_data.labels import Label, events_of, fits, stale
-from deemo_data.limits import MOST_FRAMES
-from deemo_data.media import SOUND_RATE, frame_rate, sound_length
-from deemo_data.records import ms_of
-from deemo_data.segment import arrange
+from deemo_data.annotation.results import Reading, Shown, read_task
+from deemo_data.clip import Clip, Grid, frame_rate, ms_of, round_half_up
+from deemo_data.labels.label import Label
+from deemo_data.labels.placing import events_of, matches_clip, stale_labels
+from deemo_data.labels.vocabulary import load_emotions, load_nfbl
+from deemo_data.media.limits import MOST_FRAMES
+from deemo_data.media.sound import SOUND_RATE, sound_length
+from deemo_data.stages.detect.segment import plan_spans
+from tests.makers.results import SECRET
 
 RATES = {
     "23.976": Fraction(24000, 1001), "24": Fraction(24), "25": Fraction(25), "29.97": Fraction(30000, 1001), "30": Fraction(30),
@@ -190,7 +191,7 @@ def test_cut_anew_an_event_is_with_whoever_holds_half_of_it(both: tuple[Clip, Cl
             assert p.truncated == (label.start_ms < clip.start_ms or label.end_ms > clip.end_ms)
     held = [clip for clip in clips if events_of([label], clip)]
     assert len(held) <= 2, "two at most, with a half each"
-    assert bool(stale([label], clips)) == (not held)
+    assert bool(stale_labels([label], clips)) == (not held)
 
 
 def test_an_event_of_which_two_clips_hold_a_half_each_goes_to_both() -> None:
@@ -209,7 +210,7 @@ def test_what_is_said_of_a_clip_holds_for_one_nearly_the_same(both: tuple[Clip, 
     length, low, high = clip.end_ms - clip.start_ms, max(a, 0), min(b, 0)
     inside, around = length - low + high, length - min(a, 0) + max(b, 0)
     if other.end_ms > other.start_ms:
-        assert fits(label, other) == (inside > 0 and 10 * inside >= 9 * around)
+        assert matches_clip(label, other) == (inside > 0 and 10 * inside >= 9 * around)
 
 
 # ── spans ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -224,7 +225,7 @@ def test_spans_found_in_a_long_source_are_clips_as_long_as_asked(
     grid, least = whole.grid, -int(-5000 * fps // 1000)
     most = max(2 * least - 1, int(20_000 * fps // 1000))
     spoken = [(grid.frame_at(a * 1000), grid.frame_at((a + n) * 1000)) for a, n in turns if (a + n) < seconds]
-    found = arrange(grid.frames, spoken, [], least=least, most=most, pause=grid.frame_at(700), pad=grid.frame_at(200))
+    found = plan_spans(grid.frames, spoken, [], least=least, most=most, pause=grid.frame_at(700), pad=grid.frame_at(200))
     clips = [Clip.of_span(whole, grid.ms_at(a), grid.ms_at(b)) for a, b in found]
     assert [(c.first_frame, c.num_frames) for c in clips] == [(a, b - a) for a, b in found], "no frame lost to milliseconds"
     assert all(a.end_ms <= b.start_ms for a, b in pairwise(clips))

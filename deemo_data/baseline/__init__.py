@@ -1,1 +1,1 @@
-"""DEEMO-LLaMA, a baseline for checking a dataset: whether a model learns from it what it should, and nothing else."""
+"""Baselines that check a dataset: whether a model learns from it what it should, and nothing else."""

@@ -22,9 +22,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from deemo_data.baseline.wording import Wording
+from deemo_data.baseline.wording import EmotionLexicon
+from deemo_data.dataset.records import why
 from deemo_data.errors import DatasetError
-from deemo_data.records import why
 
 SUM_IS_ONE = 0.01  # how far from 1 rounded probabilities may sum
 NAMED = 5  # clips that an error names at most
@@ -102,7 +102,7 @@ class _Row(BaseModel, extra="forbid"):
         return self
 
 
-def read(path: Path, wording: Wording, scored: Sequence[str], known: Iterable[str] = ()) -> Answers:
+def read(path: Path, wording: EmotionLexicon, scored: Sequence[str], known: Iterable[str] = ()) -> Answers:
     """The answers of a file, one for each clip id of `scored`.
 
     known  further clip ids of the dataset, such as those of other splits: answers about them are left aside
@@ -165,7 +165,7 @@ def _rows(path: Path) -> Iterable[tuple[int, _Row]]:
             raise DatasetError(f"{path.name}, line {number}: {why(e)}", FORM) from e
 
 
-def _answer(row: _Row, wording: Wording, where: str) -> Answer:
+def _answer(row: _Row, wording: EmotionLexicon, where: str) -> Answer:
     """A row with its emotion as a label: what it says, else the likeliest, else what its text names."""
     likely = None if row.probabilities is None else _all_labels(row.probabilities, wording, where)
     if "emotion" in row.model_fields_set:
@@ -179,7 +179,7 @@ def _answer(row: _Row, wording: Wording, where: str) -> Answer:
     return Answer(row.clip_id, emotion, likely, row.text, clues, row.reasoning)
 
 
-def _all_labels(probabilities: dict[str, float], wording: Wording, where: str) -> dict[str, float]:
+def _all_labels(probabilities: dict[str, float], wording: EmotionLexicon, where: str) -> dict[str, float]:
     """In the order of the labels, summing to 1."""
     if strange := [name for name in probabilities if name not in wording.labels]:
         what = f"{where}: probabilities has {strange[0]!r}, which is no label of the dataset"

@@ -9,15 +9,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deemo_data.card import TABLES
-from deemo_data.clip import Clip, File, Grid
-from deemo_data.counts import class_names, rows_of
+from deemo_data.clip import Clip, Grid
+from deemo_data.dataset.counts import class_names, rows_of
+from deemo_data.dataset.layout import SPLITS, TABLES
 from deemo_data.errors import DatasetError
-from deemo_data.splits import SPLITS
+from deemo_data.files import File
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
 
 NEEDED = {
     "nfbl": ("clip_id", "subject_id", "file_name", "fps_num", "fps_den", "num_frames", "duration_ms", "width", "height",
@@ -104,17 +105,17 @@ class Example:
         """(count, size, size, 3) uint8, red first: pictures of the masked clip, evenly spaced, squeezed to a square."""
         import numpy as np
 
-        from deemo_data import media
+        from deemo_data.media.frames import read_frames
 
         wanted = [(2 * k + 1) * self.num_frames // (2 * count) for k in range(count)]
-        made = {f.index: f.rgb(size, size) for f in media.frames(self._clip()) if f.index in set(wanted)}
+        made = {f.index: f.rgb(size, size) for f in read_frames(self._clip()) if f.index in set(wanted)}
         return np.stack([made[k] for k in wanted])
 
     def sound(self) -> NDArray[np.float32]:
         """(samples,) float32, mono at 16 kHz: the altered voice; silence where the clip has no sound track."""
-        from deemo_data import media
+        from deemo_data.media.sound import read_sound
 
-        return media.sound(self._clip())
+        return read_sound(self._clip())
 
     def _clip(self) -> Clip:
         fps = Fraction(self.source_facts["fps"])

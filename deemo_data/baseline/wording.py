@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
 
-from deemo_data.vocabulary import Emotions
+from deemo_data.labels.vocabulary import Emotions
 
 BEFORE = 2  # words that may stand between a negation and what it denies, as in "not at all happy"
 TOKEN = re.compile(r"[^\W_]+(?:['.-][^\W_]+)*")  # 3.4, matter-of-fact and isn't are one each
 
 
 @dataclass(frozen=True)
-class Wording:
+class EmotionLexicon:
     """The words by which a dataset's labels are told in free text.
 
     labels  those of the dataset, in its order
@@ -28,7 +28,7 @@ class Wording:
     words: Mapping[str, str]
 
     @classmethod
-    def of(cls, labels: Sequence[str], vocabulary: Emotions | None = None) -> Wording:
+    def of(cls, labels: Sequence[str], vocabulary: Emotions | None = None) -> EmotionLexicon:
         """A label's own name, the words that `vocabulary` groups under it, and forms of both (words.toml)."""
         meant = {plain(label): label for label in labels}
         for emotion in vocabulary.emotions if vocabulary else ():

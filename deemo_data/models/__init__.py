@@ -1,1 +1,1 @@
-"""The one folder that imports model runtimes: one file per third-party model, weights pinned in weights.toml."""
+"""The only package that imports a model runtime. It knows no stage."""

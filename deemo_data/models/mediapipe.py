@@ -1,7 +1,4 @@
-"""MediaPipe Tasks over a video: 33 body points (BlazePose GHUM) and 21 points a hand, with tracking between frames.
-
-The task bundles are made in memory from the pinned TFLite files, so what runs is always what was verified.
-"""
+"""BlazePose and hand landmarkers (MediaPipe Tasks)."""
 
 from __future__ import annotations
 
@@ -12,34 +9,25 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deemo_data.errors import ModelError
-from deemo_data.models.tflite import with_normalisation
-from deemo_data.models.weights import PULL, path_of
+from deemo_data.models.runtime.tflite import with_normalisation
+from deemo_data.models.runtime.weights import PULL, path_of
+from deemo_data.tracks.hands import DetectedHand
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
 
 POSE_DETECTOR = "blazepose-detector-9ba9dd"
 POSE_LANDMARKS = "blazepose-landmarks-e9a5c5"
 HAND_DETECTOR = "palm-detector-1b14e9"
 HAND_LANDMARKS = "hand-landmarks-11c272"
 STDERR = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Hand:
-    """One hand: points (21, 3) x, y as shares of the picture, z in the unit of x; world (21, 3) in metres."""
-
-    points: NDArray[np.float32]
-    world: NDArray[np.float32]
-    side: str  # whose hand it is for the person: "left" or "right"
-    score: float  # how sure the network is of the side, 0 to 1
 
 
 @cache
@@ -104,7 +92,7 @@ def hands(
     *,
     count: int = 2,
     threshold: float = 0.5,
-) -> Iterator[Callable[[NDArray[np.uint8], int], list[Hand]]]:
+) -> Iterator[Callable[[NDArray[np.uint8], int], list[DetectedHand]]]:
     """Yields look(rgb (h, w, 3) uint8, ms) -> the hands found, at most `count`. Frames in order, with growing ms."""
     from mediapipe.tasks import python as tasks
     from mediapipe.tasks.python import vision
@@ -119,10 +107,10 @@ def hands(
     )
     with _opened(vision.HandLandmarker, options) as watch:
 
-        def look(rgb: NDArray[np.uint8], ms: int) -> list[Hand]:
+        def look(rgb: NDArray[np.uint8], ms: int) -> list[DetectedHand]:
             found = watch(rgb, ms)
             return [
-                Hand(
+                DetectedHand(
                     np.array([(p.x, p.y, p.z) for p in points], np.float32),
                     np.array([(p.x, p.y, p.z) for p in world], np.float32),
                     side[0].category_name.lower(),

@@ -1,1 +1,0 @@
-"""Whole config files, by name."""

@@ -1,1 +1,1 @@
-"""One stage a file: files in, files out."""
+"""Files in, files out: each stage is a frozen dataclass that can be called. Stages know no project."""

@@ -1,1 +1,0 @@
-"""Labels are data: one vocabulary a file."""

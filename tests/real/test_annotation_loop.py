@@ -9,22 +9,27 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pyarrow.parquet as pq
 import pytest
-from label_studio_fixture import LabelStudio, free_port, migrated
-from test_cli import process
-from test_label_export import chosen
 
-from deemo_data import annotate, build, label_pull, label_server, labels
-from deemo_data.clip import Clip, File, Grid
-from deemo_data.config import Project
-from deemo_data.labels import events_of
-from deemo_data.records import Annotation
-from deemo_data.release import SafeClip, public_id
-from deemo_data.sheets import region
-from deemo_data.vocabulary import load_nfbl
+from deemo_data.annotation import pull, push
+from deemo_data.annotation.label_studio import local_server, workspace
+from deemo_data.annotation.pages.tasks import region
+from deemo_data.clip import Clip, Grid, SafeClip
+from deemo_data.files import File
+from deemo_data.labels import store
+from deemo_data.labels.label import Annotation
+from deemo_data.labels.placing import events_of
+from deemo_data.labels.vocabulary import load_nfbl
+from deemo_data.project.project import Project
+from deemo_data.pseudonyms import public_id
+from deemo_data.workflow import ingest
+from tests.makers.annotation_loop import marked
+from tests.makers.commands import process
+from tests.makers.label_studio import LabelStudio, free_port, migrated
+from tests.makers.results import chosen
 
 pytestmark = pytest.mark.slow
 NFBL = load_nfbl("nfbl")
@@ -53,7 +58,7 @@ def desk(label_studio: LabelStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Project, "released", label_studio.project.released)
     project = Project.make(tmp_path / "project")
     said = {"url": label_studio.url, "token": label_studio.token}
-    (project.private / annotate.ADDRESS).write_text(json.dumps(said))
+    (project.private / workspace.ADDRESS).write_text(json.dumps(said))
     return project
 
 
@@ -78,7 +83,7 @@ def sources(media: Path, tmp_path: Path) -> list[Clip]:
     (tmp_path / "footage").mkdir()
     for name in FOOTAGE:
         (tmp_path / "footage" / name).symlink_to(media / "video" / name)
-    taken, missing = build.take_in(real, str(tmp_path / "footage"), "for tests")
+    taken, missing = ingest.ingest(real, str(tmp_path / "footage"), "for tests")
     assert missing == []
     return made + taken
 
@@ -93,10 +98,10 @@ def test_every_frame_comes_back(desk: Project, label_studio: LabelStudio, media:
         first = chance.randrange(source.grid.frames - 1)
         clip = cut(source, first, chance.randrange(first + 1, min(first + 700, source.grid.frames) + 1), number)
         clips[clip.id] = clip
-    server = annotate.server_of(desk)
-    handed = annotate.hand_over(desk, server, list(clips.values()), "nfbl_timeline")
+    server = workspace.server_of(desk)
+    handed = push.push_clips(desk, server, list(clips.values()), "nfbl_timeline")
     assert (handed.new, handed.there_before) == (120, 0)
-    number_there = annotate.desks(desk)["nfbl_timeline"]
+    number_there = workspace.project_numbers(desk)["nfbl_timeline"]
     tokens = [label_studio.annotator(name)[2] for name in ("ann", "ben")]
     drawn: dict[str, list[tuple[int, int, str]]] = {}
     for name, task in label_studio.tasks(number_there).items():
@@ -109,9 +114,9 @@ def test_every_frame_comes_back(desk: Project, label_studio: LabelStudio, media:
         marked = [{"id": f"{n:016x}", "label": c, "start_frame": s, "end_frame": e, "score": 1, "why": ""}
                   for n, (s, e, c) in enumerate(drawn[name])]  # fmt: skip
         label_studio.hand_in(chance.choice(tokens), task, *map(region, marked))
-    pulled = label_pull.pull(desk)
+    pulled = pull.pull(desk)
     assert (pulled.annotations, pulled.problems) == (120, ())
-    found = labels.in_force(desk.labels)
+    found = store.in_force(desk.labels)
     wrong = []
     for name, want in drawn.items():
         placed = events_of([lb for lb in found if lb.clip == name], clips[name])
@@ -119,9 +124,9 @@ def test_every_frame_comes_back(desk: Project, label_studio: LabelStudio, media:
         if got != sorted(want):
             wrong.append((clips[name].grid, want, got))
     assert wrong == []
-    again = label_pull.pull(desk)
+    again = pull.pull(desk)
     assert (again.annotations, again.change.added, again.problems) == (0, 0, ())
-    assert annotate.hand_over(desk, server, list(clips.values()), "nfbl_timeline").new == 0
+    assert push.push_clips(desk, server, list(clips.values()), "nfbl_timeline").new == 0
 
 
 ODD = {
@@ -141,57 +146,53 @@ def plain(project: Project, count: int, first: int = 0) -> list[SafeClip]:
     return [cut(source, 100 * n, 100 * n + 100, n) for n in range(first, first + count)]
 
 
-def marked(start: int, end: int, label: str = "Folding arms", id_: str = "r1") -> dict[str, Any]:
-    return region({"id": id_, "label": label, "start_frame": start, "end_frame": end, "score": 1, "why": ""})
-
-
 def test_what_is_odd_is_one_line_and_costs_nothing_else(desk: Project, label_studio: LabelStudio) -> None:
     clips = plain(desk, len(ODD) + 1)
-    annotate.hand_over(desk, annotate.server_of(desk), clips, "nfbl_timeline")
+    push.push_clips(desk, workspace.server_of(desk), clips, "nfbl_timeline")
     token = label_studio.annotator("ann")[2]
-    tasks = label_studio.tasks(annotate.desks(desk)["nfbl_timeline"])
+    tasks = label_studio.tasks(workspace.project_numbers(desk)["nfbl_timeline"])
     for clip, (change, _) in zip(clips, ODD.values(), strict=False):
         bad = marked(10, 20, id_="bad")
         bad["value"] = {k: v for k, v in {**bad["value"], **change}.items() if v is not None}
         label_studio.hand_in(token, tasks[clip.id], marked(3, 8, id_="good"), bad)
     label_studio.hand_in(token, tasks[clips[-1].id], marked(3, 8))
-    pulled = label_pull.pull(desk)
+    pulled = pull.pull(desk)
     assert len(pulled.problems) == len(ODD)
     for line, (_, told) in zip(pulled.problems, ODD.values(), strict=True):
         assert told in line
         assert line.endswith("left out")
-    assert sum(lb.kind == "nfbl" for lb in labels.in_force(desk.labels)) == len(clips), "the good ones are all there"
+    assert sum(lb.kind == "nfbl" for lb in store.in_force(desk.labels)) == len(clips), "the good ones are all there"
 
 
 def test_edits_deletions_and_what_is_gone(desk: Project, label_studio: LabelStudio) -> None:
     clips = plain(desk, 4)
-    server = annotate.server_of(desk)
-    annotate.hand_over(desk, server, clips, "nfbl_timeline")
-    number = annotate.desks(desk)["nfbl_timeline"]
+    server = workspace.server_of(desk)
+    push.push_clips(desk, server, clips, "nfbl_timeline")
+    number = workspace.project_numbers(desk)["nfbl_timeline"]
     tasks, token = label_studio.tasks(number), label_studio.annotator("ann")[2]
     made = [label_studio.hand_in(token, tasks[c.id], marked(3, 8), marked(10, 20, id_="r2")) for c in clips]
-    assert label_pull.pull(desk).change.added == 12
+    assert pull.pull(desk).change.added == 12
     with label_studio.client(token) as client:
         client.patch(f"/api/annotations/{made[0]['id']}", json={"result": [marked(3, 9)]})
         client.delete(f"/api/annotations/{made[1]['id']}")
         client.delete(f"/api/tasks/{tasks[clips[2].id]}")
-    pulled = label_pull.pull(desk)
+    pulled = pull.pull(desk)
     assert (pulled.change.changed, pulled.change.deleted) == (2, 1 + 3), "with the region its look, which has a new time"
     assert pulled.problems == (f"clip {clips[2].id}: was deleted in Label Studio; its labels are kept",)
-    held = {c.id: sum(lb.clip == c.id for lb in labels.in_force(desk.labels)) for c in clips}
+    held = {c.id: sum(lb.clip == c.id for lb in store.in_force(desk.labels)) for c in clips}
     assert list(held.values()) == [2, 0, 3, 3]
-    assert label_pull.pull(desk).problems == ()
-    again = annotate.hand_over(desk, server, clips, "nfbl_timeline")
+    assert pull.pull(desk).problems == ()
+    again = push.push_clips(desk, server, clips, "nfbl_timeline")
     assert again.new == 1, "the deleted one is pushed anew"
     recut = [replace(clips[3], end_ms=clips[3].end_ms)]
-    assert annotate.hand_over(desk, server, recut, "nfbl_timeline").new == 0
+    assert push.push_clips(desk, server, recut, "nfbl_timeline").new == 0
 
 
 def test_two_see_each_clip_and_a_third_none(desk: Project, label_studio: LabelStudio) -> None:
     """Blind double labelling by the label stream: whoever asks for the next clip gets one that needs them."""
     clips = plain(desk, 3)
-    annotate.hand_over(desk, annotate.server_of(desk), clips, "nfbl_timeline")
-    number = annotate.desks(desk)["nfbl_timeline"]
+    push.push_clips(desk, workspace.server_of(desk), clips, "nfbl_timeline")
+    number = workspace.project_numbers(desk)["nfbl_timeline"]
     for name in ("ann", "ben", "dan"):
         token = label_studio.annotator(name)[2]
         got = []
@@ -216,9 +217,9 @@ def line(
         (root / "footage" / name).symlink_to(media / "video" / name)
     assert process("build", root / "project", root / "footage", "--consent", "for tests").status == 0
     project = Project.open(root / "project")
-    shutil.copytree(migrated(label_server.program(), root / "first"), project.private, dirs_exist_ok=True)
-    with label_server.running(project, free_port()):
-        said = annotate.address(project)
+    shutil.copytree(migrated(local_server.program(), root / "first"), project.private, dirs_exist_ok=True)
+    with local_server.running(project, free_port()):
+        said = workspace.address(project)
         yield LabelStudio(said["url"], said["token"], project)
 
 
@@ -235,7 +236,7 @@ def test_the_whole_loop(line: LabelStudio) -> None:
     assert "/projects/" in said.out
     assert "labeling=1" in said.out
     assert "0 clips pushed" in process("push", project.root).out
-    tasks = line.tasks(annotate.desks(project)["nfbl_timeline"])
+    tasks = line.tasks(workspace.project_numbers(project)["nfbl_timeline"])
     one, two = sorted(tasks)
     with line.client(ann) as client:
         video = client.get(client.get(f"/api/tasks/{tasks[one]}").json()["data"]["video"], headers={"Range": "bytes=0-99"})
@@ -254,7 +255,7 @@ def test_the_whole_loop(line: LabelStudio) -> None:
     assert "example.com" not in (project.out / "agreement.json").read_text() + (project.out / "agreement.html").read_text()
     said = process("push", project.root, "--adjudicate")
     assert said.out.startswith("1 clips pushed"), said.err
-    (disputed, task), *none = line.tasks(annotate.desks(project)["adjudicate"]).items()
+    (disputed, task), *none = line.tasks(workspace.project_numbers(project)["adjudicate"]).items()
     assert (disputed, none) == (one, [])
     with line.client(cleo) as client:
         (shown,) = client.get(f"/api/tasks/{task}").json()["predictions"]
@@ -281,7 +282,7 @@ def test_the_whole_loop(line: LabelStudio) -> None:
 def test_an_alarm_takes_the_video_off_the_server(line: LabelStudio) -> None:
     project, token = line.project, line.annotator("ann")[2]
     assert process("push", project.root, "--template", "clip_review").status == 0
-    tasks = line.tasks(annotate.desks(project)["clip_review"])
+    tasks = line.tasks(workspace.project_numbers(project)["clip_review"])
     clip = max(tasks)
     line.hand_in(token, tasks[clip], chosen("strong_emotion", "yes"), chosen("identifying", "spoken name"))
     said = process("pull", project.root)
@@ -290,7 +291,7 @@ def test_an_alarm_takes_the_video_off_the_server(line: LabelStudio) -> None:
     with line.client(token) as client:
         assert client.get(f"/api/tasks/{tasks[clip]}").status_code == 404
         assert client.get(f"/data/local-files/?d=clips/{clip}.mp4").status_code in (404, 500)
-    assert clip not in line.tasks(annotate.desks(project)["nfbl_timeline"]), "on no page"
+    assert clip not in line.tasks(workspace.project_numbers(project)["nfbl_timeline"]), "on no page"
     said = process("push", project.root)
     assert said.status == 1
     assert "its owner withholds it" in said.err
@@ -320,7 +321,7 @@ def test_a_server_that_is_wrong_is_one_line(
 
 
 def test_another_project_in_our_place_is_one_line(line: LabelStudio) -> None:
-    path = line.project.private / annotate.ADDRESS
+    path = line.project.private / workspace.ADDRESS
     kept = path.read_text()
     with line.client() as client:
         other = client.post("/api/projects/", json={"title": "somebody's"}).json()["id"]

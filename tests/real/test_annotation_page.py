@@ -16,17 +16,23 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
-from label_studio_fixture import LabelStudio
-from test_export import write_prosody
 
-from deemo_data import annotate, label_pull, label_studio, labels, media, programs, templates
-from deemo_data.clip import Clip, File, Grid
-from deemo_data.config import Project
-from deemo_data.labels import events_of
-from deemo_data.release import SafeClip
-from deemo_data.sheets import region
-from deemo_data.tracks import Body, write_body
-from deemo_data.vocabulary import load_emotions, load_nfbl
+from deemo_data.annotation import pull
+from deemo_data.annotation.label_studio import projects, workspace
+from deemo_data.annotation.pages import templates
+from deemo_data.annotation.pages.tasks import region
+from deemo_data.annotation.push import push_clips
+from deemo_data.clip import Clip, Grid, SafeClip
+from deemo_data.files import File
+from deemo_data.labels import store
+from deemo_data.labels.placing import events_of
+from deemo_data.labels.vocabulary import load_emotions, load_nfbl
+from deemo_data.media import encode, ffmpeg
+from deemo_data.media.sound import sound_length, write_wav
+from deemo_data.project.project import Project
+from deemo_data.tracks.body import Body, write_body
+from tests.makers.datasets import write_prosody
+from tests.makers.label_studio import LabelStudio
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,11 +94,11 @@ def filmed(folder: Path, name: str, fps: Fraction, frames: int, size: tuple[int,
     grid, path = Grid(fps, False, Fraction(0), frames, *size), folder / f"{name}.mp4"
     picture, voice = folder.parent / f"{name}.picture.mp4", folder.parent / f"{name}.wav"
     yuv = (cv2.cvtColor(numbered(n, *size), cv2.COLOR_BGR2YUV_I420) for n in range(frames))
-    media.write_video(picture, yuv, grid, 20, "ultrafast")  # type: ignore[arg-type]
-    wave = np.sin(np.arange(media.sound_length(frames, fps)) / 6) * (0.2 if sound == "a tone" else 0)
-    media.write_wav(voice, wave)
+    encode.write_video(picture, yuv, grid, 20, "ultrafast")  # type: ignore[arg-type]
+    wave = np.sin(np.arange(sound_length(frames, fps)) / 6) * (0.2 if sound == "a tone" else 0)
+    write_wav(voice, wave)
     if sound:
-        programs.join(picture, voice, path)
+        ffmpeg.join(picture, voice, path)
         picture.unlink()
     else:
         picture.rename(path)
@@ -132,7 +138,7 @@ class Browser:
     """One for all tests. Who signed in once stays signed in."""
 
     chromium: Any
-    label_studio: LabelStudio
+    projects: LabelStudio
     known: dict[str, Any] = field(default_factory=dict)
 
     def signed_in(self, who: str, size: str) -> Any:
@@ -141,7 +147,7 @@ class Browser:
         window = {"width": width, "height": height}
         if who not in self.known:
             email, password, token = self.label_studio.annotator(who)
-            label_studio.install_hotkeys(self.label_studio.url, token, templates.hotkeys())
+            projects.install_hotkeys(self.label_studio.url, token, templates.hotkeys())
             context = self.chromium.new_context()
             page = context.new_page()
             page.goto(f"{self.label_studio.url}/user/login/")
@@ -259,7 +265,7 @@ class Desk:
     """A project of its own at the server."""
 
     project: Project
-    label_studio: LabelStudio
+    projects: LabelStudio
     browser: Browser
     shots: Path
 
@@ -269,7 +275,7 @@ class Desk:
         (self.project.root / "deemo.toml").write_text(settings)
         said = [{"rule": r, "start_frame": s, "end_frame": e, "score": 0.8, "why": WHY} for r, s, e in proposals]
         clip = SafeClip(clip.knowing({}, {"proposals": said}))
-        handed = annotate.hand_over(self.project, annotate.server_of(self.project), [clip], template)
+        handed = push_clips(self.project, workspace.server_of(self.project), [clip], template)
         assert handed.new == 1
         return clip
 
@@ -281,7 +287,7 @@ class Desk:
         seat, ours = Seat(page, self.shots), (self.label_studio.url, "blob:", "data:")
         page.on("pageerror", lambda e: seat.errors.append(str(e)))
         page.on("request", lambda r: None if r.url.startswith(ours) else seat.errors.append(r.url))
-        page.goto(f"{self.label_studio.url}/projects/{annotate.desks(self.project)[template]}/data?labeling=1")
+        page.goto(f"{self.label_studio.url}/projects/{workspace.project_numbers(self.project)[template]}/data?labeling=1")
         page.wait_for_selector(".lsf-bottombar")
         page.wait_for_function(STILL)
         page.wait_for_timeout(1200)
@@ -291,8 +297,8 @@ class Desk:
 
     def pulled(self, clip: SafeClip) -> list[tuple[int, int, str, str]]:
         """What `deemo pull` brings back of a clip: (first frame, end frame, class, certainty)."""
-        assert label_pull.pull(self.project).problems == ()
-        found = [lb for lb in labels.in_force(self.project.labels) if lb.clip == clip.id]
+        assert pull.pull(self.project).problems == ()
+        found = [lb for lb in store.in_force(self.project.labels) if lb.clip == clip.id]
         return sorted(
             (p.start_frame, p.end_frame, p.label.value["label"], p.label.value.get("certainty") or "")
             for p in events_of(found, clip)
@@ -309,7 +315,7 @@ def desk(
 ) -> Desk:
     project = Project.make(tmp_path / "project")
     said = {"url": label_studio.url, "token": label_studio.token}
-    (project.private / annotate.ADDRESS).write_text(json.dumps(said))
+    (project.private / workspace.ADDRESS).write_text(json.dumps(said))
     monkeypatch.setattr(Project, "released", label_studio.project.released)  # whose videos are served
     shots = Path(os.environ.get("DEEMO_SHOTS") or tmp_path_factory.getbasetemp() / "shots")
     shots.mkdir(parents=True, exist_ok=True)
@@ -328,10 +334,10 @@ def test_everything_lies_above_the_bar(desk: Desk, clips: dict[str, SafeClip], s
     if template == "adjudicate":
         for who, shift in (("ann", 0), ("ben", 9)):
             one = [marked(n, NFBL.labels[n], 10 + 30 * n + shift, 30 + 30 * n + shift) for n in range(5)]
-            task = desk.label_studio.tasks(annotate.desks(desk.project)["nfbl_timeline"])[clip.id]
+            task = desk.label_studio.tasks(workspace.project_numbers(desk.project)["nfbl_timeline"])[clip.id]
             desk.label_studio.hand_in(desk.label_studio.annotator(who)[2], task, *one)
         desk.pulled(clip)
-        assert annotate.hand_over(desk.project, annotate.server_of(desk.project), [clip], "adjudicate").new == 1
+        assert push_clips(desk.project, workspace.server_of(desk.project), [clip], "adjudicate").new == 1
     with desk.seat("cleo" if template == "adjudicate" else "ann", template, size) as seat:
         seat.page.wait_for_selector(".dd .lsf-keypoints >> nth=5")
         boxes = seat.page.evaluate(BOXES)
@@ -505,8 +511,8 @@ def test_what_is_typed_comes_back(desk: Desk, clips: dict[str, SafeClip]) -> Non
         assert text.endswith(f"{n} {SENTENCE}"), "typed behind the draft that the box began with"
     assert got["sentiment"]["choices"] == [EMOTIONS.sentiments[1]]
     assert got["emotion"]["choices"] == [EMOTIONS.labels[1]]
-    assert label_pull.pull(desk.project).problems == ()
-    said = {lb.kind: lb.value for lb in labels.in_force(desk.project.labels)}
+    assert pull.pull(desk.project).problems == ()
+    said = {lb.kind: lb.value for lb in store.in_force(desk.project.labels)}
     assert f"4 {SENTENCE}" in json.dumps(said)
 
 
@@ -523,13 +529,13 @@ def test_a_review_by_key_comes_back(desk: Desk, clips: dict[str, SafeClip]) -> N
 
 def test_the_adjudicator_sees_both_and_hands_in_one(desk: Desk, clips: dict[str, SafeClip]) -> None:
     clip = desk.push(clips["c-long"])
-    task = desk.label_studio.tasks(annotate.desks(desk.project)["nfbl_timeline"])[clip.id]
+    task = desk.label_studio.tasks(workspace.project_numbers(desk.project)["nfbl_timeline"])[clip.id]
     agreed, first, second = "Moving torso", "Folding arms", "Crossing fingers"
     for who, other, shift in (("ann", first, 0), ("ben", second, 2)):
         token = desk.label_studio.annotator(who)[2]
         desk.label_studio.hand_in(token, task, marked(1, agreed, 2, 20), marked(2, other, 22 + shift, 33 + shift))
     desk.pulled(clip)
-    assert annotate.hand_over(desk.project, annotate.server_of(desk.project), [clip], "adjudicate").new == 1
+    assert push_clips(desk.project, workspace.server_of(desk.project), [clip], "adjudicate").new == 1
     with desk.seat("cleo", "adjudicate") as seat:
         seat.shot("adjudicate")
         assert sorted(name for name in (agreed, first, second) for text in seat.listed() if name in text).count(first) == 1
@@ -541,8 +547,8 @@ def test_the_adjudicator_sees_both_and_hands_in_one(desk: Desk, clips: dict[str,
         sent = seat.hand_in()
         names = {r["from_name"] for r in sent["result"]}
         assert {"nfbl", "ann_a", "ann_b"} <= names, "their versions come back, as they were shown"
-    assert label_pull.pull(desk.project).problems == ()
-    said = [lb for lb in labels.in_force(desk.project.labels) if lb.kind == "nfbl" and lb.value.get("adjudicated")]
+    assert pull.pull(desk.project).problems == ()
+    said = [lb for lb in store.in_force(desk.project.labels) if lb.kind == "nfbl" and lb.value.get("adjudicated")]
     placed = events_of(said, clip)
     assert sorted((p.start_frame, p.end_frame, p.label.value["label"]) for p in placed) == [(2, 20, agreed), (24, 35, second)]
     assert "ann_" not in json.dumps([lb.raw.get("results") for lb in said])
@@ -556,7 +562,7 @@ def test_a_silent_clip_shows_no_error(desk: Desk, clips: dict[str, SafeClip]) ->
         assert [text for text in seat.page.locator(complaints).all_inner_texts() if text.strip()] == []
     other = Desk(Project.make(desk.project.root.parent / "other"), desk.label_studio, desk.browser, desk.shots)
     said = {"url": desk.label_studio.url, "token": desk.label_studio.token}
-    (other.project.private / annotate.ADDRESS).write_text(json.dumps(said))
+    (other.project.private / workspace.ADDRESS).write_text(json.dumps(said))
     other.push(clips["c-mute"])
     with other.seat() as seat:
         seat.shot("no-sound-track")

@@ -19,20 +19,25 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from label_studio_fixture import LabelStudio, free_port, migrated
-from test_annotation_loop import marked
-from test_cli import only_line, process
-from test_forget import NAMES, everything, traces, two_people
-from test_label_export import chosen, written
 
-from deemo_data import annotate, corrections, forget, label_server, labels, withdrawn
-from deemo_data import label_studio as label_studio_there
-from deemo_data.attacks.metadata import planted
-from deemo_data.build import known_clips
-from deemo_data.clip import Clip, File, write_clips
-from deemo_data.config import Project
-from deemo_data.ingest import read_subjects
-from deemo_data.release import SafeClip, public_id
+from deemo_data.annotation import push as annotation_push
+from deemo_data.annotation.label_studio import local_server, workspace
+from deemo_data.annotation.label_studio import projects as label_studio_there
+from deemo_data.clip import Clip, SafeClip, write_clips
+from deemo_data.files import File
+from deemo_data.labels import store
+from deemo_data.project import corrections, release, withdrawals
+from deemo_data.project.clips import read_known_clips
+from deemo_data.project.project import Project
+from deemo_data.project.search import find_secrets
+from deemo_data.pseudonyms import public_id
+from deemo_data.sources.subjects import read_subjects
+from deemo_data.workflow import erase, forget
+from tests.makers.annotation_loop import marked
+from tests.makers.commands import only_line, process
+from tests.makers.label_studio import LabelStudio, free_port, migrated
+from tests.makers.people import NAMES, everything, traces, two_people
+from tests.makers.results import chosen, written
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the footage of four goes through all stages first
 PAGES = ("nfbl_timeline", "clip_review", "mer_clues", "adjudicate")
@@ -70,9 +75,9 @@ def line(
     said = process("build", root / "project", root / "footage" / "sources.csv")
     assert said.status == 0, said.err
     project = Project.open(root / "project")
-    shutil.copytree(migrated(label_server.program(), root / "first"), project.private, dirs_exist_ok=True)
-    with label_server.running(project, free_port()):
-        at = annotate.address(project)
+    shutil.copytree(migrated(local_server.program(), root / "first"), project.private, dirs_exist_ok=True)
+    with local_server.running(project, free_port()):
+        at = workspace.address(project)
         yield LabelStudio(at["url"], at["token"], project)
 
 
@@ -89,7 +94,7 @@ def person(project: Project, name: str) -> Person:
 def found_in(folder: Path, traces: list[str]) -> dict[str, set[str]]:
     """{trace: files below a folder in which it stands}"""
     found: dict[str, set[str]] = {}
-    for hit in planted(folder, traces):
+    for hit in find_secrets(folder, traces):
         found.setdefault(traces[hit.secret], set()).add(hit.file)
     return found
 
@@ -97,7 +102,7 @@ def found_in(folder: Path, traces: list[str]) -> dict[str, set[str]]:
 def about_tasks(project: Project, tasks: set[int]) -> dict[str, int]:
     """{table of the server's database: how many of its rows are about one of these tasks}"""
     found = {}
-    with closing(sqlite3.connect(project.private / label_server.FOLDER / "label_studio.sqlite3")) as db:
+    with closing(sqlite3.connect(project.private / local_server.FOLDER / "label_studio.sqlite3")) as db:
         for (table,) in db.execute("select name from sqlite_master where type = 'table'").fetchall():
             columns = [c[1] for c in db.execute(f'pragma table_info("{table}")') if c[1] in ("task_id", "entity_id")]
             name = "tasks" if table == "task" else table
@@ -132,7 +137,7 @@ def label_everything(line: LabelStudio) -> None:
     wrote = {clip: WROTE[who] for who in WROTE for clip in person(project, who).clips}
     for page in PAGES[:3]:
         assert process("push", project.root, "--template", page).status == 0
-        tasks = line.tasks(annotate.desks(project)[page])
+        tasks = line.tasks(workspace.project_numbers(project)[page])
         assert tasks
         for clip, task in tasks.items():
             for number, token in enumerate(tokens):
@@ -156,7 +161,7 @@ def label_everything(line: LabelStudio) -> None:
     assert process("agree", project.root, "--rounds", "20").status == 0
     assert process("moments", project.root).status == 0
     assert process("push", project.root, "--adjudicate").status == 0
-    for task in line.tasks(annotate.desks(project)["adjudicate"]).values():
+    for task in line.tasks(workspace.project_numbers(project)["adjudicate"]).values():
         line.hand_in(cleo, task, marked(3, 20))
     assert process("pull", project.root).status in (0, 1)
     said = process("export", project.root)
@@ -180,13 +185,13 @@ def test_one_is_forgotten_everywhere(line: LabelStudio) -> None:
         assert before.get(trace), f"{trace} is nowhere before: the search would prove nothing"
     assert len(made) > 20
     assert made <= digests(project.root)
-    there = {page: line.tasks(number) for page, number in annotate.desks(project).items()}
+    there = {page: line.tasks(number) for page, number in workspace.project_numbers(project).items()}
     assert set(there) == set(PAGES)
     assert all(set(gone.clips) & set(tasks) for tasks in there.values())
     tasks = {task for page in there.values() for clip, task in page.items() if clip in gone.clips}
     assert {"tasks", "task_completion", "prediction", "tasks_annotationdraft"} <= set(about_tasks(project, tasks))
     rows = {config: rows_of(project, config) for config in ("nfbl", "mer")}
-    kept_labels = [lb for lb in labels.in_force(project.labels) if lb.clip not in gone.clips]
+    kept_labels = [lb for lb in store.in_force(project.labels) if lb.clip not in gone.clips]
 
     said = process("forget", project.root, "zebulon quixote", "--yes")
     assert (said.status, said.err) == (0, "")
@@ -195,13 +200,13 @@ def test_one_is_forgotten_everywhere(line: LabelStudio) -> None:
     assert found_in(project.root, gone.traces) == {}
     assert made & digests(project.root) == set()
     assert about_tasks(project, tasks) == {}
-    for page, number in annotate.desks(project).items():
+    for page, number in workspace.project_numbers(project).items():
         assert line.tasks(number) == {c: t for c, t in there[page].items() if c not in gone.clips}
     with line.client() as client:
         for clip in gone.clips:
             assert client.get(f"/data/local-files/?d=clips/{clip}.mp4").status_code in (404, 500)
-    assert labels.in_force(project.labels) == kept_labels
-    os.truncate(project.private / label_server.FOLDER / "server.log", 0)  # we just asked for addresses of theirs
+    assert store.in_force(project.labels) == kept_labels
+    os.truncate(project.private / local_server.FOLDER / "server.log", 0)  # we just asked for addresses of theirs
 
     assert found_in(project.root, stays.traces).keys() == set(stays.traces)
     said = process("pull", project.root)
@@ -246,14 +251,14 @@ def shown(project: Project, clip: Clip) -> SafeClip:
 def push(root: Path, served: Path) -> None:
     """`deemo push`, in a process of its own, of all clips on the list."""
     Project.released = served  # type: ignore[assignment]
-    annotate.current = known_clips
-    annotate.release.release_all = lambda clips, project: ([shown(project, c) for c in clips], [])  # type: ignore[assignment]
-    annotate.push(Project.open(root))
+    annotation_push.current = read_known_clips  # type: ignore[assignment]
+    release.release_all = lambda clips, project: ([shown(project, c) for c in clips], [])  # type: ignore[assignment]
+    annotation_push.push(Project.open(root))
 
 
 def slow_forget(root: Path, who: str) -> None:
     """`deemo forget`, in a process of its own, that takes two seconds longer."""
-    forget.from_corrections = lambda *_: time.sleep(2)  # type: ignore[assignment]
+    erase.from_corrections = lambda *_: time.sleep(2)  # type: ignore[assignment]
     forget.forget(Project.open(root), who)
 
 
@@ -279,27 +284,29 @@ def desk(label_studio: LabelStudio, tmp_path: Path) -> Project:
     """Two people with a clip each and 60 more, as yet not pushed, sent 5 at a time."""
     project = two_people(tmp_path)
     said = {"url": label_studio.url, "token": label_studio.token}
-    (project.private / annotate.ADDRESS).write_text(json.dumps(said))
-    (project.labels / labels.LEDGER).unlink()
+    (project.private / workspace.ADDRESS).write_text(json.dumps(said))
+    (project.labels / store.LEDGER).unlink()
     config = project.root / "deemo.toml"
     config.write_text(config.read_text().replace("batch = 250", "batch = 5"))
     more = [Clip.of_span(s, 40 * n, 40 * n + 40) for s in project.sources() for n in range(60)]
-    write_clips([replace(c, files={}, facts={}) for c in (*known_clips(project), *more)], project.root / "clips.jsonl")
+    write_clips([replace(c, files={}, facts={}) for c in (*read_known_clips(project), *more)], project.root / "clips.jsonl")
     assert Project.open(project.root).config.labelling.batch == 5
     return Project.open(project.root)
 
 
 def there(desk: Project) -> list[str]:
     """The clips in all our projects at the server, sorted; one that is there twice stands twice."""
-    server = annotate.server_of(desk)
+    server = workspace.server_of(desk)
     found = [
-        b.clip for n in label_studio_there.all_ours(server, annotate.mark_of(desk)) for b in label_studio_there.briefs(server, n)
+        b.clip
+        for n in label_studio_there.all_ours(server, workspace.mark_of(desk))
+        for b in label_studio_there.list_tasks(server, n)
     ]
     return sorted(found)
 
 
 def outside(desk: Project, source: str) -> list[str]:
-    return sorted(public_id(desk.secret, "c", c.id) for c in known_clips(desk) if c.source == source)
+    return sorted(public_id(desk.secret, "c", c.id) for c in read_known_clips(desk) if c.source == source)
 
 
 ZEBULON, PERPETUA = NAMES  # sources
@@ -308,13 +315,13 @@ ZEBULON, PERPETUA = NAMES  # sources
 def test_two_pushes_at_once_and_a_forget_meanwhile(desk: Project, label_studio: LabelStudio) -> None:
     served, his, hers = label_studio.project.released, outside(desk, ZEBULON), outside(desk, PERPETUA)
     pushes = [started(push, desk.root, served) for _ in range(2)]
-    while not (desk.labels / labels.LEDGER).exists():
+    while not (desk.labels / store.LEDGER).exists():
         time.sleep(0.02)
     gone = forget.forget(desk, "Zebulon Quixote")
     assert [ended(p) for p in pushes] == [0, 0]
     assert gone.left == ()
     assert there(desk) == hers
-    ledger = [line.clip for line in labels.read_ledger(desk.labels)]
+    ledger = [line.clip for line in store.read_ledger(desk.labels)]
     assert sorted(ledger) == hers
     assert set(his).isdisjoint(ledger)
 
@@ -324,11 +331,11 @@ def test_a_push_that_waits_for_a_forget(desk: Project, label_studio: LabelStudio
     assert ended(started(push, desk.root, served)) == 0
     assert len(there(desk)) == 122
     removal = started(slow_forget, desk.root, "Zebulon Quixote")
-    while not (desk.root / withdrawn.WITHDRAWN).exists():
+    while not (desk.root / withdrawals.WITHDRAWN).exists():
         time.sleep(0.02)
     assert ended(started(push, desk.root, served)) == 0
     assert ended(removal) == 0
-    assert there(desk) == sorted(line.clip for line in labels.read_ledger(desk.labels)) == hers
+    assert there(desk) == sorted(line.clip for line in store.read_ledger(desk.labels)) == hers
 
 
 @pytest.mark.parametrize("name", ["all_labels", "from_out", "from_its_disk", "write_subjects"])
@@ -340,7 +347,7 @@ def test_killed_and_typed_again(desk: Project, label_studio: LabelStudio, name: 
     assert (said.status, said.err) == (0, "")
     assert there(desk) == hers
     assert found_in(desk.root, traces(desk, ZEBULON, "Zebulon")) == {}
-    assert len((desk.root / withdrawn.WITHDRAWN).read_text().splitlines()) == 1
+    assert len((desk.root / withdrawals.WITHDRAWN).read_text().splitlines()) == 1
 
 
 def test_a_server_that_says_no_is_one_line_and_the_next_time_it_goes(desk: Project, label_studio: LabelStudio) -> None:
@@ -363,12 +370,12 @@ def test_a_server_that_says_no_is_one_line_and_the_next_time_it_goes(desk: Proje
 def test_projects_that_were_deleted_lost_or_renamed_there(desk: Project, label_studio: LabelStudio) -> None:
     """One is deleted there, of one we lost the number, one has another description now; and of two numbers none is ours."""
     numbers = []
-    path = desk.private / annotate.ADDRESS
+    path = desk.private / workspace.ADDRESS
     for _ in range(3):
         said = json.loads(path.read_text())
         path.write_text(json.dumps(said | {"projects": {"nfbl_timeline": None}}))
         assert ended(started(push, desk.root, label_studio.project.released)) == 0
-        numbers.append(annotate.desks(desk)["nfbl_timeline"])
+        numbers.append(workspace.project_numbers(desk)["nfbl_timeline"])
     assert len(set(numbers)) == 3
     with label_studio.client() as client:
         client.delete(f"/api/projects/{numbers[0]}/")

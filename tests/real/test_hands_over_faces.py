@@ -13,13 +13,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deemo_data import media as footage
-from deemo_data import tracks
-from deemo_data.clip import Clip, File
-from deemo_data.models import centerface, insightface, mediapipe
-from deemo_data.stages.mask_video import MaskVideo
-from deemo_data.stages.track_body import TrackBody
-from deemo_data.stages.track_hands import TrackHands
+from deemo_data.clip import Clip
+from deemo_data.files import File
+from deemo_data.media import container, encode, probe
+from deemo_data.media.frames import read_frames
+from deemo_data.models import mediapipe
+from deemo_data.models.faces import centerface, insightface
+from deemo_data.stages.deidentify.mask_video import MaskVideo
+from deemo_data.stages.detect.track_body import TrackBody
+from deemo_data.stages.detect.track_hands import TrackHands
+from deemo_data.tracks import body, faces
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,7 +48,7 @@ class Cut:
 
 
 def clip_of(path: Path, start_ms: int = 0, end_ms: int | None = None) -> Clip:
-    facts = footage.probe(path)
+    facts = probe.probe_video(path)
     return Clip("c", "c", start_ms, end_ms or facts["duration_ms"], {"source": File.of(path)}, facts | {"drawn": []})
 
 
@@ -62,7 +65,7 @@ def cuts(talker: Path, start_ms: int) -> list[Cut]:
     made: list[Cut] = []
     size = np.array([clip.grid.width, clip.grid.height], np.float32)
     with mediapipe.hands() as look:
-        for frame in footage.frames(clip):
+        for frame in read_frames(clip):
             bgr = frame.bgr()
             face = face_in(bgr)
             found = [hand.points[:, :2] * size for hand in look(frame.rgb(640, 360), frame.index * 33)]
@@ -88,7 +91,7 @@ def laid_over(
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float32]]]:
     """(picture, where the hand is, the face box) frame by frame: the hand as large as it would be for that face."""
     first: NDArray[np.float32] | None = None
-    for frame, cut in zip(footage.frames(clip), hand, strict=False):
+    for frame, cut in zip(read_frames(clip), hand, strict=False):
         bgr = frame.bgr()
         box = face_in(bgr) if first is None else first
         first = box
@@ -112,14 +115,14 @@ def planar(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def composed(clip: Clip, hand: list[Cut], spot: tuple[float, float], out: Path) -> Film:
     """The composed film with its faces and the looks at its hands; the true matte of each frame; the face box."""
     frames = list(laid_over(clip, hand, spot))
-    grid = replace(clip.grid, frames=len(frames), zero=footage.Fraction(0))
-    footage.write_video(out / "film.mp4", (planar(p) for p, _, _ in frames), grid, 8, "veryfast")
+    grid = replace(clip.grid, frames=len(frames), zero=container.Fraction(0))
+    encode.write_video(out / "film.mp4", (planar(p) for p, _, _ in frames), grid, 8, "veryfast")
     box = frames[0][2]
     rows = [(f, 0, *(float(v) for v in box), "detected") for f in range(len(frames))]
-    tracks.write_faces(pd.DataFrame(rows, columns=list(tracks.FACE_COLUMNS)).astype({"frame": "int32"}), out / "faces.parquet")
+    faces.write_faces(pd.DataFrame(rows, columns=list(faces.FACE_COLUMNS)).astype({"frame": "int32"}), out / "faces.parquet")
     points = np.full((len(frames), 1, 75, 3), np.nan, np.float32)
     points[:, 0, 33:54, :2] = (box[:2] + box[2:4]) / 2 / [grid.width, grid.height]  # a hand is there: look
-    tracks.write_body(tracks.Body(points, np.ones(points.shape[:3], np.float32)), out / "body.parquet")
+    body.write_body(body.Body(points, np.ones(points.shape[:3], np.float32)), out / "body.parquet")
     files = {"source": File.of(out / "film.mp4"), "faces": File.of(out / "faces.parquet")}
     made = Clip("m", "m", 0, grid.ms_at(len(frames)), files, {"grid": grid.to_fact(), "drawn": []})
     (out / "seen").mkdir()
@@ -144,7 +147,7 @@ def costs(stage: MaskVideo, clip: Clip, mattes: list[NDArray[np.bool_]], box: ND
     cv2.ellipse(face, [int(v) for v in middle], [int(v) for v in axes], 0, 0, 360, 1, -1)
     ellipse = face > 0
     pairs, made = stage.pairs(clip), []
-    for frame, matte in zip(footage.frames(clip), mattes, strict=True):
+    for frame, matte in zip(read_frames(clip), mattes, strict=True):
         source = frame.yuv()
         yuv = source.copy()
         stage.cover(yuv, box)
@@ -197,7 +200,7 @@ def test_a_recogniser_does_no_better_with_the_hand_than_with_the_mask_alone(film
     gallery, aligned = [], []
     for name in FACES:
         clip = clip_of(media / "video" / name)
-        frames = [f.bgr() for f in footage.frames(clip) if f.index in (0, 60)]
+        frames = [f.bgr() for f in read_frames(clip) if f.index in (0, 60)]
         points = [insightface.detect_points(scrfd, bgr, 0.5)[1][0] for bgr in frames]
         gallery.append(insightface.embed(mobile, frames[1], points[1]))
         aligned.append(points[0])
@@ -208,7 +211,7 @@ def test_a_recogniser_does_no_better_with_the_hand_than_with_the_mask_alone(film
         right, ahead = [], []
         for person, (clip, _, box) in enumerate(films):
             pairs = stage.pairs(clip) if stage else {}
-            for frame in footage.frames(clip):
+            for frame in read_frames(clip):
                 source = frame.yuv()
                 yuv = source.copy()
                 if stage:

@@ -6,15 +6,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_find_text import NAME, burnt, clip_of, fades
 
-from deemo_data import build
-from deemo_data.attacks import metadata, screen, text
-from deemo_data.clip import File
-from deemo_data.config import Project
-from deemo_data.media import read_wav
-from deemo_data.programs import ffmpeg_binary
-from deemo_data.release import public_id
+from deemo_data.audit.attacks import metadata, screen, text
+from deemo_data.files import File
+from deemo_data.media.ffmpeg import ffmpeg_binary
+from deemo_data.media.sound import read_wav
+from deemo_data.project import search
+from deemo_data.project.project import Project
+from deemo_data.pseudonyms import public_id
+from deemo_data.workflow import export, ingest, run, segment
+from tests.makers.burnt_text import NAME, burnt, clip_of, fades
 
 SPOKEN = ["Diane", "Sheila"]
 EVERY = 10  # frames between those that are read
@@ -38,10 +39,10 @@ def project(media: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory
     )
     project = Project.make(folder.parent / "project", "hardened")
     (project.private / "secret.key").write_text("17" * 32)  # another secret is another voice, which Whisper hears otherwise
-    _, refused = build.take_in(project, str(folder / "s.csv"), None)
-    _, uncut = build.cut(project)
-    done, missing = build.run(project, workers=0)
-    made, kept = build.give_out(project)
+    _, refused = ingest.ingest(project, str(folder / "s.csv"), None)
+    _, uncut = segment.segment(project)
+    done, missing = run.run(project, workers=0)
+    made, kept = export.export(project)
     assert (refused, uncut, missing, kept, len(done), made.clips) == ([], [], [], [], 1, 1)
     return project
 
@@ -58,10 +59,10 @@ def test_the_banner_cannot_be_read(project: Project) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_names_cannot_be_heard(project: Project) -> None:
-    from deemo_data import media
+    from deemo_data.media.sound import read_sound
 
     (clip,) = project.clips()
-    assert text.names_recalled(SPOKEN, text.heard(media.sound(clip))).share == 1, "there was something to hide"
+    assert text.names_recalled(SPOKEN, text.heard(read_sound(clip))).share == 1, "there was something to hide"
     heard = text.heard(read_wav(clip.path("voice")))
     assert text.names_recalled(SPOKEN, heard).share == 0
     assert text.names_recalled(SPOKEN, clip.facts["transcript"]).share == 0
@@ -78,7 +79,7 @@ def test_no_byte_that_leaves_knows_who_or_where(project: Project) -> None:
         clip.files["source"].sha256, File.of(clip.path("masked")).sha256, str(project.store), project.secret.hex(),
     ]  # fmt: skip
     for folder in (project.released, project.dataset):
-        assert metadata.planted(folder, secrets) == []
+        assert search.find_secrets(folder, secrets) == []
         for video in folder.rglob("*.mp4"):
             assert metadata.tags_of(video) == []
-    assert metadata.planted(clip.path("source").parent, secrets[:1]), "the search finds what is there"
+    assert search.find_secrets(clip.path("source").parent, secrets[:1]), "the search finds what is there"

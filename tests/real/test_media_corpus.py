@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import pytest
 
-from deemo_data import build, hands, media, tracks
 from deemo_data.clip import Clip
-from deemo_data.config import Project
-from deemo_data.models import insightface
-from deemo_data.release import public_id
+from deemo_data.media import frames, probe
+from deemo_data.models.faces import insightface
+from deemo_data.project import problems
+from deemo_data.project.project import Project
+from deemo_data.pseudonyms import public_id
+from deemo_data.tracks.body import read_body
+from deemo_data.tracks.faces import boxes_by_frame, read_faces
+from deemo_data.tracks.hands import read_looks
+from deemo_data.workflow import export, ingest, run, segment
+from tests.makers.coverage import SCRFD, covered, decoded, with_its_flesh
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TALKER = "talker_hands_speech_wim.mp4"
 UNREADABLE = {"edge_audio_only.mp4", "edge_corrupt_no_moov.mp4", "edge_subtitles_only.mkv"}
-SCRFD = "scrfd_500m_kps.onnx"
 pytestmark = pytest.mark.timeout(600)  # the first to want the talker waits for all stages
 
 
@@ -31,50 +34,12 @@ def made_of(folder: Path, rows: list[tuple[Path, str, str]], workers: int = 2) -
     """A project of these spans (file, start_ms, end_ms), through all stages."""
     (folder / "s.csv").write_text("uri,start_ms,end_ms,consent\n" + "".join(f"{p},{a},{b},yes\n" for p, a, b in rows))
     project = Project.make(folder / "project", "hardened")
-    _, refused = build.take_in(project, str(folder / "s.csv"), None)
-    clips, uncut = build.cut(project)
-    done, missing = build.run(project, workers=workers)
+    _, refused = ingest.ingest(project, str(folder / "s.csv"), None)
+    clips, uncut = segment.segment(project)
+    done, missing = run.run(project, workers=workers)
     assert (refused, uncut, missing) == ([], [], [])
     assert len(done) == len(clips) == len(rows)
     return project
-
-
-def decoded(path: Path) -> Iterator[NDArray[np.uint8]]:
-    """The frames (h, w, 3, blue first) that a player shows, by nothing of ours: PyAV, turned as the display matrix says."""
-    import av
-
-    with av.open(str(path)) as container:
-        for frame in container.decode(video=0):
-            yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="bgr24"), (frame.rotation // 90) % 4))
-
-
-def covered(
-    original: NDArray[np.uint8], masked: NDArray[np.uint8], box: NDArray[np.float32], hulls: list[NDArray[np.int32]]
-) -> float:
-    """The share of a face that does not show: pixels of the inner ellipse of its box that changed, or are flat like paint.
-
-    A hand before the face (`hulls`) is meant to show, and is not face.
-    """
-    x0, y0, x1, y1 = (float(v) for v in box[:4])
-    inner = np.zeros(original.shape[:2], np.uint8)
-    middle, axes = (round((x0 + x1) / 2), round((y0 + y1) / 2)), (round((x1 - x0) * 0.45), round((y1 - y0) * 0.45))
-    cv2.ellipse(inner, middle, (max(1, axes[0]), max(1, axes[1])), 0, 0, 360, 1, -1)
-    for hull in hulls:
-        cv2.fillConvexPoly(inner, hull, 0)
-    if not inner.any():
-        return 1.0
-    changed = np.abs(original.astype(np.int16) - masked).max(axis=2) > 10
-    grey = cv2.cvtColor(masked, cv2.COLOR_BGR2GRAY)
-    kernel = np.ones((9, 9), np.uint8)
-    flat = cv2.dilate(grey, kernel).astype(np.int16) - cv2.erode(grey, kernel) < 6
-    return float((changed | flat)[inner > 0].mean())
-
-
-def with_its_flesh(points: NDArray[np.floating[Any]]) -> NDArray[np.int32]:
-    """The outline of a hand of 21 points (x, y, px): they lie on its bones, half a finger (a tenth of a palm) inside its skin."""
-    half = np.hypot(*(points[9] - points[0])) * 0.1
-    around = [(np.cos(a) * half, np.sin(a) * half) for a in np.linspace(0, 2 * np.pi, 8, endpoint=False)]
-    return cv2.convexHull(np.concatenate([points + step for step in around]).round().astype(np.int32))
 
 
 def detector(media_folder: Path) -> Any:
@@ -88,9 +53,9 @@ def detector(media_folder: Path) -> Any:
 def uncovered(project: Project, clip: Clip, net: Any, every: int, threshold: float) -> tuple[int, list[tuple[int, float]]]:
     """Faces seen in every `every`-th frame of the footage, and (frame, share covered) of those that show more than 5 %."""
     shown = decoded(clip.path("safe"))
-    looks = hands.read_looks(clip.path("hand_looks"), clip.grid.width, clip.grid.height)
+    looks = read_looks(clip.path("hand_looks"), clip.grid.width, clip.grid.height)
     seen, bad = 0, []
-    for frame, masked in zip(media.frames(clip), shown, strict=True):
+    for frame, masked in zip(frames.read_frames(clip), shown, strict=True):
         if frame.index % every == 0:
             original = frame.bgr()
             for box in insightface.detect(net, original, threshold):
@@ -112,13 +77,13 @@ def test_as_many_frames_come_out_as_went_in(talker: tuple[Project, Clip]) -> Non
     _, clip = talker
     assert clip.num_frames == sum(1 for _ in decoded(clip.path("source"))) == 518
     assert sum(1 for _ in decoded(clip.path("safe"))) == 518
-    assert media.probe(clip.path("safe"))["grid"]["frames"] == 518
-    assert media.probe(clip.path("safe"))["has_sound"]
+    assert probe.probe_video(clip.path("safe"))["grid"]["frames"] == 518
+    assert probe.probe_video(clip.path("safe"))["has_sound"]
 
 
 def test_the_pose_is_found_in_every_frame(talker: tuple[Project, Clip]) -> None:
     _, clip = talker
-    body = tracks.read_body(clip.path("body"))
+    body = read_body(clip.path("body"))
     assert body.points.shape == (518, 1, 75, 3)
     assert not np.isnan(body.points[:, 0, :33]).any()
     assert (body.confidence[:, 0, :33].max(axis=1) > 0.9).all()
@@ -138,7 +103,7 @@ def test_every_face_of_the_talker_is_covered(talker: tuple[Project, Clip], media
 def test_the_picture_around_the_face_is_the_same(talker: tuple[Project, Clip]) -> None:
     """Frame k is frame k, and what is masked is the face, not the room."""
     _, clip = talker
-    boxes = tracks.boxes_by_frame(tracks.read_faces(clip.path("faces")))
+    boxes = boxes_by_frame(read_faces(clip.path("faces")))
     originals, shown = decoded(clip.path("source")), decoded(clip.path("safe"))
     for index, (original, masked) in enumerate(zip(originals, shown, strict=True)):
         if index % 37 == 0:
@@ -186,19 +151,19 @@ def tags(path: Path) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def corpus(media: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, list[build.Missing]]:
+def corpus(media: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, list[problems.Problem]]:
     """All 37 files, as `make build-dataset SOURCES=... CONSENT=...` takes them."""
     project = Project.make(tmp_path_factory.mktemp("corpus") / "project", "hardened")
-    _, missing = build.take_in(project, str(media / "video"), "test media")
-    missing += build.cut(project)[1]
-    missing += build.run(project, workers=2)[1]
-    build.give_out(project)
+    _, missing = ingest.ingest(project, str(media / "video"), "test media")
+    missing += segment.segment(project)[1]
+    missing += run.run(project, workers=2)[1]
+    export.export(project)
     return project, missing
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_nearly_every_file_gives_a_released_clip(corpus: tuple[Project, list[build.Missing]], media: Path) -> None:
+def test_nearly_every_file_gives_a_released_clip(corpus: tuple[Project, list[problems.Problem]], media: Path) -> None:
     project, missing = corpus
     files = {p.name for p in (media / "video").iterdir()}
     assert len(files) == 37
@@ -216,8 +181,8 @@ def test_nearly_every_file_gives_a_released_clip(corpus: tuple[Project, list[bui
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_dataset_of_all_files_is_sound(corpus: tuple[Project, list[build.Missing]]) -> None:
-    from deemo_data.validate import validate
+def test_the_dataset_of_all_files_is_sound(corpus: tuple[Project, list[problems.Problem]]) -> None:
+    from deemo_data.dataset.validation.dataset import validate
 
     project, _ = corpus
     assert [str(f) for f in validate(project.dataset) if f.level == "error"] == []
@@ -227,7 +192,7 @@ def test_the_dataset_of_all_files_is_sound(corpus: tuple[Project, list[build.Mis
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_no_face_that_another_detector_is_sure_of_shows(corpus: tuple[Project, list[build.Missing]], media: Path) -> None:
+def test_no_face_that_another_detector_is_sure_of_shows(corpus: tuple[Project, list[problems.Problem]], media: Path) -> None:
     """SCRFD alone takes a hand or a stone for a face now and then, so it has to be sure."""
     project, _ = corpus
     net = detector(media)

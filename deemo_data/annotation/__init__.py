@@ -1,0 +1,1 @@
+"""The annotation loop: push to Label Studio, pull labels back."""

@@ -1,0 +1,1 @@
+"""The pages and tasks that annotators see."""

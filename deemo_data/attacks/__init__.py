@@ -1,1 +1,0 @@
-"""Attacks on what was made: who can still be told apart, by whom, and how sure the figure is."""

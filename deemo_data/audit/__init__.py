@@ -1,0 +1,1 @@
+"""Attacks on what was released, one file per identity channel."""

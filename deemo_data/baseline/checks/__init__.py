@@ -1,0 +1,1 @@
+"""Statistical checks of a dataset."""

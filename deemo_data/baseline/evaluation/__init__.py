@@ -1,0 +1,1 @@
+"""`deemo evaluate`, and what it compares with."""

@@ -1,0 +1,1 @@
+"""DEEMO-LLaMA, the trained baseline. Needs torch."""

@@ -1,0 +1,75 @@
+"""Export, validate, convert."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from deemo_data.cli.options import DIR
+from deemo_data.cli.output import end, opened, write_dataset
+from deemo_data.dataset.conversion.formats import FORMATS
+from deemo_data.errors import plain
+
+
+@click.command()
+@DIR
+@click.option("--allow-proposed", is_flag=True, help="Let machine-made events out too, marked as proposed.")
+@click.option(
+    "--push", "repo", metavar="OWNER/NAME", help="Send it to a Hugging Face hub afterwards; a new repository is private."
+)
+@click.option("--endpoint", metavar="URL", help="Another hub than huggingface_hub knows.")
+@click.option("--public", is_flag=True, help="Let a new repository be public.")
+def export(project: Path, allow_proposed: bool, repo: str | None, endpoint: str | None, public: bool) -> None:
+    """Write the dataset: PROJECT/out/dataset, for datasets.load_dataset; and out/dataset.html to look at.
+
+    --push takes the token of HF_TOKEN or `hf auth login`, sends only what changed, and verifies what arrived.
+    """
+    here = opened(project)
+    missing = write_dataset(here, allow_proposed)
+    if repo:
+        from deemo_data.dataset.export import hub
+
+        sent = hub.push(here.dataset, repo, endpoint=endpoint, private=not public)
+        there = f"{sent.sent} files sent, {sent.there} there already, {sent.removed} removed"
+        click.echo(f"{sent.address}: version {sent.version}, {there}")
+    end(missing)
+
+
+@click.command()
+@click.argument("folder", metavar="DATASET", type=click.Path(path_type=Path))
+def validate(folder: Path) -> None:
+    """Check a dataset folder, ours or someone's: records, digests, frames, tags, splits."""
+    from deemo_data.dataset.validation.dataset import validate as check
+
+    findings = check(folder)
+    for finding in findings:
+        click.echo(plain(str(finding)), err=True)
+    wrong = sum(f.level == "error" for f in findings)
+    click.echo(f"{folder}: {wrong} faults, {len(findings) - wrong} warnings")
+    raise SystemExit(1 if wrong else 0)
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--to", "to", type=click.Choice(list(FORMATS)), required=True, help="merr: Emotion-LLaMA; emer: AffectGPT.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="A new folder, or one made so before."
+)
+@click.option("--no-link", is_flag=True, help="Name the videos where they lie, instead of linking or copying them.")
+@click.option("--force", is_flag=True, help="Convert a dataset with errors too.")
+def convert(dataset: Path, to: str, out: Path, no_link: bool, force: bool) -> None:
+    """Convert a dataset to a record format of another project, and check the result as that project reads it.
+
+    Exit status 1 when something would go wrong there. docs/data.md says what each format loses.
+    """
+    from deemo_data.dataset.conversion.convert import convert as write
+
+    made = write(dataset, to, out, link=not no_link, force=force)
+    splits = ", ".join(f"{n} {split}" for split, n in made.splits.items())
+    click.echo(f"{out}: {made.records} records ({splits}), {made.videos} videos; {made.changed} files changed")
+    for why, count in made.left_out.items():
+        click.echo(f"  {count} records are not in it: {why}", err=True)
+    for line in (*made.notes, *made.faults):
+        click.echo(f"  {plain(line)}", err=True)
+    raise SystemExit(1 if made.faults else 0)

@@ -1,0 +1,58 @@
+"""Evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deemo_data.baseline.llama.presets import PRESETS
+from deemo_data.cli.output import progress
+
+
+@click.command()
+@click.argument("folder", metavar="DATASET", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--preset", type=click.Choice(list(PRESETS)), help="Train DEEMO-LLaMA, too: tiny on two cores, the others on GPUs.")
+@click.option("--base", default="", help="Folder or name of another language model than the preset's.")
+@click.option("--seeds", type=int, default=3, show_default=True, help="Of the model and of each baseline.")
+@click.option(
+    "--retrain", type=click.IntRange(0), default=1, show_default=True, help="Seeds without each modality; 0: not at all."
+)
+@click.option("--predictions", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="answers.jsonl of any model.")
+@click.option("--judge", default="", metavar="URL", help="An OpenAI-compatible judge of reasons.")
+@click.option("--judge-model", default="", metavar="NAME", help="The judge's model.")
+@click.option("--judge-key-env", default="", metavar="NAME", help="The environment variable that holds the judge's key.")
+@click.option("--repeats", type=int, default=3, show_default=True, help="How often the judge is asked.")
+@click.option("--split", default="", help="What is scored: test, else validation, where nothing is said.")
+@click.option("--rounds", type=int, default=200, show_default=True, help="Permutations of each check.")
+@click.option("--anew", is_flag=True, help="Train from the beginning, also where a training was stopped or is done.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and what memory and time it takes; train nothing.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where results go.")
+def evaluate(folder: Path, dry_run: bool, out: Path | None, anew: bool, preset: str | None, **asked: Any) -> None:
+    """Measure a dataset folder, or that of a project: baselines, checks, and a model or its predictions.
+
+    Writes evaluation.json and evaluation.html: into the project's out/, else into DATASET-evaluation beside it. Without --preset
+    no model is trained: baselines, checks and --predictions take a minute or two. With it, the extra [baseline] is needed.
+    Exit status 1 when a check found a problem.
+    """
+    from deemo_data.baseline.evaluation import evaluate as evaluation_evaluate
+    from deemo_data.baseline.evaluation.evaluate import beside, plan
+    from deemo_data.baseline.evaluation.settings import HTML, Settings
+    from deemo_data.reports.evaluation import summary
+
+    settings = Settings(model=preset is not None, preset=preset or "tiny", resume=not anew, **asked)
+    if dry_run:
+        for line in plan(folder, settings):
+            click.echo(line)
+        return
+    where = out or beside(folder)
+    with progress() as watcher:
+        if preset:
+            for line in plan(folder, settings):
+                click.echo(line, err=True)
+        found = evaluation_evaluate.evaluate(folder, where, settings, watcher)
+    for line in summary(found):
+        click.echo(line)
+    click.echo(f"To look at: {where / HTML}")
+    raise SystemExit(1 if any(c["verdict"] == "problem" for c in found["checks"]) else 0)

@@ -1,0 +1,18 @@
+"""Options that commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+DIR = click.argument("project", metavar="DIR", type=click.Path(path_type=Path))
+REPLACE = click.option("--replace", "replace_all", is_flag=True, help="Drop the project's sources that are not in SOURCES.")
+WORKERS = click.option("--workers", type=click.IntRange(0), default=2, show_default=True, help="Processes; 0 works in this one.")
+RAY = click.option(
+    "--ray", metavar="ADDRESS", help="On the Ray cluster at host:port (or auto) instead of in --workers; see docs/ray.md."
+)
+CONSENT = click.option("--consent", metavar="WORDS", help="What all these people agreed to; recorded, and marked as asserted.")
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+NEW_FILE = click.Path(path_type=Path)
+PROFILE = click.option("--profile", metavar="P", help="hardened (the default of a new project) or deemo-paper.")

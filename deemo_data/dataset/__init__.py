@@ -1,0 +1,1 @@
+"""The dataset folder: records, tables, documents, checks, conversions."""

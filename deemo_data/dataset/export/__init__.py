@@ -1,0 +1,1 @@
+"""Writes a dataset folder from released clips."""

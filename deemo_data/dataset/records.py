@@ -1,0 +1,234 @@
+"""The rows, as pydantic models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from deemo_data.clip import ms_of
+from deemo_data.labels.label import Annotation
+from deemo_data.tracks.skeleton import PUBLIC_DIMS, PUBLIC_POINTS
+
+PROSODY_STEP_MS = 10
+
+
+class NfblEvent(BaseModel, extra="forbid", frozen=True):
+    """One stretch of body language in a clip: [start, end) in milliseconds and frames of the clip's own video.
+
+    annotators  how many people marked it (0 for a proposal)
+    agreement   share of those who looked at the clip; None when one person looked
+    status      how it was found
+    truncated   True when the clip holds only a part of it
+    """
+
+    start_ms: int = Field(ge=0)
+    end_ms: int
+    start_frame: int = Field(ge=0)
+    end_frame: int
+    label: str
+    group: str
+    annotators: int = Field(ge=0)
+    agreement: float | None = Field(ge=0, le=1)
+    status: Annotation
+    truncated: bool
+
+    @field_validator("label")
+    @classmethod
+    def _known_label(cls, label: str, info: ValidationInfo) -> str:
+        return _known("label", label, info)
+
+    @field_validator("group")
+    @classmethod
+    def _known_group(cls, group: str, info: ValidationInfo) -> str:
+        return _known("group", group, info)
+
+    @model_validator(mode="after")
+    def _forwards(self) -> NfblEvent:
+        if self.start_frame >= self.end_frame or self.start_ms >= self.end_ms:
+            raise ValueError(f"event {self.label} ends before it starts")
+        if (self.status == "proposed") != (self.annotators == 0):
+            raise ValueError(f"event {self.label} is {self.status} by {self.annotators} annotators")
+        return self
+
+
+class Consent(BaseModel, extra="forbid", frozen=True):
+    """What was said about consent for the source; asserted when one statement was given for all sources."""
+
+    statement: str
+    asserted: bool
+
+
+class Digest(BaseModel, extra="forbid", frozen=True):
+    name: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class NfblRecord(BaseModel, extra="forbid", frozen=True):
+    """One clip. `body` and `body_confidence` are flat; shape: frames × people × points (× dims).
+
+    The curves of `prosody_` have a value every 10 ms, from the clip's start on.
+    """
+
+    clip_id: str = Field(min_length=1)
+    subject_id: str = Field(min_length=1)
+    subject_assumed: bool
+    video: str = Field(min_length=1)
+    fps: float = Field(gt=0)
+    fps_num: int = Field(gt=0)
+    fps_den: int = Field(gt=0)
+    num_frames: int = Field(gt=0)
+    duration_ms: int = Field(gt=0)
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    annotation: Annotation
+    events: tuple[NfblEvent, ...]
+    body: Any
+    body_confidence: Any
+    body_frames: int
+    body_people: int
+    body_points: int
+    body_dims: int
+    body_unit: Literal["picture", "shoulders"]
+    prosody_f0: Any
+    prosody_energy: Any
+    prosody_rate: Any
+    transcript: str
+    consent: Consent
+    licence: str | None
+    leaks: str
+    provenance: tuple[Digest, ...]
+    vocabulary: str
+
+    @model_validator(mode="after")
+    def _agrees(self) -> NfblRecord:
+        fps = Fraction(self.fps_num, self.fps_den)
+        if abs(self.fps - float(fps)) > 1e-6:
+            raise ValueError(f"fps is {self.fps}, fps_num/fps_den is {fps}")
+        if self.duration_ms != ms_of(self.num_frames, fps):
+            lasts = ms_of(self.num_frames, fps)
+            raise ValueError(f"duration_ms is {self.duration_ms}, {self.num_frames} frames at {fps} last {lasts}")
+        for e in self.events:
+            if e.end_frame > self.num_frames or e.end_ms > self.duration_ms:
+                raise ValueError(f"event {e.label} ends at frame {e.end_frame}, the clip has {self.num_frames}")
+            for ms, frame in ((e.start_ms, e.start_frame), (e.end_ms, e.end_frame)):
+                if ms != ms_of(frame, fps):
+                    raise ValueError(f"event {e.label}: frame {frame} is at {ms_of(frame, fps)} ms, not {ms}")
+        if self.annotation == "none" and self.events:
+            raise ValueError("annotation is none, and there are events")
+        return self
+
+    @model_validator(mode="after")
+    def _body_is_public(self) -> NfblRecord:
+        if (self.body_points, self.body_dims) != (PUBLIC_POINTS, PUBLIC_DIMS):
+            hint = ": face points are in it" if self.body_points in (33, 75) else ""
+            shape = f"body has {self.body_points} points × {self.body_dims}"
+            raise ValueError(f"{shape}, a public one has {PUBLIC_POINTS} × {PUBLIC_DIMS}{hint}")
+        if self.body_frames != self.num_frames:
+            raise ValueError(f"body has {self.body_frames} frames, the clip has {self.num_frames}")
+        size = self.body_frames * self.body_people * self.body_points
+        if len(self.body_confidence) != size or len(self.body) != size * self.body_dims:
+            raise ValueError("body is not as long as its shape says")
+        return self
+
+    @model_validator(mode="after")
+    def _curves_are_as_long_as_the_clip(self) -> NfblRecord:
+        lengths = {len(self.prosody_f0), len(self.prosody_energy), len(self.prosody_rate)}
+        if len(lengths) > 1 or abs(lengths.pop() * PROSODY_STEP_MS - self.duration_ms) > 2 * PROSODY_STEP_MS:
+            raise ValueError(f"the prosody curves do not last {self.duration_ms} ms")
+        return self
+
+
+class Clues(BaseModel, extra="forbid", frozen=True):
+    """What the body, the voice and the words show, as an annotator wrote it; empty when nobody did."""
+
+    video: str
+    audio: str
+    text: str
+
+
+class Turn(BaseModel, extra="forbid", frozen=True):
+    """One turn in the LLaVA shape."""
+
+    from_: Literal["human", "gpt"] = Field(alias="from")
+    value: str = Field(min_length=1)
+
+
+class Evidence(BaseModel, extra="forbid", frozen=True):
+    """What a record rests on: an event of the clip by its id (clip id, #, place in `events`), and its span in the clip."""
+
+    event: str
+    start_ms: int = Field(ge=0)
+    end_ms: int
+
+    @model_validator(mode="after")
+    def _forwards(self) -> Evidence:
+        if self.start_ms >= self.end_ms:
+            raise ValueError(f"evidence {self.event} ends before it starts")
+        return self
+
+
+class MerRecord(BaseModel, extra="forbid", frozen=True):
+    """One question about a clip's emotion and its answer."""
+
+    record_id: str = Field(min_length=1)
+    clip_id: str = Field(min_length=1)
+    subject_id: str = Field(min_length=1)
+    video: str = Field(min_length=1)
+    transcript: str
+    task: Literal["recognition", "reasoning"]
+    instruction: str = Field(min_length=1)
+    response: str = Field(min_length=1)
+    emotion: str
+    sentiment: str
+    emotion_words: tuple[str, ...]
+    clues: Clues
+    conversations: tuple[Turn, ...] = Field(min_length=2)
+    evidence: tuple[Evidence, ...]
+    status: Annotation
+    vocabulary: str
+
+    @field_validator("emotion")
+    @classmethod
+    def _known_emotion(cls, emotion: str, info: ValidationInfo) -> str:
+        return _known("emotion", emotion, info)
+
+    @field_validator("sentiment")
+    @classmethod
+    def _known_sentiment(cls, sentiment: str, info: ValidationInfo) -> str:
+        return _known("sentiment", sentiment, info)
+
+    @model_validator(mode="after")
+    def _turns(self) -> MerRecord:
+        if [t.from_ for t in self.conversations] != ["human", "gpt"] * (len(self.conversations) // 2):
+            raise ValueError("conversations do not go human, gpt, human, gpt")
+        if self.conversations[-1].value != self.response:
+            raise ValueError("the last turn is not the response")
+        return self
+
+
+def _known(what: str, name: str, info: ValidationInfo) -> str:
+    """`info.context` may give, by column, the names a vocabulary allows."""
+    allowed = (info.context or {}).get(what)
+    if allowed is not None and name not in allowed:
+        raise ValueError(f"{what} {name!r} is not in the vocabulary")
+    return name
+
+
+def why(error: ValidationError) -> str:
+    """The first thing pydantic found wrong, in words."""
+    first = error.errors()[0]
+    where = ".".join(str(p) for p in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
+
+
+def texts_of(row: Mapping[str, Any], config: str) -> dict[str, str]:
+    """The texts of a row that people or machines wrote about a clip."""
+    texts = {"transcript": row.get("transcript") or ""}
+    if config == "mer":
+        texts = {f"clue {n}": t or "" for n, t in (row.get("clues") or {}).items()}
+        if row.get("task") == "reasoning":
+            texts["response"] = row.get("response") or ""
+    return texts

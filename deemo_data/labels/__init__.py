@@ -1,0 +1,1 @@
+"""What people said about clips, and how it lies on them."""

@@ -1,0 +1,1 @@
+"""What every model needs: pinned weights, sessions, conversion, boxes."""

@@ -1,0 +1,1 @@
+"""Speech: activity, words, speakers."""

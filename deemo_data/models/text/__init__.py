@@ -1,0 +1,1 @@
+"""Text: reading pictures, finding names, sentiment."""

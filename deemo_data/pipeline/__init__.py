@@ -1,0 +1,1 @@
+"""Order, store, workers, cluster, and the loop that runs stages."""

@@ -1,0 +1,1 @@
+"""Drafts made by rules or a language model for people to judge."""

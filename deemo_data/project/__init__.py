@@ -1,0 +1,1 @@
+"""A project folder: its configuration, corrections, and the one door out."""

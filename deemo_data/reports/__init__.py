@@ -1,0 +1,1 @@
+"""A JSON report in, one self-contained HTML page out."""

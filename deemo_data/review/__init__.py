@@ -1,0 +1,1 @@
+"""The loopback page where the data owner corrects masks."""

@@ -1,0 +1,1 @@
+"""Stages that hide things, and the check of what they made."""

@@ -1,0 +1,1 @@
+"""Stages that find things: bodies, faces, text, words, speakers."""

@@ -1,0 +1,1 @@
+"""The rules by which body language is proposed."""

@@ -1,0 +1,84 @@
+"""Makers that tests of several packages share; taken from stages/gestures/test_select."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from deemo_data.stages.gestures.scene import Scene, scene_of
+
+FPS = 25.0
+# Somebody upright before the camera: in shoulder widths from the middle between the shoulders, x to the right in the picture,
+# y down; the person's left is to the right. A face is 0.44 wide, its eyes 0.68 above the shoulders.
+FACE, EYES_Y = 0.44, -0.68
+PERSON = {
+    0: (0, -0.58), 1: (0.05, -0.69), 2: (0.1, EYES_Y), 3: (0.14, -0.69), 4: (-0.05, -0.69), 5: (-0.1, EYES_Y), 6: (-0.14, -0.69),
+    7: (0.2, -0.64), 8: (-0.2, -0.64), 9: (0.07, -0.47), 10: (-0.07, -0.47), 11: (0.5, 0), 12: (-0.5, 0),
+    13: (0.6, 0.7), 14: (-0.6, 0.7), 15: (0.65, 1.4), 16: (-0.65, 1.4), 17: (0.66, 1.6), 18: (-0.66, 1.6), 19: (0.64, 1.62),
+    20: (-0.64, 1.62), 21: (0.62, 1.55), 22: (-0.62, 1.55), 23: (0.3, 1.3), 24: (-0.3, 1.3), 25: (0.3, 2.3), 26: (-0.3, 2.3),
+    27: (0.3, 3.3), 28: (-0.3, 3.3), 29: (0.3, 3.4), 30: (-0.3, 3.4), 31: (0.35, 3.45), 32: (-0.35, 3.45),
+}  # fmt: skip
+SHOULDER_PX = 140.0
+
+
+def flat_hand(wrist: tuple[float, float], toward: tuple[float, float], size: float = 0.27) -> np.ndarray:
+    """(21, 2) an open hand with palms of `size`, fingers along `toward` from the wrist, in shoulder widths."""
+    along = np.array(toward) / np.hypot(*toward)
+    across = np.array([-along[1], along[0]])
+    points = [
+        np.zeros(2),
+        0.3 * along - 0.3 * across,
+        0.5 * along - 0.45 * across,
+        0.7 * along - 0.5 * across,
+        0.85 * along - 0.5 * across,
+    ]
+    for finger in (-0.27, -0.05, 0.15, 0.33):
+        points += [reach * along + finger * across for reach in (1.0, 1.4, 1.65, 1.85)]
+    return np.array(wrist) + size * np.array(points)
+
+
+class Acting:
+    """A person who stands still, until told otherwise: positions in shoulder widths, times in seconds."""
+
+    def __init__(self, seconds: float = 4.0, fps: float = FPS) -> None:
+        self.fps, self.count = fps, round(seconds * fps)
+        self.body = np.tile(np.array([PERSON[n] for n in range(33)], float), (self.count, 1, 1))
+        self.sure = np.ones((self.count, 75), np.float32)
+        self.hands = np.full((self.count, 2, 21, 2), np.nan)
+
+    def during(self, start: float, end: float) -> slice:
+        return slice(round(start * self.fps), round(end * self.fps))
+
+    def hand(
+        self, side: int, start: float, end: float, tips: tuple[float, float], wrist: tuple[float, float], size: float = 0.27
+    ) -> Acting:
+        """The hand with its middle finger's tip at `tips`, as seen from `wrist`; the pose follows."""
+        toward = np.subtract(tips, wrist)
+        root = tuple(np.array(tips) - 1.85 * size * toward / np.hypot(*toward))
+        when, points = self.during(start, end), flat_hand(root, tuple(toward), size)
+        self.hands[when, side] = points
+        self.body[when, [15, 17, 19, 21][0] + side] = points[0]
+        for stub, joint in ((17, 17), (19, 5), (21, 2)):
+            self.body[when, stub + side] = points[joint]
+        self.body[when, 13 + side] = (0.75 if side == 0 else -0.75, 0.5)
+        return self
+
+    def move(self, points: tuple[int, ...], start: float, end: float, by: tuple[float, float]) -> Acting:
+        self.body[self.during(start, end), points] += by
+        return self
+
+    def scene(self, scale: float = SHOULDER_PX, at: tuple[float, float] = (320.0, 200.0)) -> Scene:
+        every = np.concatenate([self.body, self.hands.reshape(self.count, 42, 2)], axis=1) * scale + at
+        points = np.concatenate([every, np.zeros((self.count, 75, 1))], axis=2).astype(np.float32)
+        sure = np.where(np.isfinite(points[..., 0]), self.sure, 0).astype(np.float32)
+        faces = np.full((self.count, 2), [FACE * scale, 1.3 * FACE * scale], np.float32)
+        return scene_of(points, sure, faces, self.fps)
+
+
+def face_at(x: float, y: float) -> tuple[float, float]:
+    """A place of the face in shoulder widths: x, y in face widths from the eyes, y up."""
+    return x * FACE, EYES_Y - y * FACE
+
+
+def touching(x: float, y: float, size: float = 0.27, seconds: float = 1.0) -> Acting:
+    side, out = (0, 0.9) if x >= 0 else (1, -0.9)
+    return Acting().hand(side, 1.5, 1.5 + seconds, face_at(x, y), (out, 0.2), size)
