@@ -66,10 +66,10 @@ test: setup      ## all tests that need no optional weights
 
 test-baseline: setup ## the tests of the model, with torch, which this installs
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[baseline]'
-	$(BIN)/python -m pytest tests/test_baseline_data.py tests/test_baseline_model.py tests/test_baseline_train.py tests/test_export.py \
+	$(BIN)/python -m pytest tests/baseline/test_data.py tests/baseline/llama tests/dataset/export/test_export.py \
 	  -k "baseline or torch" $(ARGS)
 
-slow: setup      ## the tests that take minutes (ARGS="tests/test_x.py" for some of them)
+slow: setup      ## the tests that take minutes (ARGS="tests/stages" for some of them)
 	$(BIN)/python -m pytest -m slow --timeout 900 $(ARGS)
 
 lint: setup      ## format, lint and types

@@ -30,7 +30,7 @@ from deemo_data.annotation.pages import tasks
 from deemo_data.clip import Clip, Grid, SafeClip
 from deemo_data.files import File
 from deemo_data.labels import label, store
-from deemo_data.project.project import Project, vocabularies
+from deemo_data.project.project import Project, load_vocabularies
 
 RESULTS = Path(__file__).parent / "results.jsonl"
 GRID = Grid(Fraction(25), False, Fraction(0), 10**9, 640, 360).to_fact()
@@ -58,15 +58,15 @@ def clips(count: int, rules: list[str]) -> list[SafeClip]:
     return made
 
 
-def annotated(given: list[dict[str, Any]], classes: list[str]) -> Iterator[dict[str, Any]]:
+def annotated(payloads: list[dict[str, Any]], classes: list[str]) -> Iterator[dict[str, Any]]:
     """The same clips as they stand in an import, with two annotations each."""
-    for sheet in given:
+    for payload in payloads:
         results = [
             {"id": f"{k:016x}", "from_name": "nfbl", "to_name": "video", "type": "timelinelabels",
              "value": {"ranges": [{"start": 10 * k + 1, "end": 10 * k + 8}], "timelinelabels": [name]}}
             for k, name in enumerate(classes)
         ]  # fmt: skip
-        yield sheet | {"annotations": [{"result": results, "ground_truth": False, "lead_time": 9.5} for _ in range(2)]}
+        yield payload | {"annotations": [{"result": results, "ground_truth": False, "lead_time": 9.5} for _ in range(2)]}
 
 
 def megabytes() -> int:
@@ -79,38 +79,38 @@ def timed(row: dict[str, Any], name: str, began: float) -> None:
 
 def measure(count: int, folder: Path) -> dict[str, Any]:
     project = Project.make(folder / "project")
-    nfbl, _ = vocabularies(project)
+    nfbl, _ = load_vocabularies(project)
     known = [c for c in nfbl.classes if c.rule][:5]
     made = clips(count, [c.rule for c in known])
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     row: dict[str, Any] = {"clips": count, "mb_before": megabytes()}
-    with local_server.running(project, port):
-        server = workspace.server_of(project)
+    with local_server.start_server(project, port):
+        server = workspace.connect_server(project)
         began = time.monotonic()
-        handed = push.push_clips(project, server, made, label.TIMELINE)
+        handed = push.push_clips(project, server, made, label.TIMELINE_TEMPLATE)
         timed(row, "push_s", began)
         if handed.new != count:
             raise SystemExit(f"{handed.new} of {count} clips were pushed")
         began = time.monotonic()
-        push.push_clips(project, server, made, label.TIMELINE)
+        push.push_clips(project, server, made, label.TIMELINE_TEMPLATE)
         timed(row, "push_again_s", began)
         row["mb_pushed"] = megabytes()
-        number = workspace.project_numbers(project)[label.TIMELINE]
+        number = workspace.read_project_numbers(project)[label.TIMELINE_TEMPLATE]
         with httpx.Client(base_url=server.url, headers={"Authorization": f"Token {server.token}"}, timeout=300) as client:
             client.post(
                 "/api/dm/actions", params={"id": "delete_tasks", "project": number}, json={"selectedItems": {"all": True}}
             )
-            given = [s.given for s in tasks.import_tasks(made, label.TIMELINE, nfbl, share=1)]
+            payloads = [task.payload for task in tasks.build_tasks(made, label.TIMELINE_TEMPLATE, nfbl, share=1)]
             began = time.monotonic()
             for first in range(0, count, 500):  # the peer: Label Studio's own import of the same tasks, nothing checked
-                client.post(f"/api/projects/{number}/import", json=given[first : first + 500]).raise_for_status()
+                client.post(f"/api/projects/{number}/import", json=payloads[first : first + 500]).raise_for_status()
             timed(row, "plain_import_s", began)
             client.post(
                 "/api/dm/actions", params={"id": "delete_tasks", "project": number}, json={"selectedItems": {"all": True}}
             )
-            answers = list(annotated(given, [c.name for c in known]))
+            answers = list(annotated(payloads, [c.name for c in known]))
             for first in range(0, count, 500):
                 answer = client.post(f"/api/projects/{number}/import", json=answers[first : first + 500])
                 answer.raise_for_status()
@@ -121,7 +121,7 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
         began = time.monotonic()
         pull.pull(project)
         timed(row, "pull_again_s", began)
-    found = sum(lb.kind == "nfbl" for lb in store.in_force(project.labels))
+    found = sum(lb.kind == "nfbl" for lb in store.read_labels(project.labels_dir))
     if (pulled.annotations, found) != (2 * count, 10 * count):
         raise SystemExit(f"{pulled.annotations} annotations and {found} events came back of {2 * count} and {10 * count}")
     return row

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.signal import lfilter
 
 from deemo_data.media.sound import read_wav
-from deemo_data.stages.voices.mcadams import mcadams
+from deemo_data.stages.voices.mcadams import apply_mcadams
 
 COEFFICIENT = 0.8
 
@@ -41,7 +41,7 @@ def loop(wave: Any) -> Any:
 
 def main() -> None:
     wave = read_wav(Path(sys.argv[1])).astype(np.float64)
-    ways = {"ours": lambda: mcadams(wave, COEFFICIENT), "librosa": lambda: loop(wave)}
+    ways = {"ours": lambda: apply_mcadams(wave, COEFFICIENT), "librosa": lambda: loop(wave)}
     said: dict[str, Any] = {"speech_s": len(wave) / 16_000, "difference": float(np.abs(ways["ours"]() - ways["librosa"]()).max())}
     took: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(int(sys.argv[2])):

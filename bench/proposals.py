@@ -106,13 +106,13 @@ def tracks(labels: dict[str, Any], media: Path, project: Path, profile: str) -> 
 def measured(labels: dict[str, Any], folder: Path) -> tuple[dict[str, dict[str, Count]], dict[str, Any]]:
     """{set: {class: count}}, and what the rules cost. Raises BenchError for a clip that the project does not have."""
     from deemo_data.labels.vocabulary import load_nfbl
-    from deemo_data.project.clips import current
+    from deemo_data.project.clips import read_current_clips
     from deemo_data.project.project import Project
     from deemo_data.stages.detect.propose import Propose
 
     project, nfbl = Project(folder), load_nfbl("nfbl")
     stage = next((s for s in project.config.attempts[0] if isinstance(s, Propose)), Propose())
-    clips = {(Path(c.path("source")).name, c.start_ms): c for c in current(project)}
+    clips = {(Path(c.path("source")).name, c.start_ms): c for c in read_current_clips(project)}
     counts: dict[str, dict[str, Count]] = {name: {} for name in SETS}
     seconds, frames, proposed = 0.0, 0, 0
     for row in labels["clips"]:
@@ -121,11 +121,11 @@ def measured(labels: dict[str, Any], folder: Path) -> tuple[dict[str, dict[str, 
             raise BenchError(f"{row['file']} at {row['start_ms']} ms has no tracks of {row['frames']} frames")
         with tempfile.TemporaryDirectory() as out:
             if not frames:
-                stage(clip.only(stage.needs), Path(out))  # what is imported is imported outside the clock
+                stage(clip.restrict_to(stage.needs), Path(out))  # what is imported is imported outside the clock
             began = time.perf_counter()
-            found = stage(clip.only(stage.needs), Path(out))["proposals"]
+            found = stage(clip.restrict_to(stage.needs), Path(out))["proposals"]
             seconds, frames, proposed = seconds + time.perf_counter() - began, frames + row["frames"], proposed + len(found)
-        names = {p["rule"]: c.name for p in found if (c := nfbl.by_rule(p["rule"]))}
+        names = {p["rule"]: c.name for p in found if (c := nfbl.class_of_rule(p["rule"]))}
         by_class: dict[str, tuple[list[Event], list[Event], list[Event]]] = {}
         for e in row["events"]:
             place = 2 if e["certainty"] == "guess" else 0

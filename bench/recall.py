@@ -55,7 +55,7 @@ def main() -> int:
     weights = asked.models / SCRFD
     net = insightface.load(weights, hashlib.sha256(weights.read_bytes()).hexdigest())
     faces = bare = hands = kept = 0
-    with mediapipe.hands() as before, mediapipe.hands() as after:
+    with mediapipe.open_hand_landmarker() as before, mediapipe.open_hand_landmarker() as after:
         for n, (original, masked) in enumerate(pairs(asked.original, asked.masked, asked.every)):
             size = np.array(original.shape[1::-1])
             there, still = hands_in(before, original, n * 100), hands_in(after, masked, n * 100)

@@ -152,10 +152,10 @@ def juicer(clip: Path) -> Contestant:
 
 
 def transcode(clip: Path) -> Contestant:
-    from deemo_data.media.ffmpeg import ffmpeg_binary
+    from deemo_data.media.ffmpeg import find_ffmpeg
 
     how = ["-c:v", "libx264", "-preset", "medium", "-crf", "23", "-c:a", "aac"]
-    start = [ffmpeg_binary(), "-v", "error", "-nostdin", "-y", "-i", str(clip)]
+    start = [find_ffmpeg(), "-v", "error", "-nostdin", "-y", "-i", str(clip)]
     return Contestant("transcode", lambda to: [*start, *how, str(to / "out.mp4")], lambda to: to / "out.mp4")
 
 

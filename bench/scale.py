@@ -61,13 +61,12 @@ class Little:
 
         from deemo_data.clip import Grid
         from deemo_data.media import encode
-        from deemo_data.pipeline.order import ORDER
+        from deemo_data.pipeline.order import STAGE_ORDER
         from deemo_data.tracks.body import Body, write_body
-        from deemo_data.tracks.prosody import Prosody
-        from deemo_data.tracks.prosody import write as write_prosody
+        from deemo_data.tracks.prosody import Prosody, write_prosody
 
         self.folder.mkdir()
-        for stage in ORDER:
+        for stage in STAGE_ORDER:
             for name, file in stage.makes.items():
                 (self.folder / file).write_text(json.dumps({"looked_at": FRAMES, "frames": [0]}) if name == "leaks" else name)
         rng = np.random.default_rng(0)
@@ -96,9 +95,9 @@ def make_project(root: Path, clips: int, workers: int = 2) -> None:
     project = Project.make(root, "hardened")
     sources = -(-clips // PER_SOURCE)
     (root / "footage").mkdir()
-    (project.private / "subjects.csv").write_text("source,subject,name,known_names\n")
+    (project.private_dir / "subjects.csv").write_text("source,subject,name,known_names\n")
     for stage in project.config.attempts[0]:
-        (project.store / type(stage).__name__).mkdir()
+        (project.store_dir / type(stage).__name__).mkdir()
     parts = [range(n, min(n + 20, sources)) for n in range(0, sources, 20)]
     whole: list[Clip] = []
     rows = root / "rows"
@@ -114,7 +113,8 @@ def make_project(root: Path, clips: int, workers: int = 2) -> None:
             f.write((rows / f"{source.source}.clips").read_text())
     for source in by_id:
         append_lines(
-            project.labels / "bench.jsonl", [json.loads(r) for r in (rows / f"{source.source}.labels").read_text().splitlines()]
+            project.labels_dir / "bench.jsonl",
+            [json.loads(r) for r in (rows / f"{source.source}.labels").read_text().splitlines()],
         )
     shutil.rmtree(rows)
 
@@ -145,18 +145,20 @@ def _make_sources(root: Path, clips: int, numbers: range) -> list[Any]:
         source = Clip(name, name, 0, grid.ms_at(grid.frames), {"source": file}, facts)
         found.append(source)
         rows, said = [], []
-        whole = source.knowing({}, {"drawn": [], "speakers_said": {}, "known_names": []})
+        whole = source.with_results({}, {"drawn": [], "speakers_said": {}, "known_names": []})
         turns = ready.made(ready.diarise, whole, number, number)
         for place, clip_number in enumerate(here):
             bare = clip = Clip.of_span(whole, 1000 * place, 1000 * (place + 1))
             for entries in ready.stages:
                 made = turns if entries is ready.diarise else ready.made(entries, clip, number, clip_number)
-                clip = clip.knowing(*made)
+                clip = clip.with_results(*made)
             if not place and run.replay_from_store(ready.stages, bare) != clip:
                 raise SystemExit(f"clip {clip.id} is not what the store finds")
             rows.append(json.dumps(stage_outputs_of(clip).to_row(), sort_keys=True) + "\n")
             said += _labels(
-                pseudonyms.public_id(project.secret, "c", clip.id), pseudonyms.public_id(project.secret, "v", name), place
+                pseudonyms.derive_public_id(project.secret, "c", clip.id),
+                pseudonyms.derive_public_id(project.secret, "v", name),
+                place,
             )
         (root / "rows" / f"{name}.clips").write_text("".join(rows))
         (root / "rows" / f"{name}.labels").write_text("".join(json.dumps(row) + "\n" for row in said))
@@ -164,7 +166,7 @@ def _make_sources(root: Path, clips: int, numbers: range) -> list[Any]:
 
 
 def _labels(clip: str, source: str, place: int) -> Iterator[dict[str, Any]]:
-    from deemo_data.labels.label import Label, short_id
+    from deemo_data.labels.label import Label, region_key
 
     start, end = 1000 * place, 1000 * (place + 1)
     for kind, value, a, b in (
@@ -172,7 +174,7 @@ def _labels(clip: str, source: str, place: int) -> Iterator[dict[str, Any]]:
         ("nfbl", {"label": "Folding arms", "certainty": None}, start + 200, start + 600),
         ("emotion", ("happy", "sad", "neutral")[place % 3], start, end),
     ):
-        yield {"key": f"1/{clip}/{short_id(clip, kind)}", **vars(Label(clip, source, a, b, kind, value, "a-1"))}
+        yield {"key": f"1/{clip}/{region_key(clip, kind)}", **vars(Label(clip, source, a, b, kind, value, "a-1"))}
 
 
 class _Ready:
@@ -185,13 +187,13 @@ class _Ready:
     def __init__(self, project: Any, little: Little, links: Path) -> None:
         from deemo_data.files import File
         from deemo_data.pipeline import environment, store
-        from deemo_data.pipeline.entry import text_of
-        from deemo_data.pipeline.order import PER_SOURCE as WHOLE
+        from deemo_data.pipeline.entry import format_entry
+        from deemo_data.pipeline.order import PER_SOURCE_STAGES as WHOLE
         from deemo_data.project.release import PUBLIC_FILES
 
-        self.stages = [store.Entries(s, project.store, project.secret) for s in project.config.attempts[0]]
+        self.stages = [store.StageEntries(s, project.store_dir, project.secret) for s in project.config.attempts[0]]
         [self.diarise] = [s for s in self.stages if isinstance(s.stage, WHOLE)]
-        self.little, self.links, self.versions, self.text_of = little, links, environment.versions(), text_of
+        self.little, self.links, self.versions, self.format_entry = little, links, environment.library_versions(), format_entry
         self.parameters = {s.name: asdict(s.stage) for s in self.stages}
         self.size, self.true = dict[str, int](), dict[str, str]()
         links.mkdir()
@@ -206,7 +208,7 @@ class _Ready:
         """Files and facts of a new entry for the clip."""
         from deemo_data.files import File
 
-        stage, home = entries.stage, entries.home(clip)
+        stage, home = entries.stage, entries.entry_dir(clip)
         os.mkdir(home)
         files = {}
         for name, file in stage.makes.items():
@@ -231,7 +233,7 @@ class _Ready:
             "files": files, "facts": told, "seconds": 1.234, "versions": self.versions,
         }  # fmt: skip
         with open(f"{home}/entry.json", "w") as f:
-            f.write(self.text_of(entry))
+            f.write(self.format_entry(entry))
         return {n: File(f"{home}/{f['name']}", f["sha256"]) for n, f in files.items()}, told
 
 
@@ -240,13 +242,13 @@ class _Ready:
 RELEASE = """
 import sys
 from pathlib import Path
-from deemo_data.project import clips, release
+from deemo_data.project import release
 from deemo_data.project.project import Project
 project = Project.open(Path(sys.argv[1]))
-with project.locked():
-    safe, kept = release.release_all(clips.current(project), project)
-print(len(safe), len(kept))
-sys.exit(bool(kept))
+with project.lock():
+    safe, problems = release.release_current_clips(project)
+print(len(safe), len(problems))
+sys.exit(bool(problems))
 """
 
 PLAN = """
@@ -256,15 +258,14 @@ from deemo_data.dataset.export import export
 from deemo_data.pipeline import store
 from deemo_data.project import release
 from deemo_data.project.project import Project
-from deemo_data.workflow.export import export as export_project
-store.check_made = lambda clip, name: None
-release.link_or_copy = export.link_or_copy = lambda path, there, sha256: False
-release._sweep = lambda folder, wanted: None
-export._write_split = export.sync_to_disk = lambda *arguments: None
-def planned(out, split_of, *arguments):
-    print(len(split_of), "subjects")
+from deemo_data.workflow.export import export_project
+store.check_stage_file = lambda clip, name: None
+release.link_or_copy = lambda path, there, sha256: False
+release._remove_unwanted = lambda folder, wanted: None
+def stop_after_planning(plan):
+    print(len(plan.split_of), "subjects")
     sys.exit(0)
-export._document = planned
+export.DatasetWriter = stop_after_planning
 export_project(Project.open(Path(sys.argv[1])))
 """
 

@@ -60,19 +60,18 @@ def plain(count: int, known: dict[str, str]) -> Iterator[dict[str, Any]]:
 
 def write(who: str, count: int, out: Path) -> None:
     """In a process of its own: the table, and a line of JSON on what it took."""
-    from deemo_data.dataset.tables import PAGES, Table, nfbl_features
-    from deemo_data.project.project import Project, vocabularies
+    from deemo_data.dataset.tables import ROWS_PER_GROUP, TableWriter, nfbl_features
+    from deemo_data.project.project import Project, load_vocabularies
 
-    nfbl, _ = vocabularies(Project.make(out / "project"))
+    nfbl, _ = load_vocabularies(Project.make(out / "project"))
     features = nfbl_features(nfbl)
     known = {"label": nfbl.labels[0], "group": next(iter(nfbl.groups))}
     began, cpu = time.perf_counter(), time.process_time()
     if who == "ours":
-        table = Table(out / "t.parquet", features, PAGES["nfbl"])
+        table = TableWriter(out / "t.parquet", features, ROWS_PER_GROUP["nfbl"])
         for row in rows(count, known):
             table.add(row)
         table.close()
-        table.aside.rename(table.path)
     else:
         import datasets
 

@@ -1,4 +1,11 @@
-"""Clip, Grid, SafeClip; the lists sources.jsonl and clips.jsonl; frame <-> ms."""
+"""Clips, their frame grid, and the lists sources.jsonl and clips.jsonl.
+
+A source is a video file that was taken in; a clip is a stretch of it. Everything that deemo_data does is done to clips: a stage
+gets a clip, and hands back files and facts about it. All clips of a source share one grid of frames (`Grid`), which also converts
+between frames and milliseconds.
+
+A `SafeClip` is a clip that may leave the machine. Only project/release.py makes one.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +18,29 @@ from pathlib import Path
 from typing import Any, NewType
 
 from deemo_data.errors import ProjectError, StageError
-from deemo_data.files import File, file_contains, parse_json, replace_file
+from deemo_data.files import File, file_contains, read_lines, replace_file
 
-Facts = dict[str, Any]  # JSON values only
-NTSC = Fraction(1000, 1001)
-WHOLE_RATES = (5, 6, 8, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 90, 100, 120, 144, 240)
-RATES = sorted(
-    {Fraction(r) for r in WHOLE_RATES} | {r * NTSC for r in (15, 24, 30, 48, 60, 120)} | {Fraction(15, 2), Fraction(25, 2)}
+Facts = dict[str, Any]  # what is known about a clip: JSON values only
+NTSC_FACTOR = Fraction(1000, 1001)
+INTEGER_RATES = (5, 6, 8, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 90, 100, 120, 144, 240)
+STANDARD_RATES = sorted(
+    {Fraction(r) for r in INTEGER_RATES}
+    | {r * NTSC_FACTOR for r in (15, 24, 30, 48, 60, 120)}
+    | {Fraction(15, 2), Fraction(25, 2)}
 )
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The constant-rate frame grid of a source: what frame k of any of its clips is.
+    """The frames of a source at a constant rate: it defines which picture frame k of a clip is.
 
-    It starts at the source's first frame, and clips share it: grid frame n is the same picture in every clip.
+    The grid starts at the first frame of the source. All clips share it, so that frame n of the grid is the same picture in
+    every clip.
 
-    fps     frames a second; one of the standard rates, or the config's `vfr_fps`
-    vfr     True when the source's own frames do not lie on k/fps
-    zero    time of the source's first frame on its own clock, in seconds: people's 0 ms
-    frames  how many frames the grid has, over the whole source
+    fps     frames per second: one of the standard rates, or `vfr_fps` of the config
+    vfr     True when the source has a variable frame rate: its own frames do not lie on k / fps
+    zero    time of the first frame on the source's own clock, in seconds; people see it as 0 ms
+    frames  number of frames in the grid, over the whole source
     width, height  of the upright picture, in square pixels, both even
     """
 
@@ -52,37 +62,43 @@ class Grid:
         return cls(**{**fact, "fps": Fraction(fact["fps"]), "zero": Fraction(fact["zero"])})
 
     def frame_at(self, ms: int) -> int:
-        """The frame boundary nearest to `ms` on the source clock; halves go up."""
+        """The frame boundary nearest to `ms` on the source's clock; halves are rounded up."""
         return round_half_up(Fraction(ms, 1000) * self.fps)
 
     def ms_at(self, frame: int) -> int:
-        """Where frame boundary `frame` lies, in whole milliseconds on the source clock."""
+        """The time of frame boundary `frame` on the source's clock, in whole milliseconds."""
         return round_half_up(Fraction(frame) * 1000 / self.fps)
 
 
-def frame_rate(times: list[Fraction], vfr_fps: int = 30) -> tuple[Fraction, bool]:
-    """(fps, vfr) of frames shown at `times`, in seconds, ascending.
+def find_frame_rate(times: list[Fraction], vfr_fps: int = 30) -> tuple[Fraction, bool]:
+    """Find the frame rate of a stream: (fps, vfr) of frames that are shown at `times`, in seconds, ascending.
 
-    The nearest standard rate within 0.1 % of the mean, when frame k lies within half an interval of k/fps for
-    every k; else the stream is of variable rate and will be put on a grid of `vfr_fps`.
+    The result is the standard rate nearest to the mean rate, if it lies within 0.1 % of the mean and every frame k lies within
+    half an interval of k / fps. Otherwise the stream has a variable rate and gets a grid of `vfr_fps`.
     """
     if len(times) < 2 or times[-1] <= times[0]:
         return Fraction(vfr_fps), len(times) > 1
     mean = (len(times) - 1) / (times[-1] - times[0])
-    fps = min([*RATES, Fraction(vfr_fps)], key=lambda r: abs(r - mean))
+    fps = min([*STANDARD_RATES, Fraction(vfr_fps)], key=lambda r: abs(r - mean))
     even = abs(fps - mean) * 1000 <= mean and all(abs((t - times[0]) * fps - k) < Fraction(1, 2) for k, t in enumerate(times))
     return (fps, False) if even else (Fraction(vfr_fps), True)
 
 
 def round_half_up(x: Fraction) -> int:
+    """The nearest whole number; halves are rounded up."""
     return (2 * x.numerator + x.denominator) // (2 * x.denominator)
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One stretch [start_ms, end_ms) of one source. Immutable: a stage hands back a new one that knows more.
+    """One stretch [start_ms, end_ms) of one source, with the files and facts that stages made of it.
 
-    A source is a clip that spans everything.
+    A clip is immutable: `with_results` gives a new one that holds more. A source is a clip that spans the whole video.
+
+    id      of the clip; for a source, the same as `source`
+    source  id of the source: the beginning of the digest of its bytes
+    files   name -> file, such as "source", "faces", "safe"
+    facts   name -> JSON value, such as "grid", "consent", "leaks_passed"
     """
 
     id: str
@@ -94,7 +110,7 @@ class Clip:
 
     @classmethod
     def of_span(cls, source: Clip, start_ms: int, end_ms: int) -> Clip:
-        """The clip of `source` over a span: its id comes from content and span, never from a path."""
+        """The clip of `source` over a span. Its id comes from the content and the span, never from a path."""
         return cls(f"{source.source}-{start_ms}-{end_ms}", source.source, start_ms, end_ms, source.files, source.facts)
 
     def path(self, name: str) -> Path:
@@ -106,7 +122,7 @@ class Clip:
 
     @property
     def first_frame(self) -> int:
-        """The clip's frame 0, counted on the source's grid."""
+        """Frame 0 of the clip, counted on the grid of the source."""
         return self.grid.frame_at(self.start_ms)
 
     @property
@@ -114,8 +130,8 @@ class Clip:
         grid = self.grid
         return min(grid.frame_at(self.end_ms), grid.frames) - grid.frame_at(self.start_ms)
 
-    def only(self, needs: Iterable[str]) -> Clip:
-        """What a stage is allowed to see: the files and facts it declared, nothing else."""
+    def restrict_to(self, needs: Iterable[str]) -> Clip:
+        """The clip with only the files and facts that a stage declared in `needs`. Raises StageError when one is missing."""
         needs = list(needs)
         if lacking := [n for n in needs if n not in self.files and n not in self.facts]:
             raise StageError(f"clip {self.id}: {', '.join(lacking)} was never made")
@@ -123,15 +139,16 @@ class Clip:
         facts = {n: self.facts[n] for n in needs if n in self.facts}
         return replace(self, files=files, facts=facts)
 
-    def knowing(self, files: dict[str, File], facts: Facts) -> Clip:
+    def with_results(self, files: dict[str, File], facts: Facts) -> Clip:
+        """The clip with more files and facts; a new one replaces the old one of that name."""
         return Clip(self.id, self.source, self.start_ms, self.end_ms, self.files | files, self.facts | facts)
 
-    def at(self, clip: Clip) -> Clip:
-        """The same files and facts, over the stretch of `clip`."""
+    def over_span_of(self, clip: Clip) -> Clip:
+        """The same files and facts, with the id and the stretch of `clip`."""
         return replace(self, id=clip.id, start_ms=clip.start_ms, end_ms=clip.end_ms)
 
-    def whole(self) -> Clip:
-        """The source of this clip: the clip that spans all of it."""
+    def source_clip(self) -> Clip:
+        """The clip that spans the whole source, with the same files and facts."""
         return replace(self, id=self.source, start_ms=0, end_ms=self.grid.ms_at(self.grid.frames))
 
     def to_row(self) -> Facts:
@@ -146,7 +163,7 @@ class Clip:
 
 
 def write_clips(clips: Iterable[Clip], path: Path) -> None:
-    """One clip a line, sorted by source and time, replaced whole and only when something changed."""
+    """Write a list of clips, one per line, sorted by source and time. An unchanged file is not replaced."""
     ordered = sorted(clips, key=lambda c: (c.source, c.start_ms, c.end_ms))
     row = json.JSONEncoder(sort_keys=True).encode
 
@@ -158,26 +175,33 @@ def write_clips(clips: Iterable[Clip], path: Path) -> None:
 
 
 def read_clips(path: Path) -> list[Clip]:
-    return list(each_clip(path))
+    """All clips of a list; see `iterate_clips`."""
+    return list(iterate_clips(path))
 
 
-def each_clip(path: Path) -> Iterator[Clip]:
-    """The clips of a list, a line at a time: there may be many."""
+def iterate_clips(path: Path) -> Iterator[Clip]:
+    """The clips of a list, read one line at a time because there may be many.
+
+    Raises ProjectError when the list is missing, and for a line that holds no clip.
+    """
     if not path.exists():
         raise ProjectError(f"{path.name} is not there yet", _MADE_BY.get(path.name, ""))
-    with open(path, "rb") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                clip = Clip.of_row(parse_json(line))
-                if not (
-                    isinstance(clip.id, str) and isinstance(clip.source, str) and type(clip.start_ms) is type(clip.end_ms) is int
-                ):
-                    raise ValueError("a name or a time is none")
-                if "grid" in clip.facts or path.name == "sources.jsonl":
-                    _check_grid(clip.grid)
-            except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as e:
-                raise ProjectError(f"{path.name}, line {number} is not a clip of ours: {e}", _MADE_BY.get(path.name, "")) from e
-            yield clip
+
+    def error(number: int, why: str) -> ProjectError:
+        return ProjectError(f"{path.name}, line {number} is not a clip of ours: {why}", _MADE_BY.get(path.name, ""))
+
+    for number, _, row in read_lines(path, error, strict=True):
+        try:
+            clip = Clip.of_row(row)
+            if not (
+                isinstance(clip.id, str) and isinstance(clip.source, str) and type(clip.start_ms) is type(clip.end_ms) is int
+            ):
+                raise ValueError("a name or a time is none")
+            if "grid" in clip.facts or path.name == "sources.jsonl":
+                _check_grid(clip.grid)
+        except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as e:
+            raise error(number, str(e)) from e
+        yield clip
 
 
 def _check_grid(grid: Grid) -> None:
@@ -188,9 +212,9 @@ def _check_grid(grid: Grid) -> None:
 _MADE_BY = {"sources.jsonl": "Type: deemo ingest DIR SOURCES", "clips.jsonl": "Type: deemo segment DIR"}
 
 
-def ms_of(frame: int, fps: Fraction) -> int:
-    """Where frame boundary `frame` of a clip lies on the clip's own clock, in whole milliseconds; halves go up."""
+def frame_to_ms(frame: int, fps: Fraction) -> int:
+    """The time of frame boundary `frame` of a clip on the clip's own clock, in whole milliseconds; halves are rounded up."""
     return round_half_up(Fraction(frame) * 1000 / fps)
 
 
-SafeClip = NewType("SafeClip", Clip)
+SafeClip = NewType("SafeClip", Clip)  # a clip that may leave the machine: see project/release.py

@@ -35,15 +35,15 @@ def media() -> Path:
 def weights() -> Path:
     """The folder of the pulled weights of the base group, each with its digest checked."""
     from deemo_data.errors import ModelError
-    from deemo_data.models.runtime.weights import folder, path_of, pinned
+    from deemo_data.models.runtime.weights import find_weights_folder, path_of, read_pinned
 
     try:
-        for name, row in pinned().items():
+        for name, row in read_pinned().items():
             if row.group == "base":
                 path_of(name)
     except ModelError as e:
         pytest.skip(f"{e.what}: type `deemo models pull`")
-    return folder()
+    return find_weights_folder()
 
 
 BEGAN = time.monotonic()

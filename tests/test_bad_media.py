@@ -32,17 +32,18 @@ from deemo_data.errors import MediaError
 from deemo_data.files import File
 from deemo_data.media import encode, ffmpeg, limits, probe
 from deemo_data.media.frames import read_frames
-from deemo_data.media.sound import SOUND_RATE, read_sound, sound_length, write_wav
-from deemo_data.pipeline.run import Failure, attempt
+from deemo_data.media.sound import SAMPLE_RATE_HZ, frames_to_samples, read_sound, write_wav
+from deemo_data.pipeline.run import Failure, catch_failure
 from deemo_data.project import release
-from deemo_data.project.clips import current
+from deemo_data.project.clips import read_current_clips
 from deemo_data.project.project import Project
 from deemo_data.sources import intake, isolated_probe, source_table
+from deemo_data.sources.intake import IntakeOptions
 from deemo_data.stages.deidentify.assemble import Assemble
 from deemo_data.stages.detect import segment
 from deemo_data.stages.voices import common_voice, conversion
 from deemo_data.workflow import ingest
-from deemo_data.workflow.segment import clips_of_source
+from deemo_data.workflow.segment import cut_source_into_clips
 from tests.makers.mutations import bases, mutants, stamp, stamps
 
 TALKER = "talker_hands_speech_wim.mp4"
@@ -58,17 +59,17 @@ def through(path: Path, work: Path) -> dict[str, Any]:
     """What becomes of one file: {"outcome", "said", "frames"}. Anything but a DeemoError or OSError is a "bug"."""
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    rows = source_table.read_sources(str(path))
-    taken, refused = intake.ingest(rows, secret=SECRET, downloads=work, consent="test media")
+    rows = source_table.read_source_rows(str(path))
+    taken, refused = intake.take_in_sources(rows, IntakeOptions(SECRET, work, consent="test media"))
     if refused:
         return {"outcome": "refused", "said": f"{refused[0].reason}. {refused[0].advice}", "frames": 0}
     [source] = taken
     frames = source.grid.frames
     how = segment.Segment(min_ms=400, max_ms=1000)
-    clips = attempt("Segment", source, lambda s: clips_of_source(s, how, work / "store", SECRET))
+    clips = catch_failure("Segment", source, lambda s: cut_source_into_clips(s, how, work / "store", SECRET))
     if isinstance(clips, Failure):
         return {"outcome": "bug" if clips.bug else "not cut", "said": clips.bug or clips.reason, "frames": frames}
-    results = [attempt("all", clip, lambda c: written(c, work)) for clip in clips]
+    results = [catch_failure("all", clip, lambda c: written(c, work)) for clip in clips]
     failures = [r for r in results if isinstance(r, Failure)]
     if failures:
         bug = next((f.bug for f in failures if f.bug), "")
@@ -96,11 +97,11 @@ def written(clip: Clip, work: Path) -> None:
     if seen != list(range(clip.num_frames)) or count != clip.num_frames:
         raise ValueError(f"{clip.num_frames} frames promised, {count} written, seen: {seen[:3]}…{seen[-3:]}")
     heard = read_sound(clip)
-    if heard.shape != (sound_length(clip.num_frames, grid.fps),) or not np.isfinite(heard).all() or abs(heard).max() > 1:
+    if heard.shape != (frames_to_samples(clip.num_frames, grid.fps),) or not np.isfinite(heard).all() or abs(heard).max() > 1:
         raise ValueError(f"sound of {heard.shape}, from {heard.min()} to {heard.max()}")
     write_wav(out / "voice.wav", heard)
     made = {"masked": out / "masked.mp4", "voice": out / "voice.wav"}
-    Assemble()(clip.knowing({n: File.of(p) for n, p in made.items()}, {}), out)
+    Assemble()(clip.with_results({n: File.of(p) for n, p in made.items()}, {}), out)
 
 
 def serve() -> None:
@@ -177,9 +178,9 @@ def read_all(files: Iterable[tuple[str, bytes]], folder: Path, reader: Reader) -
 
 @pytest.fixture(scope="module")
 def sound(media: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    from deemo_data.media.ffmpeg import ffmpeg_binary
+    from deemo_data.media.ffmpeg import find_ffmpeg
 
-    return bases(tmp_path_factory.mktemp("bases"), media / "video" / TALKER, ffmpeg_binary())
+    return bases(tmp_path_factory.mktemp("bases"), media / "video" / TALKER, find_ffmpeg())
 
 
 # ── what has to hold ─────────────────────────────────────────────────────────────────────────────────────────
@@ -255,9 +256,9 @@ def test_footage_at_which_a_decoder_crashes_is_refused_and_the_rest_taken_in(
     folder.mkdir()
     for name in ("a.mp4", "deadly.mkv", "z.avi"):
         (folder / name).write_bytes(sound[name[-3:]])
-    monkeypatch.setattr(isolated_probe, "_probe", deadly)
+    monkeypatch.setattr(isolated_probe, "_probe_clip", deadly)
     made = Project.make(tmp_path / "p")
-    taken, missing = ingest.ingest(made, str(folder), "test media")
+    taken, missing = ingest.ingest_sources(made, str(folder), "test media")
     assert {c.path("source").name for c in taken} == {"a.mp4", "z.avi"}
     [line] = missing
     assert line.what.endswith("deadly.mkv")
@@ -319,15 +320,15 @@ def test_one_far_time_stamp_claims_no_day_of_footage(sound: dict[str, bytes], tm
 @pytest.mark.parametrize("size", [(32, 20_000), (20_000, 32)])
 def test_a_picture_that_no_encoder_takes_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(MediaError, match="cannot be used"):
-        limits.check_picture("a.mp4", *size)
+        limits.check_picture_size("a.mp4", *size)
 
 
 def test_a_voice_of_a_few_frames_is_changed_too() -> None:
     import numpy as np
 
     for samples in (0, 1, 160, 448, 545, 642, 900, 2000):
-        time = np.arange(samples) / SOUND_RATE
-        made = conversion.change(0.3 * np.sin(2 * np.pi * 140 * time), common_voice.Draws.of(b"0" * 32))
+        time = np.arange(samples) / SAMPLE_RATE_HZ
+        made = conversion.convert_voice(0.3 * np.sin(2 * np.pi * 140 * time), common_voice.VoiceOffsets.draw(b"0" * 32))
         assert made.shape == (samples,)
         assert np.isfinite(made).all()
 
@@ -362,9 +363,9 @@ def test_harmed_footage_through_the_whole_line(sound: dict[str, bytes], weights:
     refused = json.loads((root / "out" / "ingest.json").read_text()) + json.loads((root / "out" / "segment.json").read_text())
     told = json.loads((root / "out" / "run.json").read_text())
     assert not [line for line in told["did_not"] if "bug" in line]
-    safe, kept = release.release_all(current(made), made)
+    safe, kept = release.release_clips(read_current_clips(made), made)
     assert (
-        len({s.path("source").name for s in made.sources()}) + len(json.loads((root / "out" / "ingest.json").read_text()))
+        len({s.path("source").name for s in made.read_sources()}) + len(json.loads((root / "out" / "ingest.json").read_text()))
         == count
     )
     assert told["clips"] == told["came_out"] + len(told["did_not"]) == len(safe) + len(kept)
@@ -387,7 +388,7 @@ def by_hand() -> None:
     reader, bad = Reader(), []
     with tempfile.TemporaryDirectory() as folder:
         video = Path(__file__).resolve().parents[2] / "shared" / "media" / "video" / TALKER
-        whole = bases(Path(folder), video, ffmpeg.ffmpeg_binary())
+        whole = bases(Path(folder), video, ffmpeg.find_ffmpeg())
         lengths = {ending: reader.read(Path(folder) / f"base.{ending}")["frames"] for ending in whole}
         files = dict(mutants(whole, count))
         for name, told in read_all(files.items(), Path(folder), reader):

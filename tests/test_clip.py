@@ -99,15 +99,15 @@ def test_a_clip_survives_its_row(told: dict[str, object], paths: dict[str, str])
 
 def test_a_stage_sees_what_it_declared_and_nothing_else() -> None:
     clip = Clip("a", "a", 0, 10, {"source": File("s", "1"), "faces": File("f", "2")}, {"grid": {}, "subject": "s-1"})
-    seen = clip.only(("source", "grid"))
+    seen = clip.restrict_to(("source", "grid"))
     assert (seen.files, seen.facts) == ({"source": File("s", "1")}, {"grid": {}})
     with pytest.raises(StageError, match="clip a: body, words was never made"):
-        clip.only(("source", "body", "words"))
+        clip.restrict_to(("source", "body", "words"))
 
 
 def test_knowing_more_leaves_the_old_clip_alone() -> None:
     old = Clip("a", "a", 0, 10, {}, {"x": 1})
-    new = old.knowing({"f": File("p", "d")}, {"x": 2})
+    new = old.with_results({"f": File("p", "d")}, {"x": 2})
     assert (old.files, old.facts) == ({}, {"x": 1})
     assert (new.files, new.facts) == ({"f": File("p", "d")}, {"x": 2})
 

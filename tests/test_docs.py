@@ -14,7 +14,7 @@ import pytest
 
 from deemo_data.cli.app import cli, reference
 from deemo_data.labels.vocabulary import load_emotions, load_nfbl
-from deemo_data.pipeline.order import ORDER
+from deemo_data.pipeline.order import STAGE_ORDER
 from deemo_data.project.config import PROFILES, profile_text, read_config
 
 REPO = Path(__file__).resolve().parents[1]
@@ -129,8 +129,8 @@ def value(said: str) -> Any:
 
 def test_every_stage_is_in_data_md() -> None:
     rows = re.findall(r"^\| `([a-z_]+)` \| `([a-z_]+)`: ([\w.]+) \|", page("data.md"), flags=re.MULTILINE)
-    assert rows == [(snake(s.__name__), name, file) for s in ORDER for name, file in s.makes.items()]
-    assert {fact for s in ORDER for fact in s.tells} <= quoted(page("data.md"))
+    assert rows == [(snake(s.__name__), name, file) for s in STAGE_ORDER for name, file in s.makes.items()]
+    assert {fact for s in STAGE_ORDER for fact in s.tells} <= quoted(page("data.md"))
 
 
 def names(feature: Any) -> Iterator[str]:
@@ -153,19 +153,19 @@ def test_every_column_is_in_data_md(config: str) -> None:
 
 def test_every_level_and_split_is_in_data_md() -> None:
     from deemo_data.dataset.layout import SPLITS
-    from deemo_data.dataset.tables import LEVELS
+    from deemo_data.dataset.tables import ANNOTATION_LEVELS
 
-    assert {*LEVELS, *SPLITS} <= quoted(page("data.md"))
+    assert {*ANNOTATION_LEVELS, *SPLITS} <= quoted(page("data.md"))
 
 
 def test_columns_of_tables_are_in_data_md() -> None:
-    from deemo_data.labels.label import Label, Pushed
+    from deemo_data.labels.label import Label, PushRecord
     from deemo_data.sources.source_table import COLUMNS
     from deemo_data.sources.subjects import Person
     from deemo_data.tracks.faces import FACE_COLUMNS
 
     said = quoted(page("data.md"))
-    assert {*COLUMNS, *FACE_COLUMNS, *(f.name for f in (*fields(Label), *fields(Pushed)))} <= said
+    assert {*COLUMNS, *FACE_COLUMNS, *(f.name for f in (*fields(Label), *fields(PushRecord)))} <= said
     assert ", ".join(Person._fields) in said
 
 
@@ -226,3 +226,26 @@ def test_the_changelog_knows_this_version() -> None:
     from deemo_data import __version__
 
     assert f"\n## {__version__}\n" in (REPO / "CHANGELOG.md").read_text("utf-8")
+
+
+EXAMPLES = {
+    "measure_motion.py",
+    "test_measure_motion.py",
+    "yunet.py",
+    "loudness.py",
+    "test_loudness.py",
+    "citation.py",
+    "test_citation.py",
+}
+
+
+@pytest.mark.parametrize("path", [p for p in PAGES if p.name != "CHANGELOG.md"], ids=lambda p: p.relative_to(REPO).as_posix())
+def test_python_files_that_a_page_names_are_there(path: Path) -> None:
+    """Whole paths or their ends: `pipeline/order.py`. The files of examples (docs/extend.md) are made by the reader."""
+    files = [
+        f"/{p.relative_to(REPO).as_posix()}" for folder in ("deemo_data", "tests", "bench") for p in (REPO / folder).rglob("*.py")
+    ]
+    named = {name for name in quoted(path.read_text("utf-8")) if re.fullmatch(r"[\w/]+\.py", name) and "NAME" not in name}
+    assert [
+        n for n in sorted(named) if n.rpartition("/")[2] not in EXAMPLES and not any(f.endswith(f"/{n}") for f in files)
+    ] == []

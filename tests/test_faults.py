@@ -28,13 +28,14 @@ from deemo_data import files
 from deemo_data.clip import Clip, Facts, Grid, write_clips
 from deemo_data.errors import NotReleasable, StageError
 from deemo_data.files import File
-from deemo_data.labels.store import in_force, update
+from deemo_data.labels.store import read_labels, update_labels
 from deemo_data.pipeline import store
-from deemo_data.pipeline.entry import entry_of
+from deemo_data.pipeline.entry import read_entry
 from deemo_data.pipeline.run import Failure, run_stages
 from deemo_data.project import release
 from deemo_data.project.project import Project
 from deemo_data.sources import intake, source_table
+from deemo_data.sources.intake import IntakeOptions
 from tests.makers.disks import disk, flip, grow
 from tests.makers.labels import event
 
@@ -145,7 +146,7 @@ def run(stages: Any, them: list[Clip], where: Path, **more: Any) -> tuple[list[C
 def through(clip: Clip, where: Path) -> Clip:
     """Made, or found, by both stages."""
     for stage in STAGES:
-        clip = store.apply(stage, clip, where, SECRET)
+        clip = store.apply_stage(stage, clip, where, SECRET)
     return clip
 
 
@@ -157,7 +158,7 @@ def content(where: Path) -> dict[str, str]:
     """Every file of every entry, each whole: by its digest, which must be the one that was noted."""
     found = {}
     for home in named(where):
-        entry = entry_of(home)
+        entry = read_entry(home)
         assert entry is not None, f"{home} is half made"
         for file in entry["files"].values():
             found[f"{home.parent.name}/{home.name}/{file['name']}"] = File.of(home / file["name"]).sha256
@@ -181,7 +182,7 @@ def test_footage_that_changes_while_a_stage_reads_it(clip: Clip, tmp_path: Path,
 @pytest.mark.parametrize("stamp", [3, 2])
 def test_footage_that_changes_between_two_stages(clip: Clip, tmp_path: Path, how: str, stamp: int) -> None:
     """Also that of a project from before stamps had three parts."""
-    clip = clip.knowing({}, {"stamp": clip.facts["stamp"][:stamp]})
+    clip = clip.with_results({}, {"stamp": clip.facts["stamp"][:stamp]})
     change(clip.path("source"), how)
     done, (failure,) = run([Reads()], [clip], tmp_path / "store")
     assert not done
@@ -198,8 +199,8 @@ def test_footage_that_changes_while_it_is_taken_in(tmp_path: Path, how: str) -> 
         change(path, how)
         return {"grid": GRID, "has_sound": False, "duration_ms": 4000}
 
-    rows = [source_table.Row(str(path))]
-    taken, [refused] = intake.ingest(rows, secret=SECRET, downloads=tmp_path, consent="yes", probe=probe)
+    rows = [source_table.SourceRow(str(path))]
+    taken, [refused] = intake.take_in_sources(rows, IntakeOptions(SECRET, tmp_path, consent="yes", probe=probe))
     assert taken == []
     assert "a.mkv" in refused.reason
     assert refused.advice
@@ -212,7 +213,7 @@ def test_footage_whose_rights_were_changed_is_read_once_more_and_is_the_same(
     read: list[str] = []
     monkeypatch.setattr(File, "of", classmethod(lambda cls, p, real=File.of: (read.append(p.name), real(p))[1]))
     for mode in ("", "once", "twice"):
-        store.apply(Reads(mode), clip, tmp_path / "store", SECRET)
+        store.apply_stage(Reads(mode), clip, tmp_path / "store", SECRET)
     assert read.count("a.mkv") == 1, "not once for each stage: it may be hours of footage"
 
 
@@ -264,41 +265,43 @@ def project(tmp_path: Path) -> Project:
 @pytest.mark.parametrize("how", DAMAGES)
 @pytest.mark.parametrize("where", ["seen", "safe", "prosody", "leaks"])
 def test_a_damaged_entry_is_never_released_and_the_next_run_makes_it(project: Project, clip: Clip, where: str, how: str) -> None:
-    made = through(clip, project.store)
-    before = content(project.store)
-    released = {p.name: p.read_bytes() for p in map(Path, (f.path for f in release.release(made, project).files.values()))}
+    made = through(clip, project.store_dir)
+    before = content(project.store_dir)
+    released = {p.name: p.read_bytes() for p in map(Path, (f.path for f in release.release_clip(made, project).files.values()))}
     damage(made.path(where), how)
     if where == "seen":
         shutil.rmtree(made.path("safe").parent)  # so that the next stage has to read it
     for _ in range(2):  # found by the stage that reads it or by the release; then made
-        done, failures = run(STAGES, [clip], project.store)
-        safe, kept = release.release_all(done, project)
+        done, failures = run(STAGES, [clip], project.store_dir)
+        safe, kept = release.release_clips(done, project)
         for one in safe:
             assert {Path(f.path).name: Path(f.path).read_bytes() for f in one.files.values()} == released
         if not safe:
-            assert not [p for p in project.served.rglob("*") if p.is_file()], "what went out before is taken back"
+            assert not [p for p in project.served_dir.rglob("*") if p.is_file()], "what went out before is taken back"
         for said in (*(f.reason for f in failures), *(str(e) for _, e in kept)):
             assert "fault of deemo" not in said
         for advice in (*(f.advice for f in failures), *(e.advice for _, e in kept)):
             assert advice.startswith("Type: deemo run")
     assert safe
-    assert content(project.store) == before
+    assert content(project.store_dir) == before
 
 
 def test_a_release_reads_every_byte_it_gives_out(project: Project, clip: Clip) -> None:
-    made = through(clip, project.store)
-    release.release(made, project)
+    made = through(clip, project.store_dir)
+    release.release_clip(made, project)
     flip(made.path("safe"))
     with pytest.raises(NotReleasable, match=r"safe\.bin is not what was written there\. Type: deemo run"):
-        release.release(made, project)
+        release.release_clip(made, project)
 
 
 def test_a_damaged_file_that_is_none_of_ours_is_left_where_it_is(clip: Clip, tmp_path: Path) -> None:
-    made = store.apply(Reads(), clip, tmp_path / "store", SECRET)
+    made = store.apply_stage(Reads(), clip, tmp_path / "store", SECRET)
     shutil.copyfile(made.path("seen"), tmp_path / "mine.bin")
     flip(tmp_path / "mine.bin")
     with pytest.raises(StageError, match="is not what was written"):
-        store.check_made(made.knowing({"seen": replace(made.files["seen"], path=str(tmp_path / "mine.bin"))}, {}), "seen")
+        store.check_stage_file(
+            made.with_results({"seen": replace(made.files["seen"], path=str(tmp_path / "mine.bin"))}, {}), "seen"
+        )
     assert (tmp_path / "mine.bin").exists()
 
 
@@ -319,7 +322,7 @@ def test_a_segfault_costs_one_clip(clip: Clip, tmp_path: Path, workers: int) -> 
 
 
 def work_on(clip: Clip, where: str) -> None:
-    store.apply(Reads("waits"), clip, Path(where), SECRET)
+    store.apply_stage(Reads("waits"), clip, Path(where), SECRET)
 
 
 def test_what_a_living_process_makes_is_not_tidied_whatever_the_clock_says(
@@ -336,26 +339,26 @@ def test_what_a_living_process_makes_is_not_tidied_whatever_the_clock_says(
     aside = half[0].parent
     os.utime(aside, (1, 1))
     monkeypatch.setattr(time, "time", lambda: 4e9)
-    store.tidy(where)
+    store.remove_leftovers(where)
     assert half[0].exists(), "it lives"
     process.kill()
     process.join()
-    store.tidy(where)
+    store.remove_leftovers(where)
     assert not aside.exists(), "it does not"
 
 
 @pytest.mark.parametrize("years", [-10, 10])
 def test_times_far_off_make_no_work(clip: Clip, project: Project, monkeypatch: pytest.MonkeyPatch, years: int) -> None:
-    made = through(clip, project.store)
-    release.release(made, project)
+    made = through(clip, project.store_dir)
+    release.release_clip(made, project)
     then = time.time() + years * 365 * 86400
     for path in project.root.rglob("*"):
         os.utime(path, (then, then))
     before = {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in project.root.rglob("*")}
     monkeypatch.setattr(time, "time", lambda real=time.time: real() - 2 * years * 365 * 86400)
-    store.tidy(project.store)
-    (again,), _ = run([Reads(), Goes()], [clip], project.store)
-    release.release_all([again], project)
+    store.remove_leftovers(project.store_dir)
+    (again,), _ = run([Reads(), Goes()], [clip], project.store_dir)
+    release.release_clips([again], project)
     assert again == made
     assert {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in project.root.rglob("*") if p in before} == before
 
@@ -364,7 +367,7 @@ def test_tidying_while_others_finish(clip: Clip, tmp_path: Path, monkeypatch: py
     """What was listed a moment ago may have got its name since."""
     monkeypatch.setattr(Path, "glob", lambda self, pattern: iter([self / "Reads" / ".gone"]))
     monkeypatch.setattr(Path, "is_dir", lambda self: True)
-    store.tidy(tmp_path / "store")
+    store.remove_leftovers(tmp_path / "store")
 
 
 def test_a_disk_that_is_full_at_any_size(clip: Clip, tmp_path: Path) -> None:
@@ -413,7 +416,7 @@ def test_a_disk_that_is_full_while_files_are_released(
 ) -> None:
     with disk(tmp_path / "disk", 400, ",nr_inodes=40") as small:
         project = Project.make(small / "project")
-        made = through(clip, project.store)
+        made = through(clip, project.store_dir)
         if links:
             used = 40 - os.statvfs(small).f_favail
             sizes = [(400, used + n) for n in range(1, 7)]
@@ -425,30 +428,30 @@ def test_a_disk_that_is_full_while_files_are_released(
         for kb, inodes in sizes:
             subprocess.run(["mount", "-o", f"remount,size={kb}k,nr_inodes={inodes}", str(small)], check=True)
             try:
-                release.release(made, project)
+                release.release_clip(made, project)
             except OSError as e:
                 full += e.errno == errno.ENOSPC
-            for path in project.released.glob("*"):
+            for path in project.released_dir.glob("*"):
                 assert File.of(path).sha256 in {f.sha256 for f in made.files.values()}, f"{path.name} is not whole"
         assert full >= 2
         grow(small, 2000)
-        safe, kept = release.release_all([made], project)
+        safe, kept = release.release_clips([made], project)
         assert (len(safe), kept) == (1, [])
-        assert len(list(project.released.iterdir())) == 3
+        assert len(list(project.released_dir.iterdir())) == 3
 
 
 def test_a_disk_that_is_full_while_labels_are_written(tmp_path: Path) -> None:
     said = {f"t/{n}": replace(event(n * 10, n * 10 + 5), raw={"long": "x" * 300}) for n in range(60)}
-    update(tmp_path / "calm", "project-1", said)
+    update_labels(tmp_path / "calm", "project-1", said)
     full = 0
     with disk(tmp_path / "disk", 4) as small:
         for kb in range(8, 64, 4):
             grow(small, kb)
             try:
-                update(small / "labels", "project-1", said)
+                update_labels(small / "labels", "project-1", said)
             except OSError as e:
                 full += e.errno == errno.ENOSPC
-            assert all(label in said.values() for label in in_force(small / "labels")), "no half label is one"
+            assert all(label in said.values() for label in read_labels(small / "labels")), "no half label is one"
         assert full > 2
         assert (small / "labels" / "project-1.jsonl").read_bytes() == (tmp_path / "calm" / "project-1.jsonl").read_bytes()
 

@@ -204,4 +204,4 @@ def test_a_power_cut_loses_nothing_that_has_a_name(calm: _Calm, tmp_path: Path, 
         wrong += [f"{arguments[0]}: {line}" for line in lost(events, root, root / "out" / "dataset" / "deemo.json")]
     assert not wrong, "\n".join(wrong)
     assert seen > 100
-    assert len(Project.open(root).sources()) == 2
+    assert len(Project.open(root).read_sources()) == 2

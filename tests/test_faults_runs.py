@@ -18,9 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from deemo_data.pipeline.entry import entry_of
+from deemo_data.pipeline.entry import read_entry
+from deemo_data.project.clips import read_project_clips
 from deemo_data.project.project import Project
-from deemo_data.pseudonyms import public_id
+from deemo_data.pseudonyms import derive_public_id
 from deemo_data.workflow import status as how_far
 from tests.makers.commands import Said
 from tests.makers.disks import disk, flip, grow
@@ -42,7 +43,7 @@ KILLS = int(os.environ.get("DEEMO_KILLS", "12"))
 def begun(calm: Calm, root: Path) -> Project:
     """An empty project under the same secret."""
     project = Project.make(root)
-    shutil.copyfile(calm.project.private / "secret.key", project.private / "secret.key")
+    shutil.copyfile(calm.project.private_dir / "secret.key", project.private_dir / "secret.key")
     return project
 
 
@@ -60,13 +61,13 @@ def twin(calm: Calm, root: Path, csv: bool = False) -> tuple[Project, Path]:
 
 def check_no_half(project: Project, calm: Calm) -> None:
     """What stands under a final name is whole, and nothing goes out that would not go out anyway."""
-    for home in project.store.glob("[!.]*/[!.]*"):
-        entry = entry_of(home)
+    for home in project.store_dir.glob("[!.]*/[!.]*"):
+        entry = read_entry(home)
         assert entry is not None, home
         assert {p.name for p in home.iterdir()} == {"entry.json", *(f["name"] for f in entry["files"].values())}
     assert stored(project).items() <= stored(calm.project).items()
     assert going_out(project).items() <= going_out(calm.project).items()
-    for path in project.out.glob("*.json"):
+    for path in project.out_dir.glob("*.json"):
         json.loads(path.read_text())
 
 
@@ -136,7 +137,7 @@ def test_a_build_on_a_disk_that_is_full(calm: Calm, tmp_path: Path) -> None:
             assert "No space left on device" in said.err
             assert "Free some space and run again" in said.err
             check_no_half(project, calm)
-            assert not [p for p in project.store.glob("*/.*") if p.is_dir()], "nothing is left aside to fill it up"
+            assert not [p for p in project.store_dir.glob("*/.*") if p.is_dir()], "nothing is left aside to fill it up"
         assert full >= 4
         grow(small, 20_000)
         assert process("build", project.root, calm.csv, **DAY).status == 1
@@ -148,10 +149,10 @@ def test_an_export_on_a_disk_that_is_full(calm: Calm, tmp_path: Path) -> None:
     full = 0
     with disk(tmp_path / "disk", 20_000) as small:
         project, _ = twin(calm, small / "project")
-        shutil.rmtree(project.dataset)
-        shutil.rmtree(project.served)
-        (project.out / "dataset.html").unlink()
-        (project.out / "export.json").unlink()
+        shutil.rmtree(project.dataset_dir)
+        shutil.rmtree(project.served_dir)
+        (project.out_dir / "dataset.html").unlink()
+        (project.out_dir / "export.json").unlink()
         stat = os.statvfs(small)
         used = (stat.f_blocks - stat.f_bfree) * stat.f_frsize // 1024
         for more in (4, 8, 16, 24, 40, 80, 120, 160):
@@ -181,9 +182,9 @@ def mounted(*arguments: object) -> None:
 def test_a_store_that_is_read_only(calm: Calm, tmp_path: Path) -> None:
     project, _ = twin(calm, tmp_path / "twin")
     before = stored(project)
-    mounted("--bind", project.store, project.store)
+    mounted("--bind", project.store_dir, project.store_dir)
     try:
-        mounted("-o", "remount,ro,bind", project.store)
+        mounted("-o", "remount,ro,bind", project.store_dir)
         said = process("status", project.root)
         assert (said.status, ready(said)) == (0, "3 sources, 3 clips, 2 ready to be released")
         said = process("run", project.root)
@@ -192,11 +193,11 @@ def test_a_store_that_is_read_only(calm: Calm, tmp_path: Path) -> None:
         redo_masks(project)
         said = process("run", project.root)
         assert said.status == 1
-        for clip in project.clips():
+        for clip in read_project_clips(project):
             assert "Read-only file system" in said.line_with(clip.id)
             assert "Run again once that is mended" in said.line_with(clip.id)
     finally:
-        subprocess.run(["umount", "-l", project.store], check=True)
+        subprocess.run(["umount", "-l", project.store_dir], check=True)
     assert stored(project) == before
     assert process("run", project.root).status == 0
 
@@ -227,7 +228,7 @@ def test_a_store_that_another_user_may_only_read(calm: Calm) -> None:
         project, _ = twin(calm, folder / "twin", csv=True)
         redo = [sys.executable, "-m", "deemo_data.cli"]
         subprocess.run(["chown", "-R", "65534:65534", folder], check=True)
-        subprocess.run(["chmod", "-R", "a-w", project.store], check=True)
+        subprocess.run(["chmod", "-R", "a-w", project.store_dir], check=True)
         env = os.environ | {"PYTHONPATH": str(REPO), "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
         other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         if subprocess.run([*other, *redo, "--help"], env=env, capture_output=True, check=False).returncode:
@@ -283,16 +284,16 @@ def test_a_model_that_segfaults(calm: Calm, tmp_path: Path, workers: int) -> Non
         [sys.executable, "-m", "deemo_data.cli", "run", project.root, "--workers", str(workers)],
         env=os.environ | env | {"VICTIM": "asl_eat"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    (victim,) = [c for c in project.clips() if "asl_eat" in c.files["source"].path]
+    (victim,) = [c for c in read_project_clips(project) if "asl_eat" in c.files["source"].path]
     if workers == 0:
         assert done.returncode == -signal.SIGSEGV
     else:
         assert done.returncode == 1, done.stderr
-        (said,) = json.loads((project.out / "run.json").read_text())["did_not"]
+        (said,) = json.loads((project.out_dir / "run.json").read_text())["did_not"]
         assert (said["what"], said["step"]) == (victim.id, "mask_video")
         assert "the process working on it died" in said["reason"]
         assert "2 clips done, 1 not" in done.stdout
-    assert all(entry_of(home) for home in project.store.glob("[!.]*/[!.]*"))
+    assert all(read_entry(home) for home in project.store_dir.glob("[!.]*/[!.]*"))
     assert process("run", project.root).status == 0
     config = project.root / "deemo.toml"
     config.write_text(config.read_text().replace("grow = 1.5", "grow = 1.35"))
@@ -310,13 +311,13 @@ def test_footage_that_changes_during_a_build(calm: Calm, tmp_path: Path, how: st
     what = (
         f"from tests import test_faults; from pathlib import Path; test_faults.change(Path(clip.files['source'].path), {how!r})"
     )
-    (victim,) = [c for c in project.clips() if "asl_eat" in c.files["source"].path]
+    (victim,) = [c for c in read_project_clips(project) if "asl_eat" in c.files["source"].path]
     said = process("run", project.root, **meddled(tmp_path / "site", "MaskVideo", what), VICTIM="asl_eat")
     assert said.status == 1
     line = said.line_with(victim.id)
     assert "asl_eat.mkv" in line or "MaskVideo" in line or "mask" in line, line
     assert process("export", project.root).status == 1
-    name = public_id(project.secret, "c", victim.id)
+    name = derive_public_id(project.secret, "c", victim.id)
     assert not [n for n in going_out(project) if name in n]
     assert len([n for n in going_out(project) if n.startswith("released/") and n.endswith(".mp4")]) == 1
     assert csv.parent.joinpath("grid_bbaf2n.mpg").exists()
@@ -328,7 +329,7 @@ def test_footage_that_changes_during_a_build(calm: Calm, tmp_path: Path, how: st
 @pytest.mark.parametrize("where", ["safe", "masked"])
 def test_flipped_bytes_do_not_leave(calm: Calm, tmp_path: Path, where: str) -> None:
     project, _ = twin(calm, tmp_path / "twin")
-    (victim,) = [c for c in project.clips() if "asl_eat" in c.files["source"].path]
+    (victim,) = [c for c in read_project_clips(project) if "asl_eat" in c.files["source"].path]
     flip(victim.path(where))
     if where == "masked":
         shutil.rmtree(victim.path("safe").parent)
@@ -337,7 +338,7 @@ def test_flipped_bytes_do_not_leave(calm: Calm, tmp_path: Path, where: str) -> N
         assert said.status == 1
     said = process("export", project.root, **DAY)
     assert said.status == 1
-    name = public_id(project.secret, "c", victim.id)
+    name = derive_public_id(project.secret, "c", victim.id)
     assert not [n for n in going_out(project) if name in n]
     assert "deemo run" in said.line_with(victim.id)
     assert process("run", project.root).status == 0
@@ -373,7 +374,7 @@ def test_a_clock_that_goes_back_makes_no_work(calm: Calm, tmp_path: Path) -> Non
     redo_masks(project)
     assert process("run", project.root, **env).status == 0
     assert "made anew" not in process("export", project.root, **env).err
-    check = process("validate", project.dataset)
+    check = process("validate", project.dataset_dir)
     assert check.status == 0, check.err
 
 
@@ -384,8 +385,8 @@ def test_a_clock_that_goes_back_makes_no_work(calm: Calm, tmp_path: Path) -> Non
 def test_a_run_a_push_an_export_and_a_withdrawal_at_once(calm: Calm, tmp_path: Path, seed: int) -> None:
     project, _ = twin(calm, tmp_path / "twin")
     redo_masks(project)
-    (gone,) = [c for c in project.clips() if "asl_eat" in c.files["source"].path]
-    names = [gone.source, public_id(project.secret, "c", gone.id), public_id(project.secret, "v", gone.source)]
+    (gone,) = [c for c in read_project_clips(project) if "asl_eat" in c.files["source"].path]
+    names = [gone.source, derive_public_id(project.secret, "c", gone.id), derive_public_id(project.secret, "v", gone.source)]
     commands: list[Sequence[object]] = [
         ("run", project.root), ("run", project.root), ("export", project.root),
         ("push", project.root, "--to-file", tmp_path / "tasks.json"), ("forget", project.root, "two", "--yes"),
@@ -399,10 +400,10 @@ def test_a_run_a_push_an_export_and_a_withdrawal_at_once(calm: Calm, tmp_path: P
     assert set(ended.values()) <= {0, 1, 2}
     assert process("run", project.root).status == 0
     assert process("export", project.root).status == 1
-    assert len(project.clips()) == 2
+    assert len(read_project_clips(project)) == 2
     for path in [p for p in project.root.rglob("*") if p.is_file() and p.name != "withdrawn.jsonl"]:
         said = str(path.relative_to(project.root)).encode() + path.read_bytes()
         assert not [n for n in names if n.encode() in said], path
-    assert all(entry_of(home) for home in project.store.glob("[!.]*/[!.]*"))
-    assert process("validate", project.dataset).status == 0
-    assert how_far.status(project)[0]
+    assert all(read_entry(home) for home in project.store_dir.glob("[!.]*/[!.]*"))
+    assert process("validate", project.dataset_dir).status == 0
+    assert how_far.compute_status(project)[0]

@@ -22,29 +22,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deemo_data.annotation import pull
+from deemo_data.annotation import task_batch
 from deemo_data.annotation.export_file import read_export
-from deemo_data.annotation.raw_log import Log
-from deemo_data.annotation.results import Reading, pushed_by_clip
+from deemo_data.annotation.raw_log import RawLog
+from deemo_data.annotation.results import Reading, read_pushed_by_clip
 from deemo_data.baseline import answers
 from deemo_data.clip import Clip, Grid, read_clips
 from deemo_data.dataset import versions
-from deemo_data.dataset.validation.dataset import validate
+from deemo_data.dataset.validation.dataset import validate_dataset
 from deemo_data.errors import DeemoError
 from deemo_data.files import File
 from deemo_data.labels import store, vocabulary
 from deemo_data.models.runtime import weights
-from deemo_data.pipeline.store import Entries, find
+from deemo_data.pipeline.store import StageEntries, find_outputs
 from deemo_data.project import config, corrections, speakers
 from deemo_data.sources import intake, source_table, subjects
+from deemo_data.sources.intake import IntakeOptions
 from deemo_data.stages.detect.segment import Segment
-from tests.makers.datasets import make_clip, marked
-from tests.makers.datasets import run as export_dataset
+from tests.makers.datasets import export_clips, make_clip, make_event_label
 from tests.makers.hostile import PIN, whl
 from tests.makers.labels import said
-from tests.makers.lexicons import WORDING
+from tests.makers.lexicons import LEXICON
 from tests.makers.mutations import awry, flipped, garbled, truncated
-from tests.makers.results import CLIP, SECRET, annotation, chosen, push, region, written
+from tests.makers.results import CLIP, SECRET, annotation, choice, push, region, text_answer
 
 TIMES = int(os.environ.get("DEEMO_FUZZ", "20"))
 NFBL, EMOTIONS = vocabulary.load_nfbl("nfbl"), vocabulary.load_emotions("emotions")
@@ -101,7 +101,8 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
 
 # ── Label Studio ─────────────────────────────────────────────────────────────────────────────────────────────
 
-RESULTS = (region(3, 8), chosen("emotion", "happy"), written("clue_video", "rubs hands"), written("emotion_words", "glad, calm"),
+RESULTS = (region(3, 8), choice("emotion", "happy"),
+           text_answer("clue_video", "rubs hands"), text_answer("emotion_words", "glad, calm"),
            {"id": "q", "from_name": "rating", "type": "rating", "value": {"rating": 3}})  # fmt: skip
 
 
@@ -117,7 +118,7 @@ def test_exports_of_our_own_pages(rng: Random, fresh: Callable[[], Path]) -> Non
     folder = fresh()
     path = put(folder / "export.json", harmed(tasks_in(folder), rng))
     one_line(lambda: read_export(path, folder / "labels", secret=SECRET, vocabulary=NFBL, emotions=EMOTIONS))
-    for label in store.in_force(folder / "labels"):
+    for label in store.read_labels(folder / "labels"):
         assert label.start_ms < label.end_ms, "what was written can be read, and is a span"
 
 
@@ -140,7 +141,7 @@ def test_real_exports(rng: Random, media: Path, fresh: Callable[[], Path]) -> No
     match = put(folder / "m.csv", table)
     one_line(lambda: read_export(export, folder / "labels", secret=SECRET, vocabulary=NFBL, emotions=EMOTIONS, sources=[source],
                                  match=match))  # fmt: skip
-    store.in_force(folder / "labels")
+    store.read_labels(folder / "labels")
 
 
 @few
@@ -149,14 +150,14 @@ def test_pages_of_the_server(rng: Random, fresh: Callable[[], Path]) -> None:
     folder = fresh()
     page = [awry(task, rng) for task in tasks_in(folder)]
     page = [task for task in page if isinstance(task, dict)]
-    log = Log(folder / "labels" / "raw" / "project-1.jsonl", "v")
-    read = pull.Page(Reading(SECRET, NFBL, EMOTIONS, pushed_by_clip(folder / "labels")))
+    log = RawLog(folder / "labels" / "raw" / "project-1.jsonl", "v")
+    read = task_batch.TaskBatch(Reading(SECRET, NFBL, EMOTIONS, read_pushed_by_clip(folder / "labels")))
     shelf = store.LabelStore(folder / "labels")
     project: Any = None  # asked only where somebody sees what identifies
-    one_line(lambda: pull.read_page(project, page, read, shelf, log, 1))
-    one_line(lambda: pull.of_another_group(page, "nfbl_timeline", {3: "adjudicate"}, SECRET))
-    store.in_force(folder / "labels")
-    Log(folder / "labels" / "raw" / "project-1.jsonl", "v")
+    one_line(lambda: task_batch.read_batch(project, page, read, shelf, log, 1))
+    one_line(lambda: task_batch.report_other_groups(page, "nfbl_timeline", {3: "adjudicate"}, SECRET))
+    store.read_labels(folder / "labels")
+    RawLog(folder / "labels" / "raw" / "project-1.jsonl", "v")
 
 
 # ── lists and settings ───────────────────────────────────────────────────────────────────────────────────────
@@ -179,10 +180,10 @@ def test_lists_of_sources(rng: Random, fresh: Callable[[], Path]) -> None:
         )
         data = SOURCES.replace(old, odd, rng.choice((1, -1))).encode()
     path = put(fresh() / "s.csv", garbled(data, rng) if rng.random() < 0.5 else data)
-    rows = one_line(lambda: source_table.read_sources(str(path)))
+    rows = one_line(lambda: source_table.read_source_rows(str(path)))
     if rows:
         to = path.parent
-        one_line(lambda: intake.ingest(rows, secret=SECRET, downloads=to / "d", subjects=to / "p" / "subjects.csv"))
+        one_line(lambda: intake.take_in_sources(rows, IntakeOptions(SECRET, to / "d", subjects=to / "p" / "subjects.csv")))
 
 
 def harmed_toml(text: str, rng: Random) -> bytes:
@@ -207,7 +208,7 @@ def test_settings(rng: Random, profile: str, fresh: Callable[[], Path]) -> None:
     read = one_line(lambda: config.read_config(path))
     clip = Clip("a", "a", 0, 1000, {}, {})
     for stage in read.attempts[0] if read else ():
-        Entries(replace_needs(stage), Path("store"), SECRET).home(clip)
+        StageEntries(replace_needs(stage), Path("store"), SECRET).entry_dir(clip)
 
 
 def replace_needs(stage: Any) -> Any:
@@ -216,11 +217,11 @@ def replace_needs(stage: Any) -> Any:
 
 
 @few
-@given(rng=chance, name=st.sampled_from(vocabulary.OURS))
+@given(rng=chance, name=st.sampled_from(vocabulary.BUILT_IN_NAMES))
 def test_vocabularies(rng: Random, name: str, fresh: Callable[[], Path]) -> None:
     text = (Path(vocabulary.__file__).parents[1] / "vocabularies" / f"{name}.toml").read_text()
     path = put(fresh() / "v.toml", harmed_toml(text, rng))
-    read = one_line(lambda: vocabulary.load(path))
+    read = one_line(lambda: vocabulary.load_vocabulary(path))
     if isinstance(read, vocabulary.Nfbl):
         assert all(read.find(c.name) and read.groups[c.group] for c in read.classes)
     elif read:
@@ -253,10 +254,10 @@ BOX = {"id": "b", "source": "a", "start_ms": 0, "end_ms": 100, "box": [0.1, 0.1,
 LISTS: dict[str, tuple[list[Any], Callable[[Path], Any]]] = {
     "clips.jsonl": ([ROW, ROW | {"id": "b"}], read_clips),
     "labels/project-1.jsonl": ([LABEL, LABEL | {"key": "t/b/0"}, {"key": "t/b/0", "deleted": True}], lambda p: (
-        store.in_force(p.parent), store.LabelStore(p.parent))),
-    "labels/pushed.jsonl": ([PUSHED, PUSHED], lambda p: pushed_by_clip(p.parent)),
-    "corrections/boxes.jsonl": ([BOX, {"removes": "b", "at": ""}, BOX], lambda p: corrections.boxes_in_force(p.parents[1])),
-    "corrections/withheld.jsonl": ([BOX, BOX | {"id": "c"}], lambda p: corrections.withheld(p.parents[1])),
+        store.read_labels(p.parent), store.LabelStore(p.parent))),
+    "labels/pushed.jsonl": ([PUSHED, PUSHED], lambda p: read_pushed_by_clip(p.parent)),
+    "corrections/boxes.jsonl": ([BOX, {"removes": "b", "at": ""}, BOX], lambda p: corrections.boxes_by_source(p.parents[1])),
+    "corrections/withheld.jsonl": ([BOX, BOX | {"id": "c"}], lambda p: corrections.read_withheld_spans(p.parents[1])),
     "withdrawn.jsonl": ([{"at": "2026-01-01T00", "clips": 3}] * 2, versions.read_tombstones),
 }  # fmt: skip
 
@@ -283,23 +284,23 @@ def test_documents_of_a_project(rng: Random, fresh: Callable[[], Path]) -> None:
         }
     }
     put(folder / "corrections" / "speakers.json", harmed(spoken, rng))
-    one_line(lambda: speakers.said(folder))
+    one_line(lambda: speakers.read_speakers(folder))
     people = put(folder / "subjects.csv", garbled(b"source,subject,name,known_names\na,s-1,Zeb,Zebulon; Z\n", rng))
     one_line(lambda: subjects.read_subjects(people))
     past = {"ids": {"nfbl": {"a": "b"}}, "splits": {"s": "train"}, "shape": {}, "versions": [], "tombstones": 0}
-    versions.read_past(put(folder / "deemo.json", harmed({"history": past} | past, rng)))
+    versions.read_snapshot(put(folder / "deemo.json", harmed({"history": past} | past, rng)))
 
 
 @few
 @given(rng=chance)
 def test_entries_of_the_store(rng: Random, fresh: Callable[[], Path]) -> None:
     folder = fresh()
-    clip, stage = Clip.of_row(ROW).knowing({}, {"has_sound": False}), Segment()
-    home = Path(Entries(stage, folder, SECRET).home(clip))
+    clip, stage = Clip.of_row(ROW).with_results({}, {"has_sound": False}), Segment()
+    home = Path(StageEntries(stage, folder, SECRET).entry_dir(clip))
     put(home / "spans.json", b"[[0, 4000]]")
     entry = {"files": {"spans": {"name": "spans.json", "bytes": 11, "sha256": "0" * 64}}, "facts": {}, "versions": {}}
     put(home / "entry.json", harmed(entry, rng))
-    found = one_line(lambda: find(stage, clip, folder, SECRET))
+    found = one_line(lambda: find_outputs(stage, clip, folder, SECRET))
     assert found is None or found.path("spans").parent == home, "an entry names files of its own only"
 
 
@@ -309,16 +310,16 @@ def test_entries_of_the_store(rng: Random, fresh: Callable[[], Path]) -> None:
 @few
 @given(rng=chance)
 def test_answers_of_a_model(rng: Random, fresh: Callable[[], Path]) -> None:
-    whole = {label: 1 / len(WORDING.labels) for label in WORDING.labels}
+    whole = {label: 1 / len(LEXICON.labels) for label in LEXICON.labels}
     rows = [
-        {"clip_id": "c-1", "emotion": WORDING.labels[0], "text": "a", "clues": {"video": "v", "audio": "a", "text": "t"}},
+        {"clip_id": "c-1", "emotion": LEXICON.labels[0], "text": "a", "clues": {"video": "v", "audio": "a", "text": "t"}},
         {"clip_id": "c-2", "probabilities": whole, "reasoning": "so"},
-        {"clip_id": "c-3", "text": f"They are {WORDING.labels[1]}."},
+        {"clip_id": "c-3", "text": f"They are {LEXICON.labels[1]}."},
     ]
     path = put(fresh() / "answers.jsonl", harmed_lines(rows, rng))
-    read = one_line(lambda: answers.read(path, WORDING, ["c-1", "c-2", "c-3"]))
+    read = one_line(lambda: answers.read_answers(path, LEXICON, ["c-1", "c-2", "c-3"]))
     for answer in read.answers if read else ():
-        assert answer.emotion is None or answer.emotion in WORDING.labels
+        assert answer.emotion is None or answer.emotion in LEXICON.labels
         assert answer.probabilities is None or abs(sum(answer.probabilities.values()) - 1) < 1e-6
 
 
@@ -329,7 +330,7 @@ def test_wheels(rng: Random, fresh: Callable[[], Path]) -> None:
     data = bytes(whl(path))
     path.write_bytes(rng.choice((flipped, flipped, truncated))(data, rng))
     tracemalloc.start()
-    one_line(lambda: weights.contents(path, replace(PIN, member=rng.choice(("pkg/a.bin", "pkg/")))))
+    one_line(lambda: weights.read_member_files(path, replace(PIN, member=rng.choice(("pkg/a.bin", "pkg/")))))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20 * 2**20
@@ -341,11 +342,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clips = [make_clip(folder / "released", n) for n in range(3)]
     told = [
         said("seen", "nfbl", clips[0]),
-        marked(clips[0], 2, 8),
+        make_event_label(clips[0], 2, 8),
         said("emotion", "happy", clips[0]),
         said("clue_video", "rubs", clips[0]),
     ]
-    export_dataset(clips, told, folder / "d")
+    export_clips(clips, told, folder / "d")
     return folder / "d"
 
 
@@ -402,6 +403,6 @@ def test_datasets(rng: Random, dataset: Path, fresh: Callable[[], Path]) -> None
             data = harmed(json.loads((folder / name).read_text()), rng)
             (folder / name).unlink()
             put(folder / name, data)
-    found = one_line(lambda: validate(folder))
+    found = one_line(lambda: validate_dataset(folder))
     for finding in found or ():
         assert len(str(finding).splitlines()) == 1, str(finding)

@@ -20,11 +20,11 @@ import pytest
 from deemo_data.clip import Clip, read_clips
 from deemo_data.dataset import near_duplicates
 from deemo_data.media import container, ffmpeg, frames
-from deemo_data.media.sound import BLOCK, Sound, read_sound
+from deemo_data.media.sound import BLOCK_SAMPLES, SoundBlocks, read_sound
 from deemo_data.pipeline import entry, order, store
 from deemo_data.project import clips as project_clips
 from deemo_data.project import corrections, release
-from deemo_data.project.clips import current
+from deemo_data.project.clips import read_current_clips, read_project_clips
 from deemo_data.project.project import Project
 from deemo_data.workflow import run
 from deemo_data.workflow import status as how_far
@@ -67,12 +67,12 @@ def counted() -> Iterator[list[int]]:
 
 
 def released(project: Project) -> None:
-    with project.locked():
-        _, kept = release.release_all(current(project), project)
+    with project.lock():
+        _, kept = release.release_clips(read_current_clips(project), project)
     assert kept == []
 
 
-WORK: dict[str, Callable[[Project], object]] = {"status": how_far.status, "run": run.run, "release": released}
+WORK: dict[str, Callable[[Project], object]] = {"status": how_far.compute_status, "run": run.run_project, "release": released}
 
 
 @pytest.mark.parametrize("what", WORK)
@@ -90,8 +90,8 @@ def test_work_grows_with_the_clips_and_not_faster(projects: dict[int, Project], 
 
 def test_an_entry_is_read_once(projects: dict[int, Project], monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    real = entry.entry_of
-    monkeypatch.setattr(store, "entry_of", lambda home: read.append(str(home)) or real(home))
+    real = entry.read_entry
+    monkeypatch.setattr(store, "read_entry", lambda home: read.append(str(home)) or real(home))
     for work in WORK.values():
         read.clear()
         work(projects[SMALL])
@@ -102,51 +102,51 @@ def test_what_is_withheld_is_read_once_and_again_when_it_changed(
     projects: dict[int, Project], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, read = projects[SMALL], [0]
-    real = corrections.withheld
+    real = corrections.read_withheld_spans
 
-    def withheld(root: Path) -> list[corrections.Held]:
+    def withheld(root: Path) -> list[corrections.WithheldSpan]:
         read[0] += 1
         return real(root)
 
-    monkeypatch.setattr(corrections, "withheld", withheld)
-    clips = current(project)
-    held = corrections.withhold(project.root, clips[3])
+    monkeypatch.setattr(corrections, "read_withheld_spans", withheld)
+    clips = read_current_clips(project)
+    held = corrections.withhold_clip(project.root, clips[3])
     try:
         assert [corrections.is_withheld(project.root, c) for c in clips[:6]] == [False, False, False, True, False, False]
         assert read[0] == 1
-        other = corrections.withhold(project.root, clips[5])
+        other = corrections.withhold_clip(project.root, clips[5])
         assert [corrections.is_withheld(project.root, c) for c in clips[:6]] == [False, False, False, True, False, True]
-        corrections.allow(project.root, other.id)
+        corrections.allow_span(project.root, other.id)
         assert not corrections.is_withheld(project.root, clips[5])
         assert read[0] == 4, "allow() looks into it too"
     finally:
-        corrections.allow(project.root, held.id)
+        corrections.allow_span(project.root, held.id)
 
 
 def test_every_stage_of_every_clip_is_found(projects: dict[int, Project]) -> None:
-    clips, states, kept = how_far.status(projects[SMALL])
+    clips, states, kept = how_far.compute_status(projects[SMALL])
     assert clips == SMALL
-    assert {s.made for s in states} == {SMALL}
+    assert {s.clips_done for s in states} == {SMALL}
     assert {s.other_versions for s in states} == {()}
     assert kept == []
     before = (projects[SMALL].root / "clips.jsonl").read_bytes()
-    done, missing = run.run(projects[SMALL])
+    done, missing = run.run_project(projects[SMALL])
     assert (len(done), missing) == (SMALL, [])
     assert (projects[SMALL].root / "clips.jsonl").read_bytes() == before, "the bench writes what a run writes"
 
 
 def test_several_processes_see_what_one_sees(projects: dict[int, Project], monkeypatch: pytest.MonkeyPatch) -> None:
     project = projects[SMALL]
-    safe = [c.path("safe") for c in current(project)]
+    safe = [c.path("safe") for c in read_current_clips(project)]
     kept = {p: p.read_bytes() for p in (safe[5], safe[SMALL - 2])}
     for path in kept:
         path.unlink()
     try:
-        alone, clips = how_far.status(project, workers=0), current(project)
+        alone, clips = how_far.compute_status(project, workers=0), read_current_clips(project)
         monkeypatch.setattr(project_clips, "CLIPS_PER_BATCH", SMALL // 8)
-        assert how_far.status(project, workers=2) == alone
-        assert how_far.status(project, workers=0) == alone
-        assert project_clips.current(project) == clips
+        assert how_far.compute_status(project, workers=2) == alone
+        assert how_far.compute_status(project, workers=0) == alone
+        assert project_clips.read_current_clips(project) == clips
         assert len(alone[2]) == 2
     finally:
         for path, data in kept.items():
@@ -156,7 +156,7 @@ def test_several_processes_see_what_one_sees(projects: dict[int, Project], monke
 def test_looking_up_says_what_a_run_without_work_says(projects: dict[int, Project]) -> None:
     """Also of clips that lack an entry, whose entry is cut off, and that were refused."""
     project = projects[SMALL]
-    clips = project_clips.current(project)
+    clips = project_clips.read_current_clips(project)
     broken = [clips[1].path("faces").parent / "entry.json", clips[2].path("safe"), clips[20].path("turns").parent / "entry.json"]
     refused = clips[7].path("leaks").parent / "entry.json"
     kept = {p: p.read_bytes() for p in (*broken, refused)}
@@ -165,11 +165,11 @@ def test_looking_up_says_what_a_run_without_work_says(projects: dict[int, Projec
             path.unlink()
             path.write_bytes(kept[path][:-7])
         said = json.loads(kept[refused])
-        refused.write_text(entry.text_of(said | {"facts": said["facts"] | {"leaks_passed": False}}))
-        done, failed = run.run_attempts(project, project.clips(), set())
-        assert [*done.values(), *(f.clip for f in failed.values())] == project_clips.current(project)
-        _, states, kept_back = how_far.status(project)
-        made = {s.name: s.made for s in states}
+        refused.write_text(entry.format_entry(said | {"facts": said["facts"] | {"leaks_passed": False}}))
+        done, failed = run.run_attempts(project, read_project_clips(project), set())
+        assert [*done.values(), *(f.clip for f in failed.values())] == project_clips.read_current_clips(project)
+        _, states, kept_back = how_far.compute_status(project)
+        made = {s.name: s.clips_done for s in states}
         assert made["track_body"] == SMALL
         assert made["find_faces"] == SMALL - 1
         assert made["diarise"] == SMALL - 100, "one entry for the hundred clips of a source"
@@ -178,18 +178,20 @@ def test_looking_up_says_what_a_run_without_work_says(projects: dict[int, Projec
         for path, data in kept.items():
             path.unlink()
             path.write_bytes(data)
-    assert how_far.status(project)[2] == []
+    assert how_far.compute_status(project)[2] == []
 
 
-@pytest.mark.parametrize("stage", order.ORDER, ids=lambda s: s.__name__)
+@pytest.mark.parametrize("stage", order.STAGE_ORDER, ids=lambda s: s.__name__)
 def test_keys_are_what_they_were(projects: dict[int, Project], stage: Any) -> None:
     """sha256 of one JSON object with sorted keys, as the stores of older versions have it."""
     import hashlib
     from dataclasses import asdict
 
     project, made = projects[SMALL], stage()
-    clip = project_clips.current(project)[5].knowing({}, {"known_names": ['Zoë "Z" O\'Neill\\', "\u2028"], "has_sound": True})
-    seen = store.seen_by(made, clip, project.secret)
+    clip = project_clips.read_current_clips(project)[5].with_results(
+        {}, {"known_names": ['Zoë "Z" O\'Neill\\', "\u2028"], "has_sound": True}
+    )
+    seen = store.restrict_clip(made, clip, project.secret)
     facts = {n: v for n, v in seen.facts.items() if n not in seen.files}
     if "secret" in facts:
         facts["secret"] = hashlib.sha256(f"key id of {facts['secret']}".encode()).hexdigest()[:16]
@@ -198,7 +200,7 @@ def test_keys_are_what_they_were(projects: dict[int, Project], stage: Any) -> No
         "files": {n: f.sha256 for n, f in seen.files.items()}, "facts": facts,
     }  # fmt: skip
     key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
-    assert Path(store.Entries(made, project.store, project.secret).home(clip)).name == key
+    assert Path(store.StageEntries(made, project.store_dir, project.secret).entry_dir(clip)).name == key
 
 
 def test_lists_are_written_when_something_changed(tmp_path: Path) -> None:
@@ -228,7 +230,7 @@ def test_clips_that_look_alike_are_all_found(most: int) -> None:
     ints = {c: int(look, 16) for c, look in looks.items()}
     near = {tuple(sorted((whose[a], whose[b]))) for a in ints for b in ints
             if a < b and whose[a] != whose[b] and (ints[a] ^ ints[b]).bit_count() <= 3 * most}  # fmt: skip
-    found = list(near_duplicates.same_pictures(whose, looks, most))
+    found = list(near_duplicates.find_similar_pictures(whose, looks, most))
     assert {tuple(sorted(p.subjects)) for p in found} == near
     assert near
     assert all((ints[a] ^ ints[b]).bit_count() <= 3 * most for a, b in (p.clips for p in found))
@@ -236,16 +238,16 @@ def test_clips_that_look_alike_are_all_found(most: int) -> None:
 
 def test_clips_that_do_not_look_alike_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = [0]
-    real = near_duplicates._distance
+    real = near_duplicates._hamming_distances
 
     def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         compared[0] += len(a) * len(b)
         return real(a, b)
 
-    monkeypatch.setattr(near_duplicates, "_distance", distance)
+    monkeypatch.setattr(near_duplicates, "_hamming_distances", distance)
     rng = np.random.default_rng(0)
     looks = {f"c-{n:05}": rng.bytes(96).hex() for n in range(5000)}
-    assert list(near_duplicates.same_pictures({c: f"s-{c}" for c in looks}, looks, 5)) == []
+    assert list(near_duplicates.find_similar_pictures({c: f"s-{c}" for c in looks}, looks, 5)) == []
     assert compared[0] < 5000, "of 12.5 million pairs"
 
 
@@ -253,7 +255,7 @@ def test_clips_that_do_not_look_alike_are_not_compared(monkeypatch: pytest.Monke
 
 
 def looped(source: Path, minutes: float, out: Path) -> Path:
-    command = [ffmpeg.ffmpeg_binary(), "-v", "error", "-nostdin", "-y", "-stream_loop", "-1", "-i", str(source)]
+    command = [ffmpeg.find_ffmpeg(), "-v", "error", "-nostdin", "-y", "-stream_loop", "-1", "-i", str(source)]
     subprocess.run([*command, "-t", str(minutes * 60), "-c", "copy", str(out)], check=True)
     return out
 
@@ -264,7 +266,7 @@ def talk(media_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("talk") / "talk.mp4"
     source = media_folder / "video" / "talker_hands_speech_wim.mp4"
     how = ["-vf", "scale=160:90", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "30", "-c:a", "copy"]
-    subprocess.run([ffmpeg.ffmpeg_binary(), "-v", "error", "-nostdin", "-y", "-i", str(source), *how, str(out)], check=True)
+    subprocess.run([ffmpeg.find_ffmpeg(), "-v", "error", "-nostdin", "-y", "-i", str(source), *how, str(out)], check=True)
     return out
 
 
@@ -278,9 +280,9 @@ def media_folder() -> Path:
 
 def test_sound_in_blocks_is_the_sound(talk: Path, tmp_path: Path) -> None:
     clip = whole(looped(talk, 2.4, tmp_path / "long.mp4"))
-    sound, wave = Sound(clip), read_sound(clip)
+    sound, wave = SoundBlocks(clip), read_sound(clip)
     blocks = list(sound)
-    assert [len(b) for b in blocks] == [BLOCK, BLOCK, len(wave) - 2 * BLOCK]
+    assert [len(b) for b in blocks] == [BLOCK_SAMPLES, BLOCK_SAMPLES, len(wave) - 2 * BLOCK_SAMPLES]
     assert len(sound) == len(wave)
     assert np.array_equal(np.concatenate(blocks), wave)
     assert np.array_equal(np.concatenate(list(sound)), wave), "it may be gone through again"
@@ -290,13 +292,13 @@ def test_models_hear_the_same_in_blocks(talk: Path, tmp_path: Path, weights: Pat
     from deemo_data.models.speech import diarisation, ge2e, silero
 
     clip = whole(looped(talk, 1.2, tmp_path / "long.mp4"))
-    sound, wave = Sound(clip), read_sound(clip)
+    sound, wave = SoundBlocks(clip), read_sound(clip)
     net = silero.load()
-    assert np.array_equal(silero.probabilities(net, sound), silero.probabilities(net, [wave]))
+    assert np.array_equal(silero.compute_probabilities(net, sound), silero.compute_probabilities(net, [wave]))
     odd = [wave[:1000], wave[1000:1001], wave[1001:777_777], wave[777_777:]]
-    assert np.array_equal(silero.probabilities(net, odd), silero.probabilities(net, [wave]))
-    assert np.array_equal(ge2e.mel(sound), ge2e.mel(wave))
-    assert diarisation._gain(sound) == diarisation._gain(wave)
+    assert np.array_equal(silero.compute_probabilities(net, odd), silero.compute_probabilities(net, [wave]))
+    assert np.array_equal(ge2e.compute_mel(sound), ge2e.compute_mel(wave))
+    assert diarisation._compute_gain(sound) == diarisation._compute_gain(wave)
 
 
 MEMORY = """

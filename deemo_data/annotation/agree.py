@@ -1,4 +1,7 @@
-"""Deemo agree; progress."""
+"""`deemo agree`: how far annotators agree, measured over a project; and how far the labelling is, for `deemo status`.
+
+The measures are in agreement/measure.py, the report page in reports/agreement.py.
+"""
 
 from __future__ import annotations
 
@@ -7,36 +10,45 @@ from typing import TYPE_CHECKING, Any
 
 from deemo_data.files import write_if_changed
 from deemo_data.labels import store
-from deemo_data.labels.label import ADJUDICATE, TIMELINE
-from deemo_data.project import release, withdrawals
-from deemo_data.project.clips import current
-from deemo_data.project.project import vocabularies
+from deemo_data.labels.label import ADJUDICATION_TEMPLATE, TIMELINE_TEMPLATE
+from deemo_data.project import withdrawals
+from deemo_data.project.project import load_vocabularies
+from deemo_data.project.release import release_current_clips
 
 if TYPE_CHECKING:
     from deemo_data.project.project import Project
 
 
-def agree(project: Project, rounds: int = 1000) -> dict[str, Any]:
-    """How far the annotators agree, into out/agreement.json and out/agreement.html."""
+def measure_agreement(project: Project, rounds: int = 1000) -> dict[str, Any]:
+    """Measure the agreement of the annotators. Writes out/agreement.json and out/agreement.html, and returns the former.
+
+    rounds  of the bootstrap, for the intervals
+    """
     from deemo_data.agreement import measure
     from deemo_data.reports import agreement
 
-    nfbl, emotions = vocabularies(project)
-    with project.locked():
-        safe, _ = release.release_all(current(project), project)
-        said, pushed = store.in_force(project.labels), store.read_ledger(project.labels)
-        gone = withdrawals.marks(project)
-    measured = measure.measure(said, safe, nfbl, emotions, pushed, rounds=rounds)
-    with project.locked():
-        withdrawals.raise_if_new(project, gone)
-        project.write_report("agreement.json", measured)
-        write_if_changed(project.out / "agreement.html", agreement.page(measured))
-    return measured
+    nfbl, emotions = load_vocabularies(project)
+    with project.lock():
+        clips, _ = release_current_clips(project)
+        labels, pushed = store.read_labels(project.labels_dir), store.read_ledger(project.labels_dir)
+        marks = withdrawals.read_marks(project)
+    report = measure.measure_agreement(labels, clips, nfbl, emotions, pushed, rounds=rounds)
+    with withdrawals.unless_withdrawn(project, marks):
+        project.write_report("agreement.json", report)
+        write_if_changed(project.out_dir / "agreement.html", agreement.render_page(report))
+    return report
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the labelling of body language is, in clips: each is counted once, under the furthest that it has come."""
+    """How far the labelling of body language is, in numbers of clips.
+
+    pushed       clips that were sent to annotators
+    single       of these, labelled by one person
+    reviewed     labelled by several people
+    adjudicated  decided by an adjudicator; such a clip counts here only
+    people       number of annotators and adjudicators
+    """
 
     pushed: int
     single: int
@@ -45,14 +57,17 @@ class Progress:
     people: int
 
 
-def progress(project: Project) -> Progress:
-    """By the ledger and the labels in force."""
-    lines = [line for line in store.read_ledger(project.labels) if line.template in (TIMELINE, ADJUDICATE)]
-    seen: dict[str, dict[str, set[str]]] = {line.clip: {} for line in lines}
-    for label in store.in_force(project.labels):
-        if label.kind == "seen" and label.clip in seen and label.value in ("nfbl", "adjudicated"):
-            seen[label.clip].setdefault(label.value, set()).add(label.annotator)
-    done = [c for c in seen.values() if c.get("adjudicated", set()) - c.get("nfbl", set())]
-    looked = [len(c.get("nfbl", ())) for c in seen.values() if c not in done]
-    people = {who for c in seen.values() for group in c.values() for who in group}
-    return Progress(len(seen), looked.count(1), sum(n > 1 for n in looked), len(done), len(people))
+def count_progress(project: Project) -> Progress:
+    """Count from the ledger and the labels in force."""
+    lines = [
+        line for line in store.read_ledger(project.labels_dir) if line.template in (TIMELINE_TEMPLATE, ADJUDICATION_TEMPLATE)
+    ]
+    groups_of: dict[str, dict[str, set[str]]] = {line.clip: {} for line in lines}
+    for label in store.read_labels(project.labels_dir):
+        if label.kind == "seen" and label.clip in groups_of and label.value in ("nfbl", "adjudicated"):
+            groups_of[label.clip].setdefault(label.value, set()).add(label.annotator)
+    clips = groups_of.values()  # of each clip: who saw it, as a member of which group
+    adjudicated = [c for c in clips if c.get("adjudicated", set()) - c.get("nfbl", set())]
+    labellers = [len(c.get("nfbl", ())) for c in clips if c not in adjudicated]
+    people = {annotator for c in clips for group in c.values() for annotator in group}
+    return Progress(len(clips), labellers.count(1), sum(n > 1 for n in labellers), len(adjudicated), len(people))

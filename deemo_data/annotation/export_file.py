@@ -1,97 +1,138 @@
-"""A JSON export -> labels."""
+"""Reads labels from a Label Studio JSON export: `deemo pull --from-file`, and `--labels` of `deemo build`.
+
+An export of our own projects needs nothing else: the ledger (labels/pushed.jsonl) tells which clip a task shows. An export of
+other footage needs a match table (CSV) that names our source for each task, and the vocabulary it was labelled with.
+"""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deemo_data.annotation.results import Reading, Shown, file_names, key_of, name_of, ours, pushed_by_clip, read_task
+from deemo_data.annotation.pull_result import PullResult
+from deemo_data.annotation.results import (
+    Reading,
+    ShownVideo,
+    file_names_of,
+    find_shown_video,
+    key_of_task,
+    name_of_task,
+    read_pushed_by_clip,
+    read_task,
+)
+from deemo_data.annotation.withholding import withhold_identifying
 from deemo_data.clip import Clip, round_half_up
-from deemo_data.errors import LabelError
-from deemo_data.files import parse_json, read_whole_lines
+from deemo_data.errors import ConfigError, LabelError
+from deemo_data.files import parse_json, read_lines
 from deemo_data.labels.label import Label
-from deemo_data.labels.store import Change, LabelStore
-from deemo_data.labels.vocabulary import Emotions, Nfbl
-from deemo_data.pseudonyms import public_id
+from deemo_data.labels.store import LabelStore
+from deemo_data.labels.vocabulary import Emotions, Nfbl, load_nfbl
+from deemo_data.project.project import load_vocabularies
+from deemo_data.pseudonyms import derive_public_id
+
+if TYPE_CHECKING:
+    from deemo_data.project.project import Project
+
+MATCH_ADVICE = "Give a CSV with the columns name, source"
+SOURCE_ADVICE = "Give the id that sources.jsonl says"
 
 
 @dataclass(frozen=True)
-class Pulled:
-    """What was read. `problems`: one line each for what was left out, and where."""
+class LabelFile:
+    """A Label Studio export to read: the arguments of `pull_from_file`."""
 
-    tasks: int
-    annotations: int
-    change: Change
-    problems: tuple[str, ...]
+    export: Path
+    match: Path | None = None
+    vocabulary: str | None = None
 
-    def __add__(self, other: Pulled) -> Pulled:
-        counts = (self.tasks + other.tasks, self.annotations + other.annotations, self.change + other.change)
-        return Pulled(*counts, self.problems + other.problems)
+
+def pull_from_file(project: Project, path: Path, match: Path | None = None, vocabulary: str | None = None) -> PullResult:
+    """Read a Label Studio JSON export into labels/, and withhold what annotators report as identifying.
+
+    match       match table, for an export that is not of our clips: see `read_export`
+    vocabulary  the vocabulary that such an export was labelled with: one of ours by name, or a file
+    Raises ConfigError for a match table without a vocabulary, LabelError as `read_export` does.
+    """
+    if match is not None and vocabulary is None:
+        raise ConfigError(f"{path.name}: with --match, say what it was labelled with", "Add: --vocabulary nfbl, or your own file")
+    nfbl, emotions = load_vocabularies(project)
+    withheld: list[str] = []
+    with project.lock():
+        result = read_export(
+            path, project.labels_dir, secret=project.secret, vocabulary=load_nfbl(vocabulary) if vocabulary else nfbl,
+            emotions=emotions, sources=project.read_sources(), match=match,
+            on_new_labels=lambda new_labels: withheld.extend(withhold_identifying(project, new_labels)),
+        )  # fmt: skip
+    return replace(result, problems=(*result.problems, *withheld))
 
 
 def read_export(
     path: Path,
-    folder: Path,
+    labels_folder: Path,
     *,
     secret: bytes,
     vocabulary: Nfbl,
     emotions: Emotions,
     sources: Sequence[Clip] = (),
     match: Path | None = None,
-    alarm: Callable[[list[Label]], object] = lambda new: None,
-) -> Pulled:
-    """`deemo pull --from-file`: the labels of a Label Studio JSON export, appended to labels/.
+    on_new_labels: Callable[[list[Label]], object] = lambda new: None,
+) -> PullResult:
+    """Append the labels of a Label Studio JSON export to labels/.
 
-    folder      the project's labels/
-    vocabulary  what the classes of timeline labels must be of
-    sources     the project's sources, for `match`
-    match       CSV with the columns `name` (a task's id, or a file name in its data), `source` (our id, path or file name),
-                and optionally `fps`, `start_ms` and `end_ms` of the labelled video on the source's clock
-    alarm       told of the labels that are new, before they are written
+    labels_folder  the project's labels/
+    vocabulary     the vocabulary of the timeline labels
+    sources        the project's sources, for `match`
+    match          CSV with the columns `name` (id of a task, or a file name in its data), `source` (our id, path or file name)
+                   and, if needed, `fps`, `start_ms` and `end_ms` of the labelled video on the clock of the source
+    on_new_labels  called with the new and changed labels before they are written
 
-    Frames of Label Studio are 1-based and inclusive: (s, e) is [s-1, e). Whatever cannot be understood becomes a line of
-    `problems` and nothing else is lost by it. Reading the same file twice adds nothing.
-    Raises LabelError when the file is no export, or none of it is about this project's clips.
+    Frames in Label Studio are 1-based and inclusive: (s, e) there is [s-1, e) here. What cannot be read becomes one line of
+    `problems`; everything else is still read. Reading the same file twice adds nothing.
+    Raises LabelError when the file is not an export, or no task in it is about clips of this project.
     """
-    tasks = _tasks(path)
-    reading = Reading(secret, vocabulary, emotions, pushed_by_clip(folder))
-    table = _read_match(match, sources, secret) if match else {}
+    tasks = _read_tasks(path)
+    reading = Reading(secret, vocabulary, emotions, read_pushed_by_clip(labels_folder))
+    table = _read_match_table(match, sources, secret) if match else {}
     pulled_at = {
-        row["task"]: row["updated_at"] for path in folder.glob("raw/*.jsonl") for row in read_whole_lines(path) if "held" in row
+        row["task"]: row["updated_at"]
+        for path in labels_folder.glob("raw/*.jsonl")
+        for _, _, row in read_lines(path)
+        if "held" in row
     }
-    strangers: list[str] = []
-    prefixes: set[str] = set()
-    count = 0
+    unmatched: list[str] = []
+    keys: set[str] = set()
+    annotations = 0
     for task in tasks:
-        shown = ours(task, reading) or _matched(task, table)
-        if shown is None:
-            strangers.append(name_of(task))
+        video = find_shown_video(task, reading) or _find_match(task, table)
+        if video is None:
+            unmatched.append(name_of_task(task))
             continue
-        key = key_of(task, shown)
+        key = key_of_task(task, video)
         if str(task.get("updated_at") or "") < pulled_at.get(key, ""):
-            reading.problems.append(f"{name_of(task)}: is older here than what was pulled, left out")
+            reading.problems.append(f"{name_of_task(task)}: is older here than what was pulled, left out")
             continue
-        prefixes.add(key)
-        count += read_task(task, shown, reading)
-    if strangers and len(strangers) == len(tasks):
+        keys.add(key)
+        annotations += read_task(task, video, reading)
+    if unmatched and len(unmatched) == len(tasks):
         advice = (
             "Add them to the match table" if match else f"Type: deemo pull DIR --from-file {path} --match M.csv --vocabulary V"
         )
-        first = ", ".join(strangers[:3]) + " ..." * (len(strangers) > 3)
+        first = ", ".join(unmatched[:3]) + " ..." * (len(unmatched) > 3)
         raise LabelError(f"{path.name} is not about this project's clips: {first}", advice)
-    reading.problems.extend(f"{name}: no clip of this project was pushed under its id and fps, left out" for name in strangers)
-    shelf = LabelStore(folder)
-    held = [k for prefix in sorted(prefixes) for k in shelf.keys(prefix) if k not in reading.unread]
+    reading.problems.extend(f"{name}: no clip of this project was pushed under its id and fps, left out" for name in unmatched)
+    label_store = LabelStore(labels_folder)
+    earlier = [k for key in sorted(keys) for k in label_store.keys_of_task(key) if k not in reading.unread]
     projects = sorted({str(t["project"]) for t in tasks if isinstance(t.get("project"), int)})
-    change = shelf.update(f"project-{projects[0]}" if projects else "pulled", reading.said, held, alarm)
-    return Pulled(len(tasks) - len(strangers), count, change, tuple(reading.problems))
+    change = label_store.update_labels(f"project-{projects[0]}" if projects else "pulled", reading.labels, earlier, on_new_labels)
+    return PullResult(len(tasks) - len(unmatched), annotations, change, tuple(reading.problems))
 
 
-def _tasks(path: Path) -> list[dict[str, Any]]:
+def _read_tasks(path: Path) -> list[dict[str, Any]]:
+    """The tasks of an export. Raises LabelError when it is not one."""
     advice = "Export the project as JSON (not JSON-MIN, not CSV)"
     try:
         tasks = parse_json(path.read_text("utf-8"))
@@ -106,56 +147,55 @@ def _tasks(path: Path) -> list[dict[str, Any]]:
     return tasks
 
 
-def _matched(task: dict[str, Any], table: dict[str, Shown]) -> Shown | None:
-    names = [str(task.get("id")), *file_names(task["data"])]
+def _find_match(task: dict[str, Any], table: dict[str, ShownVideo]) -> ShownVideo | None:
+    """The row of the match table for a task: by its id, a file name in its data, or such a name without its ending."""
+    names = [str(task.get("id")), *file_names_of(task["data"])]
     return next((table[n] for n in [*names, *(Path(n).stem for n in names[1:])] if n in table), None)
 
 
-def _read_match(path: Path, sources: Sequence[Clip], secret: bytes) -> dict[str, Shown]:
+def _read_match_table(path: Path, sources: Sequence[Clip], secret: bytes) -> dict[str, ShownVideo]:
+    """{task id or file name: the labelled video}. Raises LabelError, with the line, for a row that does not fit a source."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as f:
             rows = list(csv.DictReader(f))
     except OSError as e:
-        raise LabelError(f"{path}: {e.strerror}", "Give a CSV with the columns name, source") from e
+        raise LabelError(f"{path}: {e.strerror}", MATCH_ADVICE) from e
     except (UnicodeDecodeError, csv.Error) as e:
-        raise LabelError(f"{path.name} cannot be read as CSV in UTF-8: {e}", "Give a CSV with the columns name, source") from e
+        raise LabelError(f"{path.name} cannot be read as CSV in UTF-8: {e}", MATCH_ADVICE) from e
     if not rows or not {"name", "source"} <= set(rows[0]):
-        raise LabelError(f"{path.name} has no rows with the columns name and source", "Give a CSV with the columns name, source")
-    table = {}
-    for number, row in enumerate(rows, 2):
-        said = (row["source"] or "").strip()
-        try:
-            place = (path.parent / said).resolve()
-        except (OSError, ValueError) as e:  # longer than any path, or with a NUL
-            raise LabelError(f"{path.name} line {number}: {e}", "Give the id that sources.jsonl says") from e
-        found = [
-            s for s in sources
-            if said in (s.source, public_id(secret, "v", s.source), s.files["source"].path, s.path("source").name)
-            or place == s.path("source").resolve()
-        ]  # fmt: skip
-        if len(found) != 1:
-            many = f"{len(found)} sources are called" if found else "there is no source"
-            raise LabelError(f"{path.name} line {number}: {many} {said!r}", "Give the id that sources.jsonl says")
-        source = found[0]
-        try:
-            fps = Fraction(row["fps"]) if row.get("fps") else source.grid.fps
-            start, end = int(row.get("start_ms") or 0), int(row.get("end_ms") or source.end_ms)
-        except (ValueError, ZeroDivisionError) as e:
-            advice = "fps is a number or 30000/1001, times are whole milliseconds"
-            raise LabelError(f"{path.name} line {number}: {e}", advice) from e
-        if not (0 <= start < end <= source.end_ms and fps > 0):
-            wrong = f"{path.name} line {number}: {start}-{end} ms at {fps} fps does not fit"
-            raise LabelError(wrong, f"The source lasts {source.end_ms} ms")
-        public = public_id(secret, "v", source.source)
-        frames = round_half_up((end - start) * fps / 1000)
-        table[(row["name"] or "").strip()] = Shown(public, public, start, end, start, 0, frames, fps)
-    return table
+        raise LabelError(f"{path.name} has no rows with the columns name and source", MATCH_ADVICE)
+    return {(row["name"] or "").strip(): _video_of_row(path, number, row, sources, secret) for number, row in enumerate(rows, 2)}
 
 
-@dataclass(frozen=True)
-class LabelFile:
-    """What `deemo pull --from-file` takes: a Label Studio export, and, where it is not of our clips, what its names mean."""
+def _video_of_row(path: Path, number: int, row: dict[str, str], sources: Sequence[Clip], secret: bytes) -> ShownVideo:
+    """The labelled video of one row of the match table; `number` is its line."""
+    source = _find_source(path, number, (row["source"] or "").strip(), sources, secret)
+    try:
+        fps = Fraction(row["fps"]) if row.get("fps") else source.grid.fps
+        start, end = int(row.get("start_ms") or 0), int(row.get("end_ms") or source.end_ms)
+    except (ValueError, ZeroDivisionError) as e:
+        advice = "fps is a number or 30000/1001, times are whole milliseconds"
+        raise LabelError(f"{path.name} line {number}: {e}", advice) from e
+    if not (0 <= start < end <= source.end_ms and fps > 0):
+        wrong = f"{path.name} line {number}: {start}-{end} ms at {fps} fps does not fit"
+        raise LabelError(wrong, f"The source lasts {source.end_ms} ms")
+    public = derive_public_id(secret, "v", source.source)
+    num_frames = round_half_up((end - start) * fps / 1000)
+    return ShownVideo(public, public, start, end, start, 0, num_frames, fps)
 
-    export: Path
-    match: Path | None = None
-    vocabulary: str | None = None
+
+def _find_source(path: Path, number: int, name: str, sources: Sequence[Clip], secret: bytes) -> Clip:
+    """The source that a match table names: by our id, its public id, its path or its file name."""
+    try:
+        place = (path.parent / name).resolve()
+    except (OSError, ValueError) as e:  # longer than any path, or with a NUL
+        raise LabelError(f"{path.name} line {number}: {e}", SOURCE_ADVICE) from e
+    matches = [
+        s for s in sources
+        if name in (s.source, derive_public_id(secret, "v", s.source), s.files["source"].path, s.path("source").name)
+        or place == s.path("source").resolve()
+    ]  # fmt: skip
+    if len(matches) != 1:
+        count = f"{len(matches)} sources are called" if matches else "there is no source"
+        raise LabelError(f"{path.name} line {number}: {count} {name!r}", SOURCE_ADVICE)
+    return matches[0]

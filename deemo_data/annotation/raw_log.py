@@ -1,8 +1,10 @@
-"""What Label Studio held when labels were pulled, as it said it: a line for each of their tasks, and one more after each change.
+"""What Label Studio held when labels were pulled: one line per task, and one more after each change.
 
     labels/raw/project-N.jsonl   {"task", "clip", "updated_at", "sha256", "held", "read_with"}, or {"task", "gone": true}
 
-It is the raw material of labels/: nothing can fetch it again once it is deleted there. Nobody's name or address is in it.
+"held" is the snapshot of the task that `snapshot_of` makes, and "sha256" is its checksum. "read_with" names the vocabularies
+that the task was read with. The log is the raw material of labels/: what is deleted on the server exists only here. It holds
+no name and no address of an annotator.
 """
 
 from __future__ import annotations
@@ -13,17 +15,23 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from deemo_data.annotation.results import KEPT_OF_ANNOTATION, annotations_of
+from deemo_data.annotation.results import ANNOTATION_KEYS, annotations_of
 from deemo_data.errors import LabelError
-from deemo_data.files import append_lines, read_whole_lines
-from deemo_data.pseudonyms import pseudonym
+from deemo_data.files import append_lines, read_lines
+from deemo_data.pseudonyms import derive_pseudonym
 
-KEPT = ("id", "project", "created_at", "data")
-KEPT_OF_ANNOTATIONS = (*KEPT_OF_ANNOTATION, "was_cancelled", "prediction", "result")
+TASK_KEYS = ("id", "project", "created_at", "data")
+SNAPSHOT_ANNOTATION_KEYS = (*ANNOTATION_KEYS, "was_cancelled", "prediction", "result")
 
 
-class Known(NamedTuple):
-    """What one of their tasks held when it was pulled: its checksum, the vocabularies it was read with, when it had changed."""
+class PulledTask(NamedTuple):
+    """The state of a task at the last pull.
+
+    sha256      checksum of its snapshot
+    read_with   the vocabularies it was read with
+    updated_at  when it had last changed on the server
+    clip        public id of its clip
+    """
 
     sha256: str
     read_with: str
@@ -31,67 +39,69 @@ class Known(NamedTuple):
     clip: str
 
 
-class Log:
-    """What was pulled before from one of their projects. Raises LabelError for a line whose checksum is not right.
+class RawLog:
+    """The log of one Label Studio project. Raises LabelError for a line whose checksum is wrong.
 
-    read_with  what else the labels depend on, the vocabularies: after a change everything is read anew
+    read_with  the vocabularies of this pull: labels depend on them, so after a change of vocabulary every task is read again
     """
 
     def __init__(self, path: Path, read_with: str) -> None:
         self.path, self.read_with = path, read_with
-        self.known: dict[str, Known] = {}
-        for number, row in enumerate(read_whole_lines(path), 1):
-            gone = row.get("gone") and "task" in row
-            if not gone and ("held" not in row or digest(row["held"]) != row.get("sha256")):
+        self.pulled: dict[str, PulledTask] = {}
+        for number, _, row in read_lines(path):
+            deleted = row.get("gone") and "task" in row
+            if not deleted and ("held" not in row or digest_of(row["held"]) != row.get("sha256")):
                 raise LabelError(f"{path.name} line {number} is damaged", "Put the file back from your backup")
-            if gone:
-                self.known.pop(row["task"], None)
+            if deleted:
+                self.pulled.pop(row["task"], None)
             else:
-                self._know(row)
+                self._remember(row)
 
-    def _know(self, row: dict[str, Any]) -> None:
-        self.known[row["task"]] = Known(row["sha256"], row["read_with"], row["updated_at"], row["clip"])
+    def _remember(self, row: dict[str, Any]) -> None:
+        self.pulled[row["task"]] = PulledTask(row["sha256"], row["read_with"], row["updated_at"], row["clip"])
 
     def is_current(self, task: str, updated_at: str) -> bool:
-        """Whether it was pulled as it is: nothing of it has changed there since."""
-        known = self.known.get(task)
-        return known is not None and (known.read_with, known.updated_at) == (self.read_with, updated_at)
+        """Whether the task was pulled in this state: nothing in it has changed on the server since."""
+        pulled = self.pulled.get(task)
+        return pulled is not None and (pulled.read_with, pulled.updated_at) == (self.read_with, updated_at)
 
-    def is_new(self, task: str, held: dict[str, Any]) -> bool:
-        known = self.known.get(task)
-        return known is None or (known.sha256, known.read_with) != (digest(held), self.read_with)
+    def is_new(self, task: str, snapshot: dict[str, Any]) -> bool:
+        """Whether the snapshot, or the vocabularies, differ from the last pull of the task."""
+        pulled = self.pulled.get(task)
+        return pulled is None or (pulled.sha256, pulled.read_with) != (digest_of(snapshot), self.read_with)
 
-    def about(self, clips: Container[str]) -> set[str]:
-        """Their tasks that are about some clips."""
-        return {task for task, known in self.known.items() if known.clip in clips}
+    def tasks_of_clips(self, clips: Container[str]) -> set[str]:
+        """The keys of the pulled tasks of these clips (public ids)."""
+        return {task for task, pulled in self.pulled.items() if pulled.clip in clips}
 
-    def note(self, held: dict[str, dict[str, Any]], when: dict[str, str]) -> None:
-        """Write down what their tasks hold now, and when that changed; both by the first part of the keys of the labels."""
+    def record(self, snapshots: dict[str, dict[str, Any]], updated_at: dict[str, str]) -> None:
+        """Append the snapshots, and the times of the last change. Both are by task key (`results.make_task_key`)."""
         rows: list[dict[str, Any]] = []
-        for task, what in held.items():
-            about = {"clip": str(what["data"].get("clip")), "updated_at": str(when.get(task, ""))}
-            rows.append({"task": task, **about, "sha256": digest(what), "held": what, "read_with": self.read_with})
+        for task, snapshot in snapshots.items():
+            facts = {"clip": str(snapshot["data"].get("clip")), "updated_at": str(updated_at.get(task, ""))}
+            rows.append({"task": task, **facts, "sha256": digest_of(snapshot), "held": snapshot, "read_with": self.read_with})
         append_lines(self.path, rows)
         for row in rows:
-            self._know(row)
+            self._remember(row)
 
-    def note_gone(self, seen: set[str]) -> list[str]:
-        """The clips whose tasks were there before and are not among `seen`; each is told once."""
-        gone = {t: known.clip for t, known in self.known.items() if t not in seen}
-        append_lines(self.path, [{"task": t, "gone": True} for t in gone])
-        for t in gone:
-            del self.known[t]
-        return sorted(gone.values())
+    def record_deleted(self, listed: set[str]) -> list[str]:
+        """Record that pulled tasks are no longer among the `listed` ones. Returns their clips, sorted, once for each task."""
+        deleted = {task: pulled.clip for task, pulled in self.pulled.items() if task not in listed}
+        append_lines(self.path, [{"task": task, "gone": True} for task in deleted])
+        for task in deleted:
+            del self.pulled[task]
+        return sorted(deleted.values())
 
 
-def snapshot(task: dict[str, Any], secret: bytes) -> dict[str, Any]:
-    """Of one of their tasks, what is kept: the data, and the annotations with a pseudonym for who made them."""
+def snapshot_of(task: dict[str, Any], secret: bytes) -> dict[str, Any]:
+    """What the log keeps of a task: its data and its annotations, with pseudonyms in place of the annotators."""
     annotations = [
-        {k: a[k] for k in KEPT_OF_ANNOTATIONS if k in a} | {"by": pseudonym(secret, a.get("completed_by", "unknown"))}
+        {k: a[k] for k in SNAPSHOT_ANNOTATION_KEYS if k in a} | {"by": derive_pseudonym(secret, a.get("completed_by", "unknown"))}
         for a in annotations_of(task)
     ]
-    return {k: task[k] for k in KEPT if k in task} | {"annotations": annotations}
+    return {k: task[k] for k in TASK_KEYS if k in task} | {"annotations": annotations}
 
 
-def digest(held: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
+def digest_of(snapshot: dict[str, Any]) -> str:
+    """SHA-256 of a snapshot, in hexadecimal."""
+    return hashlib.sha256(json.dumps(snapshot, sort_keys=True).encode()).hexdigest()

@@ -1,13 +1,15 @@
-"""Answers of a model about clips: read from answers.jsonl with the line that is wrong, matched with the clips, and written.
+"""A model's answers about clips: reads answers.jsonl, matches it with the scored clips, and writes it.
 
-One JSON object a line:
+Any model can be scored through this file. It is JSON Lines, one object per clip:
 
     clip_id        as in the dataset
-    emotion        a label of the dataset, a word that means one, or null: the model gave none
-    text           what the model said in its own words; the emotion is looked for in it where `emotion` is not there
-    probabilities  optional: {label: probability}, summing to 1; a label that is not there has 0
+    emotion        a label of the dataset, a word that means one, or null when the model gave none
+    text           the model's answer in its own words; without `emotion`, the emotion is searched in this text
+    probabilities  optional: {label: probability}, summing to 1; a label that is missing has 0
     clues          optional: {"video": ..., "audio": ..., "text": ...}, what each modality shows
-    reasoning      optional: how it comes to its answer
+    reasoning      optional: how the model comes to its answer
+
+An error names the file and the line that is wrong.
 """
 
 from __future__ import annotations
@@ -23,21 +25,21 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from deemo_data.baseline.wording import EmotionLexicon
-from deemo_data.dataset.records import why
+from deemo_data.dataset.records import first_error
 from deemo_data.errors import DatasetError
 
-SUM_IS_ONE = 0.01  # how far from 1 rounded probabilities may sum
-NAMED = 5  # clips that an error names at most
-FORM = 'One JSON object a line: {"clip_id": "c-…", "emotion": "…"}, or "text" for free text; see baseline/answers.py'
+MAX_SUM_ERROR = 0.01  # rounded probabilities may sum to a value this far from 1
+MAX_LISTED_CLIPS = 5  # clips that an error names
+FORMAT_ADVICE = 'One JSON object a line: {"clip_id": "c-…", "emotion": "…"}, or "text" for free text; see baseline/answers.py'
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says about one clip.
+    """A model's answer about one clip.
 
-    emotion        a label of the dataset; None: it refused, or said nothing that means one label
-    probabilities  label -> probability, all labels, summing to 1
-    text           in its own words; "" when it gave only a label
+    emotion        a label of the dataset; None: the model refused, or its answer does not mean exactly one label
+    probabilities  label -> probability, for all labels, summing to 1
+    text           the answer in the model's own words; "" when it gave only a label
     """
 
     clip_id: str
@@ -48,20 +50,20 @@ class Answer:
     reasoning: str = ""
 
     @property
-    def said(self) -> str:
-        """Its reasons in words: the reasoning, else the free text, else the clues."""
+    def explanation(self) -> str:
+        """The model's reasons as text: the reasoning, otherwise the free text, otherwise the clues."""
         return self.reasoning or self.text or " ".join(text for text in (self.clues or {}).values() if text)
 
 
 @dataclass(frozen=True)
 class Answers:
-    """A file of answers beside the clips that are scored.
+    """The answers of a file, matched with the scored clips.
 
-    answers  one a scored clip, in the order of the clips; a clip without one is refused
-    missing  scored clips about which nothing was said
-    refused  scored clips with an answer that means no label, or several
-    unknown  ids that the dataset does not have
-    outside  what stood in `emotion` and means no label: how often
+    answers  one per scored clip, in the order of the clips; a clip without an answer counts as refused
+    missing  ids of scored clips without an answer
+    refused  ids of scored clips whose answer means no label, or several
+    unknown  ids in the file that the dataset does not have
+    outside  values of `emotion` that mean no label -> how often they occur
     unused   how many answers are about clips of the dataset that are not scored
     """
 
@@ -72,12 +74,12 @@ class Answers:
     outside: dict[str, int] | None = None
     unused: int = 0
 
-    def summary(self) -> dict[str, Any]:
-        """As evaluation.json has it: how many, and which."""
-        told: dict[str, Any] = {"answers": len(self.answers) - len(self.missing), "clips": len(self.answers)}
+    def to_json(self) -> dict[str, Any]:
+        """The counts and ids as evaluation.json holds them."""
+        report: dict[str, Any] = {"answers": len(self.answers) - len(self.missing), "clips": len(self.answers)}
         for name in ("missing", "refused", "unknown"):
-            told[name] = {"count": len(getattr(self, name)), "clips": list(getattr(self, name))}
-        return told | {"outside": self.outside or {}, "unused": self.unused}
+            report[name] = {"count": len(getattr(self, name)), "clips": list(getattr(self, name))}
+        return report | {"outside": self.outside or {}, "unused": self.unused}
 
 
 class _Row(BaseModel, extra="forbid"):
@@ -91,54 +93,56 @@ class _Row(BaseModel, extra="forbid"):
     reasoning: str = ""
 
     @model_validator(mode="after")
-    def _says_something(self) -> _Row:
+    def _check_content(self) -> _Row:
         if not self.model_fields_set & {"emotion", "text", "probabilities"}:
             raise ValueError("there is no emotion, no text and no probabilities")
         if self.probabilities is not None:
             if any(not math.isfinite(p) or p < 0 for p in self.probabilities.values()):
                 raise ValueError("probabilities: one is below 0 or no number")
-            if abs(sum(self.probabilities.values()) - 1) > SUM_IS_ONE:
+            if abs(sum(self.probabilities.values()) - 1) > MAX_SUM_ERROR:
                 raise ValueError(f"probabilities: they sum to {sum(self.probabilities.values()):.3g}, not to 1")
         return self
 
 
-def read(path: Path, wording: EmotionLexicon, scored: Sequence[str], known: Iterable[str] = ()) -> Answers:
-    """The answers of a file, one for each clip id of `scored`.
+def read_answers(path: Path, lexicon: EmotionLexicon, scored_clips: Sequence[str], other_clips: Iterable[str] = ()) -> Answers:
+    """The answers of a file, one for each scored clip.
 
-    known  further clip ids of the dataset, such as those of other splits: answers about them are left aside
-    Raises DatasetError, with the line, for what cannot be read, and where no answer is about a scored clip.
+    lexicon       finds the label that a text means
+    scored_clips  the ids of the clips that are scored
+    other_clips   further clip ids of the dataset, such as those of other splits: answers about them are counted and not used
+    Raises DatasetError, naming the line, when the file cannot be read, and when no answer is about a scored clip.
     """
-    wanted = set(scored)
+    scored_ids = set(scored_clips)
     by_clip: dict[str, Answer] = {}
     line_of: dict[str, int] = {}
     outside: Counter[str] = Counter()
-    for number, row in _rows(path):
+    for number, row in _read_rows(path):
         if row.clip_id in by_clip:
             first = line_of[row.clip_id]
             raise DatasetError(
                 f"{path.name}, line {number}: {row.clip_id} was answered in line {first} already", "Keep one of them"
             )
-        by_clip[row.clip_id], line_of[row.clip_id] = _answer(row, wording, f"{path.name}, line {number}"), number
-        if row.emotion and row.clip_id in wanted and wording.label(row.emotion) is None:
+        by_clip[row.clip_id], line_of[row.clip_id] = _answer_of_row(row, lexicon, f"{path.name}, line {number}"), number
+        if row.emotion and row.clip_id in scored_ids and lexicon.find_label(row.emotion) is None:
             outside[row.emotion] += 1
-    found = [clip for clip in scored if clip in by_clip]
-    unknown = sorted(set(by_clip) - wanted - set(known))
-    if not found:
-        shown = ", ".join(sorted(by_clip)[:NAMED]) or "it is empty"
-        what = f"{path.name} has no answer about any of the {len(scored)} clips that are scored ({shown})"
+    answered = [clip for clip in scored_clips if clip in by_clip]
+    unknown = sorted(set(by_clip) - scored_ids - set(other_clips))
+    if not answered:
+        first_ids = ", ".join(sorted(by_clip)[:MAX_LISTED_CLIPS]) or "it is empty"
+        what = f"{path.name} has no answer about any of the {len(scored_clips)} clips that are scored ({first_ids})"
         raise DatasetError(what, "Compare its clip_id with the column clip_id of the dataset")
     return Answers(
-        tuple(by_clip.get(clip, Answer(clip)) for clip in scored),
-        missing=tuple(clip for clip in scored if clip not in by_clip),
-        refused=tuple(clip for clip in found if by_clip[clip].emotion is None),
+        tuple(by_clip.get(clip, Answer(clip)) for clip in scored_clips),
+        missing=tuple(clip for clip in scored_clips if clip not in by_clip),
+        refused=tuple(clip for clip in answered if by_clip[clip].emotion is None),
         unknown=tuple(unknown),
         outside=dict(outside.most_common()),
-        unused=len(by_clip) - len(found) - len(unknown),
+        unused=len(by_clip) - len(answered) - len(unknown),
     )
 
 
-def write(path: Path, answers: Iterable[Answer]) -> None:
-    """Answers as `read` takes them. What an answer does not have is not written; a refusal is `"emotion": null`."""
+def write_answers(path: Path, answers: Iterable[Answer]) -> None:
+    """Write answers as `read_answers` reads them. Empty fields are left out; a refusal is `"emotion": null`."""
     rows = []
     for a in answers:
         row: dict[str, Any] = {"clip_id": a.clip_id, "emotion": a.emotion}
@@ -148,8 +152,8 @@ def write(path: Path, answers: Iterable[Answer]) -> None:
     path.write_text("".join(f"{row}\n" for row in rows), "utf-8")
 
 
-def _rows(path: Path) -> Iterable[tuple[int, _Row]]:
-    """(line, row), line by line; the first that is wrong is an error."""
+def _read_rows(path: Path) -> Iterable[tuple[int, _Row]]:
+    """(line number, row) of each line that is not blank. Raises DatasetError at the first line that is wrong."""
     try:
         lines = path.read_text("utf-8-sig").split("\n")
     except OSError as e:
@@ -162,27 +166,28 @@ def _rows(path: Path) -> Iterable[tuple[int, _Row]]:
         try:
             yield number, _Row.model_validate_json(line)
         except ValidationError as e:
-            raise DatasetError(f"{path.name}, line {number}: {why(e)}", FORM) from e
+            raise DatasetError(f"{path.name}, line {number}: {first_error(e)}", FORMAT_ADVICE) from e
 
 
-def _answer(row: _Row, wording: EmotionLexicon, where: str) -> Answer:
-    """A row with its emotion as a label: what it says, else the likeliest, else what its text names."""
-    likely = None if row.probabilities is None else _all_labels(row.probabilities, wording, where)
+def _answer_of_row(row: _Row, lexicon: EmotionLexicon, location: str) -> Answer:
+    """The answer of a row. Its emotion is that of the row, otherwise the most probable label, otherwise the label in its text."""
+    probabilities = None if row.probabilities is None else _normalise_probabilities(row.probabilities, lexicon, location)
     if "emotion" in row.model_fields_set:
-        emotion = wording.label(row.emotion or "")
-    elif likely:
-        best = max(likely.values())
-        emotion = max(likely, key=likely.__getitem__) if sum(p == best for p in likely.values()) == 1 else None
+        emotion = lexicon.find_label(row.emotion or "")
+    elif probabilities:
+        best = max(probabilities.values())
+        is_unique = sum(p == best for p in probabilities.values()) == 1
+        emotion = max(probabilities, key=probabilities.__getitem__) if is_unique else None
     else:
-        emotion = wording.label(row.text)
+        emotion = lexicon.find_label(row.text)
     clues = None if row.clues is None else {str(k): v for k, v in row.clues.items()}
-    return Answer(row.clip_id, emotion, likely, row.text, clues, row.reasoning)
+    return Answer(row.clip_id, emotion, probabilities, row.text, clues, row.reasoning)
 
 
-def _all_labels(probabilities: dict[str, float], wording: EmotionLexicon, where: str) -> dict[str, float]:
-    """In the order of the labels, summing to 1."""
-    if strange := [name for name in probabilities if name not in wording.labels]:
-        what = f"{where}: probabilities has {strange[0]!r}, which is no label of the dataset"
-        raise DatasetError(what, f"Labels: {', '.join(wording.labels)}")
+def _normalise_probabilities(probabilities: dict[str, float], lexicon: EmotionLexicon, location: str) -> dict[str, float]:
+    """Probabilities of all labels, in the order of the labels, summing to 1."""
+    if foreign := [name for name in probabilities if name not in lexicon.labels]:
+        what = f"{location}: probabilities has {foreign[0]!r}, which is no label of the dataset"
+        raise DatasetError(what, f"Labels: {', '.join(lexicon.labels)}")
     total = sum(probabilities.values())
-    return {label: probabilities.get(label, 0.0) / total for label in wording.labels}
+    return {label: probabilities.get(label, 0.0) / total for label in lexicon.labels}

@@ -1,4 +1,8 @@
-"""What free text says: the emotions it names, by whole words of a vocabulary, and its content words. English, offline."""
+"""Reads free text in English without a network: the emotions it names, and its content words.
+
+`EmotionLexicon` maps words to the labels of a dataset, with word forms from words.toml. `find_content_stems` reduces a text to
+stems for overlap scores. scoring/mentions.py uses the same words to find body language.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +16,16 @@ from importlib import resources
 
 from deemo_data.labels.vocabulary import Emotions
 
-BEFORE = 2  # words that may stand between a negation and what it denies, as in "not at all happy"
-TOKEN = re.compile(r"[^\W_]+(?:['.-][^\W_]+)*")  # 3.4, matter-of-fact and isn't are one each
+NEGATION_REACH_WORDS = 2  # words that may stand between a negation and the word it negates, as in "not at all happy"
+WORD_PATTERN = re.compile(r"[^\W_]+(?:['.-][^\W_]+)*")  # 3.4, matter-of-fact and isn't are one word each
 
 
 @dataclass(frozen=True)
 class EmotionLexicon:
-    """The words by which a dataset's labels are told in free text.
+    """The words that stand for the labels of a dataset in free text.
 
-    labels  those of the dataset, in its order
-    words   spelling, in small letters -> the label it means
+    labels  the labels of the dataset, in its order
+    words   spelling in lower case -> the label that it means
     """
 
     labels: tuple[str, ...]
@@ -29,65 +33,66 @@ class EmotionLexicon:
 
     @classmethod
     def of(cls, labels: Sequence[str], vocabulary: Emotions | None = None) -> EmotionLexicon:
-        """A label's own name, the words that `vocabulary` groups under it, and forms of both (words.toml)."""
-        meant = {plain(label): label for label in labels}
+        """A lexicon of the labels' own names, the words that `vocabulary` groups under them, and forms of both (words.toml)."""
+        label_of_word = {normalise_text(label): label for label in labels}
         for emotion in vocabulary.emotions if vocabulary else ():
-            label = meant.get(plain(emotion.name))
+            label = label_of_word.get(normalise_text(emotion.name))
             for word in emotion.words if label else ():
-                meant.setdefault(plain(word), str(label))
-        for word, forms in _words().forms.items():
-            for form in forms if word in meant else ():
-                meant.setdefault(form, meant[word])
-        return cls(tuple(labels), meant)
+                label_of_word.setdefault(normalise_text(word), str(label))
+        for word, forms in _load_word_lists().forms.items():
+            for form in forms if word in label_of_word else ():
+                label_of_word.setdefault(form, label_of_word[word])
+        return cls(tuple(labels), label_of_word)
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         longest_first = sorted(self.words, key=len, reverse=True)
         return re.compile(rf"(?<![\w'-])(?:{'|'.join(map(re.escape, longest_first))})(?![\w'-])")
 
-    def label(self, text: str) -> str | None:
-        """The one label that `text` names; None where it names none, or more than one.
+    def find_label(self, text: str) -> str | None:
+        """The label that `text` names; None when it names none, or more than one.
 
-        A text that is a single word of the vocabulary means it. Else whole words count that are not denied ("not happy") and
-        carry a meaning of their own: "even" is a word for neutral, and not one in "even though".
+        A text that consists of one word of the lexicon means that word. In a longer text, a whole word counts unless it is
+        negated ("not happy") or is a stop word: "even" is a word for neutral, but not in "even though".
         """
-        found = self.labels_in(text)
-        return found[0] if len(found) == 1 else None
+        labels = self.find_labels(text)
+        return labels[0] if len(labels) == 1 else None
 
-    def labels_in(self, text: str) -> tuple[str, ...]:
-        """All labels that `text` names, each once, in the order in which they are named."""
-        said = plain(text)
-        alone = self.words.get(said.strip(" .,;:!?\"'()[]*"))
-        if alone is not None:
-            return (alone,)
-        found = []
-        for match in self._pattern.finditer(said):
-            if match[0] not in _words().stop and not denied(said[: match.start()]):
-                found.append(self.words[match[0]])
-        return tuple(dict.fromkeys(found))
-
-
-def plain(text: str) -> str:
-    """Small letters, one kind of apostrophe and dash, single spaces, compatible characters made one (NFKC)."""
-    one_kind = unicodedata.normalize("NFKC", text).translate({ord("’"): "'", ord("‘"): "'", ord("‑"): "-", ord("‐"): "-"})
-    return " ".join(one_kind.casefold().split())
+    def find_labels(self, text: str) -> tuple[str, ...]:
+        """All labels that `text` names, each once, in the order of the text."""
+        plain_text = normalise_text(text)
+        only_label = self.words.get(plain_text.strip(" .,;:!?\"'()[]*"))
+        if only_label is not None:
+            return (only_label,)
+        labels = []
+        for match in self._pattern.finditer(plain_text):
+            if match[0] not in _load_word_lists().stop and not is_negated(plain_text[: match.start()]):
+                labels.append(self.words[match[0]])
+        return tuple(dict.fromkeys(labels))
 
 
-def tokens(text: str) -> list[str]:
-    """The words and numbers of a text in small letters, in order."""
-    return TOKEN.findall(plain(text))
+def normalise_text(text: str) -> str:
+    """Lower case, one kind of apostrophe and hyphen, single spaces, compatibility characters replaced (NFKC)."""
+    unified = unicodedata.normalize("NFKC", text).translate({ord("’"): "'", ord("‘"): "'", ord("‑"): "-", ord("‐"): "-"})
+    return " ".join(unified.casefold().split())
 
 
-def content(text: str) -> list[str]:
-    """The stems of its words without those that carry no content, in order: "She folds her arms" -> ["fold", "arm"]."""
-    stop = _words().stop
-    return [stem(word) for said in tokens(text) if (word := said.removesuffix("'s")) not in stop]
+def split_words(text: str) -> list[str]:
+    """The words and numbers of a text in lower case, in order."""
+    return WORD_PATTERN.findall(normalise_text(text))
 
 
-def stem(word: str) -> str:
-    """A word without the ending of its number or time: steps 1a and 1b of Porter (Program 14, 1980, 130-137), and no last e.
+def find_content_stems(text: str) -> list[str]:
+    """The stems of a text's words without stop words, in order: "She folds her arms" -> ["fold", "arm"]."""
+    stop = _load_word_lists().stop
+    return [stem_word(word) for token in split_words(text) if (word := token.removesuffix("'s")) not in stop]
 
-    "folds", "folded" and "folding" are one, and so are "moves" and "moving". Not a dictionary: "rose" and "rise" stay two.
+
+def stem_word(word: str) -> str:
+    """A word without its plural or tense ending: steps 1a and 1b of Porter (Program 14, 1980, 130-137), and without a final e.
+
+    "folds", "folded" and "folding" get the same stem, and so do "moves" and "moving". There is no dictionary: "rose" and "rise"
+    keep different stems.
     """
     if word.endswith("sses"):
         word = word[:-2]
@@ -105,15 +110,23 @@ def stem(word: str) -> str:
     return word[:-1] if word.endswith("e") and len(word) > 3 else word
 
 
-def denied(before: str) -> bool:
-    """Whether a negation stands close before; a clause that begins in between ends it."""
+def is_negated(before: str) -> bool:
+    """Whether the text before a word ends with a negation that reaches the word. A negation ends with its clause."""
     clause = re.split(r"[.,;:!?]|\bbut\b|\bnot (?:only|just)\b", before)[-1]
-    return any(word in _words().deny or word.endswith("n't") for word in TOKEN.findall(clause)[-1 - BEFORE :])
+    return any(
+        word in _load_word_lists().deny or word.endswith("n't")
+        for word in WORD_PATTERN.findall(clause)[-1 - NEGATION_REACH_WORDS :]
+    )
 
 
 @dataclass(frozen=True)
-class _Words:
-    """words.toml: forms of a word, words without content, and those that deny what follows."""
+class _WordLists:
+    """The lists of words.toml.
+
+    forms  word -> other forms that mean the same emotion
+    stop   words that carry no content
+    deny   words that negate what follows
+    """
 
     forms: Mapping[str, Sequence[str]]
     stop: frozenset[str]
@@ -121,6 +134,6 @@ class _Words:
 
 
 @cache
-def _words() -> _Words:
-    said = tomllib.loads(resources.files("deemo_data.baseline").joinpath("words.toml").read_text("utf-8"))
-    return _Words(said["forms"], frozenset(said["stop"].split()), frozenset(said["deny"].split()))
+def _load_word_lists() -> _WordLists:
+    tables = tomllib.loads(resources.files("deemo_data.baseline").joinpath("words.toml").read_text("utf-8"))
+    return _WordLists(tables["forms"], frozenset(tables["stop"].split()), frozenset(tables["deny"].split()))

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from deemo_data.cli import annotate, build, dataset, evaluate, footage, privacy, project
-from deemo_data.errors import DeemoError, plain
+from deemo_data.errors import DeemoError, to_printable_line
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -34,9 +34,11 @@ def cli() -> None:
 
 
 COMMANDS = (
-    project.init, project.models, footage.ingest, footage.segment, footage.run, project.status, footage.speakers, privacy.review,
-    privacy.audit, annotate.label_studio, annotate.templates, annotate.push, annotate.pull, annotate.agree, annotate.moments,
-    dataset.convert, privacy.forget, evaluate.evaluate, dataset.export, dataset.validate, build.build, build.demo,
+    project.init_command, project.models_group, footage.ingest_command, footage.segment_command, footage.run_command,
+    project.status_command, footage.speakers_command, privacy.review_command, privacy.audit_command,
+    annotate.label_studio_command, annotate.templates_command, annotate.push_command, annotate.pull_command,
+    annotate.agree_command, annotate.moments_command, dataset.convert_command, privacy.forget_command,
+    evaluate.evaluate_command, dataset.export_command, dataset.validate_command, build.build_command, build.demo_command,
 )  # fmt: skip
 for command in COMMANDS:
     cli.add_command(command)
@@ -79,5 +81,5 @@ def main() -> None:
         sys.exit(2)
     except OSError as e:
         advice = "Free some space and run again; nothing is lost" if e.errno == errno.ENOSPC else "Mend that and run again"
-        click.echo(plain(f"deemo: {e.strerror or e}: {e.filename or 'writing'}. {advice}"), err=True)
+        click.echo(to_printable_line(f"deemo: {e.strerror or e}: {e.filename or 'writing'}. {advice}"), err=True)
         sys.exit(2)

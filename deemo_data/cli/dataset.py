@@ -1,4 +1,4 @@
-"""Export, validate, convert."""
+"""Commands about datasets: export, validate, convert."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from deemo_data.cli.options import DIR
-from deemo_data.cli.output import end, opened, write_dataset
+from deemo_data.cli.output import exit_with_problems, export_and_print, open_project
 from deemo_data.dataset.conversion.formats import FORMATS
-from deemo_data.errors import plain
+from deemo_data.errors import to_printable_line
 
 
-@click.command()
+@click.command("export")
 @DIR
 @click.option("--allow-proposed", is_flag=True, help="Let machine-made events out too, marked as proposed.")
 @click.option(
@@ -20,37 +20,37 @@ from deemo_data.errors import plain
 )
 @click.option("--endpoint", metavar="URL", help="Another hub than huggingface_hub knows.")
 @click.option("--public", is_flag=True, help="Let a new repository be public.")
-def export(project: Path, allow_proposed: bool, repo: str | None, endpoint: str | None, public: bool) -> None:
+def export_command(project_dir: Path, allow_proposed: bool, repo: str | None, endpoint: str | None, public: bool) -> None:
     """Write the dataset: PROJECT/out/dataset, for datasets.load_dataset; and out/dataset.html to look at.
 
     --push takes the token of HF_TOKEN or `hf auth login`, sends only what changed, and verifies what arrived.
     """
-    here = opened(project)
-    missing = write_dataset(here, allow_proposed)
+    project = open_project(project_dir)
+    problems = export_and_print(project, allow_proposed)
     if repo:
         from deemo_data.dataset.export import hub
 
-        sent = hub.push(here.dataset, repo, endpoint=endpoint, private=not public)
-        there = f"{sent.sent} files sent, {sent.there} there already, {sent.removed} removed"
-        click.echo(f"{sent.address}: version {sent.version}, {there}")
-    end(missing)
+        sent = hub.push_dataset(project.dataset_dir, repo, endpoint=endpoint, private=not public)
+        files = f"{sent.files_sent} files sent, {sent.files_unchanged} there already, {sent.files_removed} removed"
+        click.echo(f"{sent.address}: version {sent.version}, {files}")
+    exit_with_problems(problems)
 
 
-@click.command()
+@click.command("validate")
 @click.argument("folder", metavar="DATASET", type=click.Path(path_type=Path))
-def validate(folder: Path) -> None:
+def validate_command(folder: Path) -> None:
     """Check a dataset folder, ours or someone's: records, digests, frames, tags, splits."""
-    from deemo_data.dataset.validation.dataset import validate as check
+    from deemo_data.dataset.validation.dataset import validate_dataset
 
-    findings = check(folder)
+    findings = validate_dataset(folder)
     for finding in findings:
-        click.echo(plain(str(finding)), err=True)
+        click.echo(to_printable_line(str(finding)), err=True)
     wrong = sum(f.level == "error" for f in findings)
     click.echo(f"{folder}: {wrong} faults, {len(findings) - wrong} warnings")
     raise SystemExit(1 if wrong else 0)
 
 
-@click.command()
+@click.command("convert")
 @click.argument("dataset", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--to", "to", type=click.Choice(list(FORMATS)), required=True, help="merr: Emotion-LLaMA; emer: AffectGPT.")
 @click.option(
@@ -58,18 +58,18 @@ def validate(folder: Path) -> None:
 )
 @click.option("--no-link", is_flag=True, help="Name the videos where they lie, instead of linking or copying them.")
 @click.option("--force", is_flag=True, help="Convert a dataset with errors too.")
-def convert(dataset: Path, to: str, out: Path, no_link: bool, force: bool) -> None:
+def convert_command(dataset: Path, to: str, out: Path, no_link: bool, force: bool) -> None:
     """Convert a dataset to a record format of another project, and check the result as that project reads it.
 
     Exit status 1 when something would go wrong there. docs/data.md says what each format loses.
     """
-    from deemo_data.dataset.conversion.convert import convert as write
+    from deemo_data.dataset.conversion.convert import convert_dataset
 
-    made = write(dataset, to, out, link=not no_link, force=force)
-    splits = ", ".join(f"{n} {split}" for split, n in made.splits.items())
-    click.echo(f"{out}: {made.records} records ({splits}), {made.videos} videos; {made.changed} files changed")
-    for why, count in made.left_out.items():
+    result = convert_dataset(dataset, to, out, link=not no_link, force=force)
+    splits = ", ".join(f"{n} {split}" for split, n in result.splits.items())
+    click.echo(f"{out}: {result.records} records ({splits}), {result.videos} videos; {result.changed} files changed")
+    for why, count in result.left_out.items():
         click.echo(f"  {count} records are not in it: {why}", err=True)
-    for line in (*made.notes, *made.faults):
-        click.echo(f"  {plain(line)}", err=True)
-    raise SystemExit(1 if made.faults else 0)
+    for line in (*result.notes, *result.faults):
+        click.echo(f"  {to_printable_line(line)}", err=True)
+    raise SystemExit(1 if result.faults else 0)

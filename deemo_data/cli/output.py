@@ -1,4 +1,4 @@
-"""Progress bars, counts, exit status."""
+"""What commands print in common: results, progress bars, problems, and the exit status."""
 
 from __future__ import annotations
 
@@ -9,68 +9,69 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deemo_data.errors import plain
+from deemo_data.errors import to_printable_line
 
 if TYPE_CHECKING:
-    from deemo_data.annotation.export_file import Pulled
+    from deemo_data.annotation.pull_result import PullResult
     from deemo_data.clip import Clip
     from deemo_data.pipeline.run import Watcher
     from deemo_data.project.problems import Problem
     from deemo_data.project.project import Project
 
 
-def write_dataset(project: Project, allow_proposed: bool) -> list[Problem]:
-    from deemo_data.workflow import export
+def export_and_print(project: Project, allow_proposed: bool) -> list[Problem]:
+    from deemo_data.workflow.export import export_project
 
-    made, kept = export.export(project, allow_proposed)
-    splits = ", ".join(f"{n} {split}" for split, n in made.splits.items())
-    click.echo(f"{project.dataset}: {made.clips} clips ({splits}) of {made.subjects} subjects, {made.events} events, "
-               f"{made.records} records, version {made.version}; {made.changed} files changed")  # fmt: skip
-    click.echo(f"To look at: {project.out / 'dataset.html'}")
-    for text in dict.fromkeys((*made.warnings, *made.left_out)):
-        click.echo(f"  {plain(text)}", err=True)
-    return kept
+    result, problems = export_project(project, allow_proposed)
+    splits = ", ".join(f"{n} {split}" for split, n in result.splits.items())
+    click.echo(f"{project.dataset_dir}: {result.clips} clips ({splits}) of {result.subjects} subjects, {result.events} events, "
+               f"{result.records} records, version {result.version}; {result.changed} files changed")  # fmt: skip
+    click.echo(f"To look at: {project.out_dir / 'dataset.html'}")
+    for text in dict.fromkeys((*result.warnings, *result.left_out)):
+        click.echo(f"  {to_printable_line(text)}", err=True)
+    return problems
 
 
-def say_taken(project: Project, taken: list[Clip], missing: list[Problem]) -> None:
+def print_sources(project: Project, taken: list[Clip], problems: list[Problem]) -> None:
     from deemo_data.consent import has_consent
 
-    lacking = sum(not has_consent(s) for s in project.sources())
+    without_consent = sum(not has_consent(s) for s in project.read_sources())
     click.echo(
-        f"{len(taken)} sources taken in, {len(missing)} refused" + (f"; {lacking} have no consent on record" if lacking else "")
+        f"{len(taken)} sources taken in, {len(problems)} refused"
+        + (f"; {without_consent} have no consent on record" if without_consent else "")
     )
 
 
-def say_pulled(pulled: Pulled) -> None:
+def print_pull(pulled: PullResult) -> None:
     change = pulled.change
     click.echo(f"{pulled.annotations} annotations of {pulled.tasks} tasks read: {change.added} labels new, "
                f"{change.changed} changed, {change.deleted} deleted, {change.same} as before")  # fmt: skip
     for text in pulled.problems:
-        click.echo(f"  {plain(text)}", err=True)
+        click.echo(f"  {to_printable_line(text)}", err=True)
 
 
-def end(missing: Sequence[Problem], also: bool = False) -> None:
-    """List what did not come out, and end with status 1 if there is any (`also`: some was listed before)."""
-    for m in missing:
-        click.echo(str(m), err=True)
-    raise SystemExit(1 if missing or also else 0)
+def exit_with_problems(problems: Sequence[Problem], also: bool = False) -> None:
+    """Print the problems, and end the command: with status 1 if there are any, or if some were printed before (`also`)."""
+    for problem in problems:
+        click.echo(str(problem), err=True)
+    raise SystemExit(1 if problems or also else 0)
 
 
 @contextmanager
-def progress() -> Iterator[Watcher]:
-    """One bar a stage for a person at a terminal, one line a stage for a log."""
+def show_progress() -> Iterator[Watcher]:
+    """A progress bar per stage on a terminal; a line per stage in a log."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     from deemo_data.pipeline.run import Watcher
     from deemo_data.pipeline.stage import table_name
 
-    def tell(name: str, clips: int, done: int) -> None:
+    def print_stage(name: str, clips: int, done: int) -> None:
         click.echo(f"{table_name(name)}: {clips}" + (f", {done} of them done before" if done else ""), err=True)
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Watcher(stage=tell)
+        yield Watcher(on_stage=print_stage)
         return
     columns = [
         TextColumn("{task.description:>16}"),
@@ -79,18 +80,18 @@ def progress() -> Iterator[Watcher]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     ]
-    begun: dict[str, TaskID] = {}
+    bar_of_stage: dict[str, TaskID] = {}
     with Progress(*columns, console=console) as bars:
 
-        def begin(name: str, clips: int, done: int) -> None:
-            begun[name] = bars.add_task(table_name(name), total=clips, completed=done)
+        def add_bar(name: str, clips: int, done: int) -> None:
+            bar_of_stage[name] = bars.add_task(table_name(name), total=clips, completed=done)
 
-        yield Watcher(stage=begin, clip=lambda name: bars.advance(begun[name]))
+        yield Watcher(on_stage=add_bar, on_clip=lambda name: bars.advance(bar_of_stage[name]))
 
 
 @contextmanager
-def counting(name: str) -> Iterator[Callable[[int], None]]:
-    """A count that grows, for a person at a terminal; a log gets nothing."""
+def show_count(name: str) -> Iterator[Callable[[int], None]]:
+    """A growing count on a terminal; nothing in a log. Yields a function that is called with how many are new."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -104,8 +105,8 @@ def counting(name: str) -> Iterator[Callable[[int], None]]:
         yield lambda clips: bars.advance(bar, clips)
 
 
-def opened(folder: Path) -> Project:
-    """The project in a folder."""
+def open_project(folder: Path) -> Project:
+    """Project.open, imported when it is needed."""
     from deemo_data.project.project import Project
 
     return Project.open(folder)

@@ -1,4 +1,11 @@
-"""Which file lies where; taking a dataset back."""
+"""Layout of a dataset folder: which file lies where, and how a dataset is removed again.
+
+OUT/SPLIT/metadata.parquet        the rows of config nfbl, one per clip
+OUT/SPLIT/clips/metadata.parquet  the rows of config mer, one per question and answer
+OUT/SPLIT/clips/CLIP.mp4          the videos
+OUT/README.md, datasheet.md, croissant.json, CHANGELOG.md, deemo.json
+OUT.html, OUT.past.json           beside the folder, because they are not published
+"""
 
 from __future__ import annotations
 
@@ -9,39 +16,42 @@ from pathlib import Path
 from deemo_data.dataset import versions
 from deemo_data.files import write_if_changed
 
-TABLES = {"nfbl": "metadata.parquet", "mer": "clips/metadata.parquet"}  # config -> where its table lies in a split's folder
+SPLITS = ("train", "validation", "test")
+TABLES = {"nfbl": "metadata.parquet", "mer": "clips/metadata.parquet"}  # config -> path of its table in the folder of a split
+FLOAT16_COLUMNS = ("body", "body_confidence", "prosody_f0", "prosody_energy", "prosody_rate")  # long, flat, never counted
 MANIFEST = "deemo.json"
-
-
 DOCUMENTS = ("README.md", "datasheet.md", "croissant.json", "CHANGELOG.md")
 
 
-def past_path(out: Path) -> Path:
-    """Where it is remembered what a dataset held that was taken back: beside its folder, so that it is not published."""
+def snapshot_path(out: Path) -> Path:
+    """The file that keeps the snapshot of a dataset that was taken back. It lies beside the folder and is not published."""
     return out.with_name(f"{out.name}.past.json")
 
 
 def page_path(out: Path) -> Path:
-    """The report to look at, beside the folder: it is for the project, and holds stills."""
+    """The page that shows the dataset. It lies beside the folder: it is meant for the project, and holds stills."""
     return out.with_name(f"{out.name}.html")
 
 
-def clear(out: Path) -> None:
-    """Take back a dataset of ours, whole: nothing in it may go out any more. What its next version needs is kept beside it."""
+def clear_dataset(out: Path) -> None:
+    """Take back a whole dataset that we wrote: remove all its files. The snapshot that the next version needs stays beside it."""
     if (out / MANIFEST).exists():
-        if (past := versions.read_past(out / MANIFEST)).versions:
-            kept = json.dumps({"past": versions.to_row(past)}, sort_keys=True)
-            write_if_changed(past_path(out), kept, mode=0o600)
+        if (snapshot := versions.read_snapshot(out / MANIFEST)).versions:
+            text = json.dumps({"past": versions.to_row(snapshot)}, sort_keys=True)
+            write_if_changed(snapshot_path(out), text, mode=0o600)
         page_path(out).unlink(missing_ok=True)
-        sweep(out, ())
+        remove_other_files(out, ())
         for name in (*DOCUMENTS, MANIFEST):
             (out / name).unlink(missing_ok=True)
 
 
-def sweep(out: Path, wanted: Iterable[str]) -> int:
-    """Remove from the split folders what is not of this dataset: clips taken back, and what a killed run left."""
-    keep = {out / name for name in wanted}
-    old = [p for split in SPLITS for p in (out / split).rglob("*") if p.is_file() and p not in keep]
+def remove_other_files(out: Path, wanted: Iterable[str]) -> int:
+    """Remove all files from the split folders except `wanted`: clips that were taken back, and leftovers of killed runs.
+
+    It also removes half-written documents. Returns how many files it removed.
+    """
+    wanted_paths = {out / name for name in wanted}
+    old = [p for split in SPLITS for p in (out / split).rglob("*") if p.is_file() and p not in wanted_paths]
     old += [p for name in (*DOCUMENTS, MANIFEST) for p in out.glob(f".{name}.*")]
     for path in old:
         path.unlink()
@@ -50,9 +60,3 @@ def sweep(out: Path, wanted: Iterable[str]) -> int:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
     return len(old)
-
-
-SPLITS = ("train", "validation", "test")
-
-
-HALVES = ("body", "body_confidence", "prosody_f0", "prosody_energy", "prosody_rate")  # columns of flat float16, never counted

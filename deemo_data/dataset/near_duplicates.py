@@ -1,4 +1,9 @@
-"""Clips that show the same thing under two subjects: the same bytes, overlapping stretches of a source, or the same pictures."""
+"""Near duplicates: clips that show the same thing under two subjects.
+
+Clips are near duplicates when their videos have the same bytes, when they overlap in their source, or when their pictures look
+the same. The last is measured by a perceptual hash: the "difference hash" (dHash) of three frames. Subjects with near duplicates
+go into the same split, because a model would otherwise be tested on clips that it was trained on.
+"""
 
 from __future__ import annotations
 
@@ -7,164 +12,175 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deemo_data.media.limits import ONLY_ITSELF
+from deemo_data.media.limits import FILE_OPTIONS
 
 if TYPE_CHECKING:
     import numpy as np
 
     from deemo_data.clip import Clip
 
-
-PLACES = (0.1, 0.5, 0.9)  # of a clip: where a look is taken, at the key frame before
-SIDE = 16  # a look is SIDE × SIDE bits: whether each cell of the grey picture is darker than its right neighbour
-FLAT = 4.0  # a picture whose grey values deviate by less says nothing
-BLOCK = 1024  # clips compared with all others at once
+SAMPLE_POSITIONS = (0.1, 0.5, 0.9)  # shares of a clip's duration; the key frame before each is hashed
+HASH_SIDE_BITS = 16  # a frame's hash has 16 × 16 bits: whether each cell of the grey picture is darker than its right neighbour
+MIN_GREY_DEVIATION = 4.0  # standard deviation of grey values (0 to 255); a flatter picture tells nothing apart
+CLIPS_PER_BLOCK = 1024  # clips compared with others at once, to limit memory
 
 
 @dataclass(frozen=True)
 class NearDuplicate:
-    """Two clips of different subjects that must not be on two sides, and why."""
+    """Two clips of different subjects that must not be in different splits, and the reason."""
 
     clips: tuple[str, str]
     subjects: tuple[str, str]
-    why: str
+    reason: str
 
 
 def perceptual_hash(video: Path | str) -> str:
-    """A masked video as hex: PLACES looks of 256 bits, the same whatever the size and rate it is encoded at. "" when it is flat.
+    """Perceptual hash of a masked video as hex digits: 256 bits for each of SAMPLE_POSITIONS. It is empty when a frame is flat.
 
-    It says no more than the released video does. Raises nothing for a video that cannot be read: that has no looks.
+    The hash hardly depends on the size and rate at which a video is encoded, and says no more than the released video does.
+    A video that cannot be read raises nothing: its hash is empty.
     """
     import av
 
-    found: list[tuple[int | None, str]] = []
+    hashes: list[tuple[int | None, str]] = []  # (pts, hash) of each frame
     try:
-        with av.open(str(video), options=ONLY_ITSELF, metadata_errors="replace") as container:
+        with av.open(str(video), options=FILE_OPTIONS, metadata_errors="replace") as container:
             stream = container.streams.video[0]
             if stream.codec_context is None:
                 return ""
             stream.codec_context.skip_frame = "NONKEY"
-            length = stream.duration or 0
-            for place in PLACES:
-                container.seek((stream.start_time or 0) + int(length * place), stream=stream)
+            duration = stream.duration or 0
+            for position in SAMPLE_POSITIONS:
+                container.seek((stream.start_time or 0) + int(duration * position), stream=stream)
                 frame = next(container.decode(stream))
-                same = found and frame.pts is not None and frame.pts == found[-1][0]
-                found.append((frame.pts, found[-1][1] if same else _dhash(frame)))
+                is_repeated = hashes and frame.pts is not None and frame.pts == hashes[-1][0]
+                hashes.append((frame.pts, hashes[-1][1] if is_repeated else _dhash(frame)))
     except (av.error.FFmpegError, OSError, IndexError, StopIteration):
         return ""
-    bits = [look for _, look in found]
-    return "".join(bits) if all(bits) else ""
+    parts = [frame_hash for _, frame_hash in hashes]
+    return "".join(parts) if all(parts) else ""
 
 
 def _dhash(frame: Any) -> str:
+    """Difference hash of one frame as hex digits; empty when the picture is flat."""
     import numpy as np
 
-    grey = frame.reformat(width=SIDE + 1, height=SIDE, format="gray").to_ndarray().astype(np.int16)
-    if grey.std() < FLAT:
+    grey = frame.reformat(width=HASH_SIDE_BITS + 1, height=HASH_SIDE_BITS, format="gray").to_ndarray().astype(np.int16)
+    if grey.std() < MIN_GREY_DEVIATION:
         return ""
     return np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes().hex()
 
 
-def find_near_duplicates(clips: Sequence[Clip], looks_of: Mapping[str, str], most: int) -> list[NearDuplicate]:
+def find_near_duplicates(clips: Sequence[Clip], hash_of_clip: Mapping[str, str], max_distance: int) -> list[NearDuplicate]:
     """Pairs of clips of different subjects that show the same thing, in order of their ids.
 
-    looks_of  clip id -> looks
-    most      of 256 bits that may differ, in the mean over a clip's looks; 0: pictures are not compared
+    hash_of_clip  clip id -> perceptual hash
+    max_distance  bits of 256 that may differ, on average over the frames of a clip; 0: pictures are not compared
     """
-    whose = {c.id: c.facts["subject"] for c in clips}
-    found = [*_same_bytes(clips), *_overlapping(clips), *(same_pictures(whose, looks_of, most) if most else ())]
-    first: dict[tuple[str, str], NearDuplicate] = {}
-    for pair in found:
+    subject_of = {c.id: c.facts["subject"] for c in clips}
+    pairs = [*_find_same_bytes(clips, subject_of), *_find_overlapping(clips, subject_of)]
+    if max_distance:
+        pairs += find_similar_pictures(subject_of, hash_of_clip, max_distance)
+    first: dict[tuple[str, str], NearDuplicate] = {}  # of two reasons, the first counts
+    for pair in pairs:
         first.setdefault(pair.clips, pair)
     return [first[ids] for ids in sorted(first)]
 
 
-def _pair(a: str, b: str, whose: Mapping[str, str], why: str) -> NearDuplicate:
+def _make_pair(a: str, b: str, subject_of: Mapping[str, str], reason: str) -> NearDuplicate:
     a, b = sorted((a, b))
-    return NearDuplicate((a, b), (whose[a], whose[b]), why)
+    return NearDuplicate((a, b), (subject_of[a], subject_of[b]), reason)
 
 
-def _same_bytes(clips: Sequence[Clip]) -> Iterator[NearDuplicate]:
-    whose, first = {c.id: c.facts["subject"] for c in clips}, dict[str, str]()
+def _find_same_bytes(clips: Sequence[Clip], subject_of: Mapping[str, str]) -> Iterator[NearDuplicate]:
+    first: dict[str, str] = {}  # sha256 -> first clip with this video
     for clip in clips:
         other = first.setdefault(clip.files["video"].sha256, clip.id)
-        if whose[other] != whose[clip.id]:
-            yield _pair(other, clip.id, whose, "have the same video")
+        if subject_of[other] != subject_of[clip.id]:
+            yield _make_pair(other, clip.id, subject_of, "have the same video")
 
 
-def _overlapping(clips: Sequence[Clip]) -> Iterator[NearDuplicate]:
-    whose = {c.id: c.facts["subject"] for c in clips}
-    before: list[Clip] = []
+def _find_overlapping(clips: Sequence[Clip], subject_of: Mapping[str, str]) -> Iterator[NearDuplicate]:
+    still_running: list[Clip] = []  # earlier clips that end after the start of this one
     for clip in sorted(clips, key=lambda c: (c.source, c.start_ms, c.end_ms)):
-        before = [c for c in before if c.source == clip.source and c.end_ms > clip.start_ms]
-        yield from (_pair(c.id, clip.id, whose, "overlap in their source") for c in before if whose[c.id] != whose[clip.id])
-        before.append(clip)
+        still_running = [c for c in still_running if c.source == clip.source and c.end_ms > clip.start_ms]
+        for other in still_running:
+            if subject_of[other.id] != subject_of[clip.id]:
+                yield _make_pair(other.id, clip.id, subject_of, "overlap in their source")
+        still_running.append(clip)
 
 
-def same_pictures(whose: Mapping[str, str], looks_of: Mapping[str, str], most: int) -> Iterator[NearDuplicate]:
-    """Pairs of clips (`whose`: clip id -> subject) of different subjects that look the same.
+def find_similar_pictures(
+    subject_of: Mapping[str, str], hash_of_clip: Mapping[str, str], max_distance: int
+) -> Iterator[NearDuplicate]:
+    """Pairs of clips of different subjects that look the same. For two subjects it names one pair, or a few, not all.
 
-    Of two subjects a pair is named, or a few, not all.
+    subject_of  clip id -> subject; hash_of_clip and max_distance as in `find_near_duplicates`
     """
     import numpy as np
 
-    seen = sorted(c for c in whose if looks_of.get(c))
-    if not seen:
+    clips = sorted(clip for clip in subject_of if hash_of_clip.get(clip))
+    if not clips:
         return
-    bits = np.stack([np.frombuffer(bytes.fromhex(looks_of[c]), np.uint64) for c in seen])
-    numbers = {s: n for n, s in enumerate(sorted(set(whose.values())))}
-    subjects = np.array([numbers[whose[c]] for c in seen])
-    rows, columns = _near(bits, subjects, most * len(PLACES))
-    kinds = np.stack([rows // BLOCK, subjects[rows], subjects[columns]], axis=1)
+    bits = np.stack([np.frombuffer(bytes.fromhex(hash_of_clip[clip]), np.uint64) for clip in clips])
+    numbers = {subject: number for number, subject in enumerate(sorted(set(subject_of.values())))}
+    subjects = np.array([numbers[subject_of[clip]] for clip in clips])
+    rows, columns = _find_close_rows(bits, subjects, max_distance * len(SAMPLE_POSITIONS))
+    kinds = np.stack([rows // CLIPS_PER_BLOCK, subjects[rows], subjects[columns]], axis=1)
     _, firsts = np.unique(kinds, axis=0, return_index=True)
-    yield from (_pair(seen[rows[n]], seen[columns[n]], whose, "look the same") for n in firsts)
+    yield from (_make_pair(clips[rows[n]], clips[columns[n]], subject_of, "look the same") for n in firsts)
 
 
-def _near(bits: np.ndarray, subjects: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows i < k of `bits` of different subjects that differ in `most` bits or fewer: all i and k, ascending.
+def _find_close_rows(bits: np.ndarray, subjects: np.ndarray, max_bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows i < k of `bits` of different subjects that differ in at most `max_bits` bits: (all i, all k), ascending.
 
-    Cut into `most` + 1 parts, two such rows have at least one part alike. So only rows that share a part are compared;
-    the bits of a part are taken from all over the pictures, whose neighbours are often alike.
+    bits (clips, words) of uint64, subjects (clips,) of int
+
+    The bits are divided into `max_bits` + 1 parts. Two rows that differ in at most `max_bits` bits have at least one part in
+    common, so that only rows with a common part are compared. The bits of a part come from all over the pictures, because
+    neighbouring cells are often alike.
     """
     import numpy as np
 
     width = bits.shape[1] * 64
-    places = np.random.Generator(np.random.PCG64(0)).permutation(width)
-    single = np.unpackbits(np.ascontiguousarray(bits).view(np.uint8), axis=1)
+    order_of_bits = np.random.Generator(np.random.PCG64(0)).permutation(width)
+    single_bits = np.unpackbits(np.ascontiguousarray(bits).view(np.uint8), axis=1)
+    # with many parts each would be too short to tell rows apart: then all rows share one empty part
+    parts = np.array_split(order_of_bits, max_bits + 1) if max_bits < width // 16 else [order_of_bits[:0]]
     found = []
-    for part in np.array_split(places, most + 1) if most < width // 16 else [places[:0]]:  # [:0]: all rows share it
-        key = np.packbits(single[:, part], axis=1) if len(part) else np.zeros((len(bits), 1), np.uint8)
+    for part in parts:
+        key = np.packbits(single_bits[:, part], axis=1) if len(part) else np.zeros((len(bits), 1), np.uint8)
         key = np.ascontiguousarray(key).view([("", key.dtype)] * key.shape[1]).ravel()
         order = np.argsort(key, kind="stable")
         starts = np.flatnonzero(np.concatenate([[True], key[order][1:] != key[order][:-1]]))
         mixed = np.minimum.reduceat(subjects[order], starts) != np.maximum.reduceat(subjects[order], starts)
         ends = np.append(starts[1:], len(order))
-        found += [_compared(order[a:b], bits, subjects, most) for a, b in zip(starts[mixed], ends[mixed], strict=True)]
+        found += [_compare_rows(order[a:b], bits, subjects, max_bits) for a, b in zip(starts[mixed], ends[mixed], strict=True)]
     pairs = np.unique(np.concatenate([np.zeros((0, 2), np.int64), *found]), axis=0)
     return pairs[:, 0], pairs[:, 1]
 
 
-def _compared(some: np.ndarray, bits: np.ndarray, subjects: np.ndarray, most: int) -> np.ndarray:
-    """The pairs of `_near` among `some` rows, which ascend; a block at a time, so that it takes no more memory for more."""
+def _compare_rows(rows: np.ndarray, bits: np.ndarray, subjects: np.ndarray, max_bits: int) -> np.ndarray:
+    """The pairs of `_find_close_rows` among `rows`, which ascend. It compares blocks, so that memory does not grow with rows."""
     import numpy as np
 
-    found = [np.zeros((0, 2), np.int64)]
-    for start in range(0, len(some), BLOCK):
-        here = some[start : start + BLOCK]
-        for other in range(start, len(some), BLOCK):
-            there = some[other : other + BLOCK]
-            near = (subjects[here, None] != subjects[None, there]) & (here[:, None] < there[None])
-            near &= _distance(bits[here], bits[there]) <= most
-            rows, columns = np.nonzero(near)
-            found.append(np.stack([here[rows], there[columns]], axis=1))
-    return np.concatenate(found)
+    pairs = [np.zeros((0, 2), np.int64)]
+    for start in range(0, len(rows), CLIPS_PER_BLOCK):
+        block = rows[start : start + CLIPS_PER_BLOCK]
+        for other_start in range(start, len(rows), CLIPS_PER_BLOCK):
+            other = rows[other_start : other_start + CLIPS_PER_BLOCK]
+            close = (subjects[block, None] != subjects[None, other]) & (block[:, None] < other[None])
+            close &= _hamming_distances(bits[block], bits[other]) <= max_bits
+            i, k = np.nonzero(close)
+            pairs.append(np.stack([block[i], other[k]], axis=1))
+    return np.concatenate(pairs)
 
 
-def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Bits that differ, (n, words) against (m, words) of uint64: (n, m)."""
+def _hamming_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """How many bits differ between each row of a and each row of b: (n, words) and (m, words) of uint64 -> (n, m)."""
     import numpy as np
 
-    apart = np.zeros((len(a), len(b)), np.uint16)
+    distances = np.zeros((len(a), len(b)), np.uint16)
     for word in range(a.shape[1]):
-        apart += np.bitwise_count(a[:, word, None] ^ b[None, :, word])
-    return apart
+        distances += np.bitwise_count(a[:, word, None] ^ b[None, :, word])
+    return distances

@@ -1,4 +1,8 @@
-"""The rows, as pydantic models."""
+"""The rows of a dataset as pydantic models: what each column means, and the rules that a row must keep.
+
+`NfblRecord` is a row of config nfbl, one per clip. `MerRecord` is a row of config mer, one per question about a clip's emotion.
+The export validates each row before it writes it, and `deemo validate` each row that it reads. tables.py has the column types.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,20 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from deemo_data.clip import ms_of
-from deemo_data.labels.label import Annotation
+from deemo_data.clip import frame_to_ms
+from deemo_data.labels.label import AnnotationLevel
 from deemo_data.tracks.skeleton import PUBLIC_DIMS, PUBLIC_POINTS
 
 PROSODY_STEP_MS = 10
 
 
 class NfblEvent(BaseModel, extra="forbid", frozen=True):
-    """One stretch of body language in a clip: [start, end) in milliseconds and frames of the clip's own video.
+    """One body-language event in a clip: [start, end) in milliseconds and frames of the clip's own video.
 
-    annotators  how many people marked it (0 for a proposal)
-    agreement   share of those who looked at the clip; None when one person looked
-    status      how it was found
-    truncated   True when the clip holds only a part of it
+    annotators  how many people marked it; 0 for a machine proposal
+    agreement   share of the people who looked at the clip that marked it; None when only one looked
+    status      how far its labelling came
+    truncated   True when the clip holds only a part of the event
     """
 
     start_ms: int = Field(ge=0)
@@ -32,21 +36,21 @@ class NfblEvent(BaseModel, extra="forbid", frozen=True):
     group: str
     annotators: int = Field(ge=0)
     agreement: float | None = Field(ge=0, le=1)
-    status: Annotation
+    status: AnnotationLevel
     truncated: bool
 
     @field_validator("label")
     @classmethod
-    def _known_label(cls, label: str, info: ValidationInfo) -> str:
-        return _known("label", label, info)
+    def _label_is_in_vocabulary(cls, label: str, info: ValidationInfo) -> str:
+        return _check_vocabulary("label", label, info)
 
     @field_validator("group")
     @classmethod
-    def _known_group(cls, group: str, info: ValidationInfo) -> str:
-        return _known("group", group, info)
+    def _group_is_in_vocabulary(cls, group: str, info: ValidationInfo) -> str:
+        return _check_vocabulary("group", group, info)
 
     @model_validator(mode="after")
-    def _forwards(self) -> NfblEvent:
+    def _starts_before_it_ends(self) -> NfblEvent:
         if self.start_frame >= self.end_frame or self.start_ms >= self.end_ms:
             raise ValueError(f"event {self.label} ends before it starts")
         if (self.status == "proposed") != (self.annotators == 0):
@@ -55,7 +59,7 @@ class NfblEvent(BaseModel, extra="forbid", frozen=True):
 
 
 class Consent(BaseModel, extra="forbid", frozen=True):
-    """What was said about consent for the source; asserted when one statement was given for all sources."""
+    """The statement about consent for a source; `asserted` when one statement was given for all sources."""
 
     statement: str
     asserted: bool
@@ -67,9 +71,10 @@ class Digest(BaseModel, extra="forbid", frozen=True):
 
 
 class NfblRecord(BaseModel, extra="forbid", frozen=True):
-    """One clip. `body` and `body_confidence` are flat; shape: frames × people × points (× dims).
+    """One clip.
 
-    The curves of `prosody_` have a value every 10 ms, from the clip's start on.
+    body, body_confidence  flat arrays, of shape (frames, people, points, dims) and (frames, people, points)
+    prosody_f0, prosody_energy, prosody_rate  curves with a value every 10 ms, from the start of the clip
     """
 
     clip_id: str = Field(min_length=1)
@@ -83,7 +88,7 @@ class NfblRecord(BaseModel, extra="forbid", frozen=True):
     duration_ms: int = Field(gt=0)
     width: int = Field(gt=0)
     height: int = Field(gt=0)
-    annotation: Annotation
+    annotation: AnnotationLevel
     events: tuple[NfblEvent, ...]
     body: Any
     body_confidence: Any
@@ -103,19 +108,19 @@ class NfblRecord(BaseModel, extra="forbid", frozen=True):
     vocabulary: str
 
     @model_validator(mode="after")
-    def _agrees(self) -> NfblRecord:
+    def _times_agree(self) -> NfblRecord:
         fps = Fraction(self.fps_num, self.fps_den)
         if abs(self.fps - float(fps)) > 1e-6:
             raise ValueError(f"fps is {self.fps}, fps_num/fps_den is {fps}")
-        if self.duration_ms != ms_of(self.num_frames, fps):
-            lasts = ms_of(self.num_frames, fps)
+        if self.duration_ms != frame_to_ms(self.num_frames, fps):
+            lasts = frame_to_ms(self.num_frames, fps)
             raise ValueError(f"duration_ms is {self.duration_ms}, {self.num_frames} frames at {fps} last {lasts}")
         for e in self.events:
             if e.end_frame > self.num_frames or e.end_ms > self.duration_ms:
                 raise ValueError(f"event {e.label} ends at frame {e.end_frame}, the clip has {self.num_frames}")
             for ms, frame in ((e.start_ms, e.start_frame), (e.end_ms, e.end_frame)):
-                if ms != ms_of(frame, fps):
-                    raise ValueError(f"event {e.label}: frame {frame} is at {ms_of(frame, fps)} ms, not {ms}")
+                if ms != frame_to_ms(frame, fps):
+                    raise ValueError(f"event {e.label}: frame {frame} is at {frame_to_ms(frame, fps)} ms, not {ms}")
         if self.annotation == "none" and self.events:
             raise ValueError("annotation is none, and there are events")
         return self
@@ -142,7 +147,7 @@ class NfblRecord(BaseModel, extra="forbid", frozen=True):
 
 
 class Clues(BaseModel, extra="forbid", frozen=True):
-    """What the body, the voice and the words show, as an annotator wrote it; empty when nobody did."""
+    """What an annotator wrote about the body, the voice and the words; empty when nobody wrote anything."""
 
     video: str
     audio: str
@@ -150,21 +155,21 @@ class Clues(BaseModel, extra="forbid", frozen=True):
 
 
 class Turn(BaseModel, extra="forbid", frozen=True):
-    """One turn in the LLaVA shape."""
+    """One turn of a conversation in the LLaVA format."""
 
     from_: Literal["human", "gpt"] = Field(alias="from")
     value: str = Field(min_length=1)
 
 
 class Evidence(BaseModel, extra="forbid", frozen=True):
-    """What a record rests on: an event of the clip by its id (clip id, #, place in `events`), and its span in the clip."""
+    """An event that a record is based on: its id (clip id, #, place in `events`) and its span in the clip."""
 
     event: str
     start_ms: int = Field(ge=0)
     end_ms: int
 
     @model_validator(mode="after")
-    def _forwards(self) -> Evidence:
+    def _starts_before_it_ends(self) -> Evidence:
         if self.start_ms >= self.end_ms:
             raise ValueError(f"evidence {self.event} ends before it starts")
         return self
@@ -187,21 +192,21 @@ class MerRecord(BaseModel, extra="forbid", frozen=True):
     clues: Clues
     conversations: tuple[Turn, ...] = Field(min_length=2)
     evidence: tuple[Evidence, ...]
-    status: Annotation
+    status: AnnotationLevel
     vocabulary: str
 
     @field_validator("emotion")
     @classmethod
-    def _known_emotion(cls, emotion: str, info: ValidationInfo) -> str:
-        return _known("emotion", emotion, info)
+    def _emotion_is_in_vocabulary(cls, emotion: str, info: ValidationInfo) -> str:
+        return _check_vocabulary("emotion", emotion, info)
 
     @field_validator("sentiment")
     @classmethod
-    def _known_sentiment(cls, sentiment: str, info: ValidationInfo) -> str:
-        return _known("sentiment", sentiment, info)
+    def _sentiment_is_in_vocabulary(cls, sentiment: str, info: ValidationInfo) -> str:
+        return _check_vocabulary("sentiment", sentiment, info)
 
     @model_validator(mode="after")
-    def _turns(self) -> MerRecord:
+    def _turns_alternate(self) -> MerRecord:
         if [t.from_ for t in self.conversations] != ["human", "gpt"] * (len(self.conversations) // 2):
             raise ValueError("conversations do not go human, gpt, human, gpt")
         if self.conversations[-1].value != self.response:
@@ -209,23 +214,23 @@ class MerRecord(BaseModel, extra="forbid", frozen=True):
         return self
 
 
-def _known(what: str, name: str, info: ValidationInfo) -> str:
-    """`info.context` may give, by column, the names a vocabulary allows."""
+def _check_vocabulary(what: str, name: str, info: ValidationInfo) -> str:
+    """Refuse a name that is not in the vocabulary. `info.context` may hold the allowed names: column -> names."""
     allowed = (info.context or {}).get(what)
     if allowed is not None and name not in allowed:
         raise ValueError(f"{what} {name!r} is not in the vocabulary")
     return name
 
 
-def why(error: ValidationError) -> str:
-    """The first thing pydantic found wrong, in words."""
+def first_error(error: ValidationError) -> str:
+    """The first error that pydantic found, as one sentence."""
     first = error.errors()[0]
     where = ".".join(str(p) for p in first["loc"])
     return f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
 
 
-def texts_of(row: Mapping[str, Any], config: str) -> dict[str, str]:
-    """The texts of a row that people or machines wrote about a clip."""
+def texts_of_row(row: Mapping[str, Any], config: str) -> dict[str, str]:
+    """The free texts of a row, by name: what was said in the clip, or what people or machines wrote about it."""
     texts = {"transcript": row.get("transcript") or ""}
     if config == "mer":
         texts = {f"clue {n}": t or "" for n, t in (row.get("clues") or {}).items()}

@@ -1,13 +1,16 @@
-"""The dataset's Parquet tables: their columns and types, and a writer that holds one page of rows."""
+"""The Parquet tables of a dataset: their columns and types, and a writer that holds one row group in memory.
+
+The columns are those of the models in records.py, with two differences: classes are stored as numbers (ClassLabel), and `video`
+is called `file_name`, from which the loader of `datasets` makes `video`.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deemo_data.dataset.layout import HALVES
+from deemo_data.dataset.layout import FLOAT16_COLUMNS
 from deemo_data.labels.vocabulary import Emotions, Nfbl
 
 if TYPE_CHECKING:
@@ -15,29 +18,33 @@ if TYPE_CHECKING:
     from datasets import Features
 
 
-LEVELS = ["none", "proposed", "single", "reviewed", "adjudicated"]
-UNITS = ["picture", "shoulders"]  # of body points: shares of the picture, or shoulder widths from between the shoulders
-PAGES = {"nfbl": 16, "mer": 256}  # rows of a row group, which is what a reader takes at once: of nfbl some 1 MB of body points
+ANNOTATION_LEVELS = ["none", "proposed", "single", "reviewed", "adjudicated"]
+BODY_UNITS = ["picture", "shoulders"]  # shares of the picture, or shoulder widths from the middle of the shoulders
+ROWS_PER_GROUP = {
+    "nfbl": 16,
+    "mer": 256,
+}  # a reader loads one row group at a time: 16 rows of nfbl have about 1 MB of body points
 
 
 def nfbl_features(vocabulary: Nfbl) -> Features:
-    """The columns of config nfbl. `file_name` is what the loader makes `video` of."""
+    """The columns of config nfbl."""
     from datasets import ClassLabel, Features, List, Value
 
     event = {
         "start_ms": Value("int64"), "end_ms": Value("int64"), "start_frame": Value("int32"), "end_frame": Value("int32"),
         "label": ClassLabel(names=vocabulary.labels), "group": ClassLabel(names=list(vocabulary.groups)),
-        "annotators": Value("int32"), "agreement": Value("float32"), "status": ClassLabel(names=LEVELS),
+        "annotators": Value("int32"), "agreement": Value("float32"), "status": ClassLabel(names=ANNOTATION_LEVELS),
         "truncated": Value("bool"),
     }  # fmt: skip
-    text, number, half = Value("string"), Value("int32"), List(Value("float16"))
+    text, number, float16_list = Value("string"), Value("int32"), List(Value("float16"))
     return Features({
         "clip_id": text, "subject_id": text, "subject_assumed": Value("bool"), "file_name": text, "fps": Value("float64"),
         "fps_num": number, "fps_den": number, "num_frames": number, "duration_ms": Value("int64"), "width": number,
-        "height": number, "annotation": ClassLabel(names=LEVELS), "events": List(event), "body": half, "body_confidence": half,
+        "height": number, "annotation": ClassLabel(names=ANNOTATION_LEVELS), "events": List(event), "body": float16_list,
+        "body_confidence": float16_list,
         "body_frames": number, "body_people": number, "body_points": number, "body_dims": number,
-        "body_unit": ClassLabel(names=UNITS), "prosody_f0": half, "prosody_energy": half, "prosody_rate": half,
-        "transcript": text,
+        "body_unit": ClassLabel(names=BODY_UNITS), "prosody_f0": float16_list, "prosody_energy": float16_list,
+        "prosody_rate": float16_list, "transcript": text,
         "consent": {"statement": text, "asserted": Value("bool")}, "licence": text, "leaks": text,
         "provenance": List({"name": text, "sha256": text}), "vocabulary": text,
     })  # fmt: skip
@@ -55,28 +62,27 @@ def mer_features(vocabulary: Emotions) -> Features:
         "emotion_words": List(text), "clues": {"video": text, "audio": text, "text": text},
         "conversations": List({"from": text, "value": text}),
         "evidence": List({"event": text, "start_ms": Value("int64"), "end_ms": Value("int64")}),
-        "status": ClassLabel(names=LEVELS), "vocabulary": text,
+        "status": ClassLabel(names=ANNOTATION_LEVELS), "vocabulary": text,
     })  # fmt: skip
 
 
-class Table:
-    """A table that is being written beside its place. It never holds more than a page; without a row there is no file."""
+class TableWriter:
+    """Writes a Parquet file row group by row group. Only the rows of one group are in memory. Without a row there is no file."""
 
-    def __init__(self, path: Path, features: Features, page: int) -> None:
-        self.path, self.features, self.page = path, features, page
-        self.aside = path.with_name(f".{path.name}.{os.getpid()}")
+    def __init__(self, path: Path, features: Features, rows_per_group: int) -> None:
+        self.path, self.features, self.rows_per_group = path, features, rows_per_group
         self.rows = 0
-        self._heap: list[dict[str, Any]] = []
+        self._pending: list[dict[str, Any]] = []
         self._writer: Any = None
 
     def add(self, row: dict[str, Any]) -> None:
-        self._heap.append(row)
+        self._pending.append(row)
         self.rows += 1
-        if len(self._heap) == self.page:
+        if len(self._pending) == self.rows_per_group:
             self._flush()
 
     def close(self) -> int:
-        """How many rows it has."""
+        """Write the last rows and close the file. Returns how many rows it has."""
         self._flush()
         if self._writer is not None:
             self._writer.close()
@@ -85,44 +91,44 @@ class Table:
     def _flush(self) -> None:
         import pyarrow.parquet as pq
 
-        if not self._heap:
+        if not self._pending:
             return
         if self._writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             schema = self.features.arrow_schema
-            halves = [f"{n}.list.element" for n in HALVES if n in schema.names]
+            float16_columns = [f"{n}.list.element" for n in FLOAT16_COLUMNS if n in schema.names]
             self._writer = pq.ParquetWriter(
-                self.aside, schema, compression="zstd", use_dictionary=False, use_byte_stream_split=halves
+                self.path, schema, compression="zstd", use_dictionary=False, use_byte_stream_split=float16_columns
             )
-        self._writer.write_table(arrow(self._heap, self.features), row_group_size=self.page)
-        self._heap = []
+        self._writer.write_table(to_arrow(self._pending, self.features), row_group_size=self.rows_per_group)
+        self._pending = []
 
 
-def arrow(page: Sequence[dict[str, Any]], features: Features) -> pa.Table:
-    """Rows as an Arrow table whose schema carries the features; float16 lists are put together without Python numbers."""
+def to_arrow(rows: Sequence[dict[str, Any]], features: Features) -> pa.Table:
+    """Rows as an Arrow table whose schema carries the features. Lists that are Arrow arrays are joined without Python numbers."""
     import pyarrow as pa
 
     schema = features.arrow_schema
     columns = []
     for column in schema:
-        values = [row[column.name] for row in page]
+        values = [row[column.name] for row in rows]
         if values and isinstance(values[0], pa.Array):
-            ends = [0]
-            for v in values:
-                ends.append(ends[-1] + len(v))
-            lists = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.concat_arrays(values))
+            offsets = [0]
+            for value in values:
+                offsets.append(offsets[-1] + len(value))
+            lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.concat_arrays(values))
             columns.append(lists.cast(column.type))
         else:
-            columns.append(pa.array([_coded(v, features[column.name]) for v in values], column.type))
+            columns.append(pa.array([_encode_classes(v, features[column.name]) for v in values], column.type))
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _coded(value: Any, feature: Any) -> Any:
-    """Class names as the numbers that ClassLabel stores."""
+def _encode_classes(value: Any, feature: Any) -> Any:
+    """A value with class names replaced by the numbers that ClassLabel stores."""
     if isinstance(feature, dict):
-        return {k: _coded(value[k], f) for k, f in feature.items()}
+        return {k: _encode_classes(value[k], f) for k, f in feature.items()}
     if hasattr(feature, "str2int"):
         return feature.str2int(value)
     if hasattr(feature, "feature"):
-        return [_coded(v, feature.feature) for v in value]
+        return [_encode_classes(v, feature.feature) for v in value]
     return value

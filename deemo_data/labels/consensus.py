@@ -1,4 +1,9 @@
-"""Several people's labels -> a clip's events and emotion."""
+"""Merges the labels of several annotators into the events and the emotion of a clip.
+
+The annotators of the first group label a clip independently. Events on which they overlap enough are merged into one. An
+adjudicator may then settle the clip; from then on only the adjudicator's events count. Events are returned as rows: dicts with
+the columns of the nfbl table.
+"""
 
 from __future__ import annotations
 
@@ -8,152 +13,160 @@ from fractions import Fraction
 from statistics import median
 from typing import Any
 
-from deemo_data.clip import Clip, ms_of, round_half_up
+from deemo_data.clip import Clip, frame_to_ms, round_half_up
 from deemo_data.errors import DatasetError
-from deemo_data.labels.label import Annotation, ClipEvent, Label
-from deemo_data.labels.placing import annotators_who_saw, covers_clip, events_of, latest, said_at
+from deemo_data.labels.label import AnnotationLevel, ClipEvent, Label
+from deemo_data.labels.placing import annotators_who_viewed, covers_clip, drop_superseded, last_changed_at, place_events
 from deemo_data.labels.vocabulary import Nfbl, NfblClass
+from deemo_data.stats.matching import temporal_iou
 
-MIN_IOU = Fraction(1, 2)  # two people's events of one class are one event when they overlap by this much (IoU)
+MIN_IOU = Fraction(1, 2)  # temporal IoU from which two annotators' events of one class are one event
 
 
 def events_of_clip(
     clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, allow_proposed: bool = False
-) -> tuple[Annotation, list[dict[str, Any]]]:
-    """How far the clip's labelling has come, and its events: an adjudicator's, else people's, else (if allowed) the machine's.
+) -> tuple[AnnotationLevel, list[dict[str, Any]]]:
+    """The annotation level of the clip, and its events as rows.
 
-    Of what somebody handed in twice about the clip, the later counts.
+    The events are an adjudicator's if there is one, otherwise the merged events of the first group, otherwise (with
+    `allow_proposed`) the machine's proposals. When an annotator submitted the clip twice, the later submission counts.
     """
-    labels = latest(labels, clip)
-    if adjudicator := adjudicators(clip, labels):
-        return "adjudicated", _adjudicated(clip, labels, vocabulary, adjudicator[-1])
-    looked = len(first_group_annotators(clip, labels, vocabulary))
-    if looked:
-        return "single" if looked == 1 else "reviewed", merged(clip, labels, vocabulary)
-    events = proposed(clip, vocabulary) if allow_proposed else []
+    labels = drop_superseded(labels, clip)
+    if adjudicators := find_adjudicators(clip, labels):
+        return "adjudicated", _adjudicated_events(clip, labels, vocabulary, adjudicators[-1])
+    viewers = len(first_group_annotators(clip, labels, vocabulary))
+    if viewers:
+        return "single" if viewers == 1 else "reviewed", merge_events(clip, labels, vocabulary)
+    events = proposed_events(clip, vocabulary) if allow_proposed else []
     return "proposed" if events else "none", events
 
 
-def merged(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl) -> list[dict[str, Any]]:
-    """The clip's events, those that several people marked as one: same class, IoU of at least a half, median edges."""
-    looked = first_group_annotators(clip, labels, vocabulary)
-    events = []
-    for heap in group_events(clip, labels, vocabulary):
-        people = len({p.label.annotator for p in heap})
-        share = round(people / len(looked), 4) if len(looked) > 1 else None
-        said = {"annotators": people, "agreement": share, "status": "reviewed" if people > 1 else "single"}
-        events.append(_event(clip, heap, vocabulary) | said)
-    return sorted(events, key=lambda e: (e["start_frame"], e["end_frame"], e["label"]))
+def merge_events(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl) -> list[dict[str, Any]]:
+    """The first group's events as rows: one row per group of `group_events`, with the medians of start and end.
+
+    "agreement" is the share of the annotators who viewed the clip that marked the event; None with only one annotator.
+    """
+    viewers = first_group_annotators(clip, labels, vocabulary)
+    rows = []
+    for group in group_events(clip, labels, vocabulary):
+        annotators = len({event.label.annotator for event in group})
+        share = round(annotators / len(viewers), 4) if len(viewers) > 1 else None
+        support = {"annotators": annotators, "agreement": share, "status": "reviewed" if annotators > 1 else "single"}
+        rows.append(_group_to_row(clip, group, vocabulary) | support)
+    return sorted(rows, key=lambda row: (row["start_frame"], row["end_frame"], row["label"]))
 
 
 def group_events(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl) -> list[list[ClipEvent]]:
-    """The first group's events on the clip, together where several people marked one: same class, IoU of at least a half."""
-    found: list[list[ClipEvent]] = []
-    for placed in _known(clip, labels, vocabulary):
-        near = [
-            (iou, -number, heap)
-            for number, heap in enumerate(found)
-            if heap[0].label.value["label"] == placed.label.value["label"]
-            and placed.label.annotator not in {p.label.annotator for p in heap}
-            and (iou := _iou(span_of(heap), (placed.start_frame, placed.end_frame))) >= MIN_IOU
+    """The first group's events on the clip, grouped: events of one class that several annotators marked at the same time.
+
+    Events are taken in order of time. An event joins the group of its class with the highest temporal IoU, of at least
+    MIN_IOU, to which its annotator has not contributed yet. Otherwise it starts a new group.
+    """
+    groups: list[list[ClipEvent]] = []
+    for event in _events_in_vocabulary(clip, labels, vocabulary):
+        candidates = [
+            (iou, -number, group)
+            for number, group in enumerate(groups)
+            if group[0].label.value["label"] == event.label.value["label"]
+            and event.label.annotator not in {other.label.annotator for other in group}
+            and (iou := temporal_iou(median_span(group), event.span)) >= MIN_IOU
         ]
-        if near:
-            max(near, key=lambda n: n[:2])[2].append(placed)
+        if candidates:
+            max(candidates, key=lambda candidate: candidate[:2])[2].append(event)
         else:
-            found.append([placed])
-    return found
+            groups.append([event])
+    return groups
 
 
-def adjudicators(clip: Clip, labels: Sequence[Label]) -> list[str]:
-    """Who adjudicated the clip, the latest last. Nobody adjudicates a clip that they labelled."""
-    first = annotators_who_saw(labels, clip)
-    seen = [lb for lb in labels if covers_clip(lb, clip, "adjudicated") and lb.annotator not in first]
-    return [lb.annotator for lb in sorted(seen, key=lambda lb: (said_at(lb), lb.annotator))]
+def find_adjudicators(clip: Clip, labels: Sequence[Label]) -> list[str]:
+    """The adjudicators of the clip, the latest last. Annotators of the first group cannot adjudicate their own clip."""
+    first_group = annotators_who_viewed(labels, clip)
+    submissions = [lb for lb in labels if covers_clip(lb, clip, "adjudicated") and lb.annotator not in first_group]
+    return [lb.annotator for lb in sorted(submissions, key=lambda lb: (last_changed_at(lb), lb.annotator))]
 
 
-def _adjudicated(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, who: str) -> list[dict[str, Any]]:
-    """The events as the adjudicator left them; with each, how many people marked it, and the share of the first group who did."""
-    looked, first = first_group_annotators(clip, labels, vocabulary), _known(clip, labels, vocabulary)
-    events = []
-    for placed in _known(clip, labels, vocabulary, adjudicated=True):
-        if placed.label.annotator != who:
+def _adjudicated_events(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, adjudicator: str) -> list[dict[str, Any]]:
+    """The adjudicator's events as rows.
+
+    "annotators" counts the adjudicator and those of the first group who marked the event too; "agreement" is their share of
+    the first group.
+    """
+    viewers = first_group_annotators(clip, labels, vocabulary)
+    first_group_events = _events_in_vocabulary(clip, labels, vocabulary)
+    rows = []
+    for event in _events_in_vocabulary(clip, labels, vocabulary, adjudicated=True):
+        if event.label.annotator != adjudicator:
             continue
-        span, name = (placed.start_frame, placed.end_frame), placed.label.value["label"]
-        agreed = {
-            p.label.annotator
-            for p in first
-            if p.label.value["label"] == name and _iou((p.start_frame, p.end_frame), span) >= MIN_IOU
+        agreeing = {
+            other.label.annotator
+            for other in first_group_events
+            if other.label.value["label"] == event.label.value["label"] and temporal_iou(other.span, event.span) >= MIN_IOU
         }
-        share = round(len(agreed) / len(looked), 4) if looked else None
-        events.append(
-            _event(clip, [placed], vocabulary) | {"annotators": 1 + len(agreed), "agreement": share, "status": "adjudicated"}
-        )
-    return sorted(events, key=lambda e: (e["start_frame"], e["end_frame"], e["label"]))
+        share = round(len(agreeing) / len(viewers), 4) if viewers else None
+        support = {"annotators": 1 + len(agreeing), "agreement": share, "status": "adjudicated"}
+        rows.append(_group_to_row(clip, [event], vocabulary) | support)
+    return sorted(rows, key=lambda row: (row["start_frame"], row["end_frame"], row["label"]))
 
 
-def proposed(clip: Clip, vocabulary: Nfbl) -> list[dict[str, Any]]:
-    """The machine's proposals, marked as such."""
-    said = {"annotators": 0, "agreement": None, "status": "proposed"}
+def proposed_events(clip: Clip, vocabulary: Nfbl) -> list[dict[str, Any]]:
+    """The machine's proposals as rows with the status "proposed"."""
+    support = {"annotators": 0, "agreement": None, "status": "proposed"}
     return [
-        _event_of(clip, (p["start_frame"], p["end_frame"]), found) | said
+        _span_to_row(clip, (p["start_frame"], p["end_frame"]), nfbl_class) | support
         for p in clip.facts.get("proposals") or ()
-        if (found := vocabulary.by_rule(p["rule"]))
+        if (nfbl_class := vocabulary.class_of_rule(p["rule"]))
     ]
 
 
 def first_group_annotators(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl) -> set[str]:
-    """The first group's annotators who looked at the clip."""
-    return annotators_who_saw(labels, clip) | {p.label.annotator for p in _known(clip, labels, vocabulary)}
+    """The annotators of the first group who viewed the whole clip or marked an event on it."""
+    marked = {event.label.annotator for event in _events_in_vocabulary(clip, labels, vocabulary)}
+    return annotators_who_viewed(labels, clip) | marked
 
 
-def _known(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, adjudicated: bool = False) -> list[ClipEvent]:
-    """The events on the clip of the first group, or of adjudicators, whose class the vocabulary knows."""
+def _events_in_vocabulary(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, adjudicated: bool = False) -> list[ClipEvent]:
+    """The first group's events on the clip (or the adjudicators') whose class is in the vocabulary."""
     return [
-        p for p in events_of(labels, clip)
-        if bool(p.label.value.get("adjudicated")) == adjudicated and vocabulary.find(p.label.value["label"])
+        event for event in place_events(labels, clip)
+        if bool(event.label.value.get("adjudicated")) == adjudicated and vocabulary.find(event.label.value["label"])
     ]  # fmt: skip
 
 
-def _event(clip: Clip, heap: Sequence[ClipEvent], vocabulary: Nfbl) -> dict[str, Any]:
-    found = vocabulary.find(heap[0].label.value["label"])
-    if found is None:
-        raise DatasetError(f"clip {clip.id}: {heap[0].label.value['label']!r} is not in vocabulary {vocabulary.said}")
-    return _event_of(clip, span_of(heap), found) | {"truncated": any(p.truncated for p in heap)}
+def _group_to_row(clip: Clip, group: Sequence[ClipEvent], vocabulary: Nfbl) -> dict[str, Any]:
+    name = group[0].label.value["label"]
+    nfbl_class = vocabulary.find(name)
+    if nfbl_class is None:
+        raise DatasetError(f"clip {clip.id}: {name!r} is not in vocabulary {vocabulary.versioned_name}")
+    return _span_to_row(clip, median_span(group), nfbl_class) | {"truncated": any(event.truncated for event in group)}
 
 
-def _event_of(clip: Clip, span: tuple[int, int], found: NfblClass) -> dict[str, Any]:
+def _span_to_row(clip: Clip, span: tuple[int, int], nfbl_class: NfblClass) -> dict[str, Any]:
     start, end = span
     return {
-        "start_ms": ms_of(start, clip.grid.fps),
-        "end_ms": ms_of(end, clip.grid.fps),
+        "start_ms": frame_to_ms(start, clip.grid.fps),
+        "end_ms": frame_to_ms(end, clip.grid.fps),
         "start_frame": start,
         "end_frame": end,
-        "label": found.name,
-        "group": found.group,
+        "label": nfbl_class.name,
+        "group": nfbl_class.group,
         "truncated": False,
     }
 
 
-def span_of(heap: Sequence[ClipEvent]) -> tuple[int, int]:
-    """[start, end) in frames of the clip: the medians of the edges."""
-    start, end = (
-        round_half_up(Fraction(median(edges))) for edges in zip(*((p.start_frame, p.end_frame) for p in heap), strict=True)
-    )
+def median_span(group: Sequence[ClipEvent]) -> tuple[int, int]:
+    """[start, end) in frames of the clip: the median of the starts, and of the ends."""
+    start, end = (round_half_up(Fraction(median(edges))) for edges in zip(*(event.span for event in group), strict=True))
     return start, end
 
 
-def _iou(a: tuple[int, int], b: tuple[int, int]) -> Fraction:
-    both = min(a[1], b[1]) - max(a[0], b[0])
-    return Fraction(max(both, 0), (a[1] - a[0]) + (b[1] - b[0]) - max(both, 0))
+def majority_value(votes: Sequence[Label]) -> str | None:
+    """The value that more than half of the annotators chose; None without votes or without a majority."""
+    votes = last_votes(votes)
+    ranked = Counter(str(v.value) for v in votes).most_common(1)
+    return ranked[0][0] if ranked and 2 * ranked[0][1] > len(votes) else None
 
 
-def majority(votes: Sequence[Label]) -> str | None:
-    """What more than half of the annotators said; None when nobody did or they are divided."""
-    ranked = Counter(str(v.value) for v in last_said(votes)).most_common(1)
-    return ranked[0][0] if ranked and 2 * ranked[0][1] > len(last_said(votes)) else None
-
-
-def last_said(votes: Sequence[Label]) -> list[Label]:
-    """Of each annotator, what they said last."""
-    in_time = sorted(votes, key=lambda v: (said_at(v), str(v.value)))
-    return list({v.annotator: v for v in in_time}.values())
+def last_votes(votes: Sequence[Label]) -> list[Label]:
+    """The last vote of each annotator."""
+    ordered = sorted(votes, key=lambda v: (last_changed_at(v), str(v.value)))
+    return list({v.annotator: v for v in ordered}.values())

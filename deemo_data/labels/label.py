@@ -1,30 +1,38 @@
-"""Label, Pushed, Placed; names of templates and levels."""
+"""The records of annotation: a label, what was pushed for labelling, a label placed on a clip; and names that all code shares.
+
+store.py reads and writes labels and push records; placing.py makes ClipEvents of labels.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from deemo_data.clip import SafeClip
 from deemo_data.labels.vocabulary import Nfbl
 
-if TYPE_CHECKING:
-    from deemo_data.clip import SafeClip
+TIMELINE_TEMPLATE, ADJUDICATION_TEMPLATE = "nfbl_timeline", "adjudicate"  # the pages of annotation_templates/
+REVIEW_TEMPLATE, CLUES_TEMPLATE = "clip_review", "mer_clues"
+DRAFT_FIELDS = ("draft_clue_video", "draft_clue_audio", "draft_clue_text", "draft_reasoning")  # empty except on CLUES_TEMPLATE
+OTHERS_PREFIX = "ann_"  # region names of other annotators' events, which are shown locked; pull drops regions with this prefix
+
+AnnotationLevel = Literal["none", "proposed", "single", "reviewed", "adjudicated"]  # how far the labelling of a clip has come
 
 
 @dataclass(frozen=True)
 class Label:
-    """What one person said about [start_ms, end_ms) of a source, on the source's clock.
+    """What one annotator said about [start_ms, end_ms) of a source, on the source's clock.
 
-    clip       public id of the clip that was looked at; for footage labelled elsewhere, the public id of its source
+    clip       public id of the clip that was shown; for footage labelled elsewhere, the public id of its source
     source     public id of the source, as on a SafeClip
     kind       "nfbl" (value: {"label", "certainty"}, and "adjudicated": true from an adjudicator), "emotion", "sentiment",
                "emotion_words" (value: list), "clue_video", "clue_audio", "clue_text", "reasoning", "choice", "rating", "text",
-               "sound", "seen" (an annotation was handed in, also one that says that nothing happens; value: "nfbl",
-               "adjudicated", or "clip" when it was about the whole clip)
+               "sound", "seen" (an annotation was submitted, perhaps one without events; value: "nfbl", "adjudicated", or
+               "clip" when it was about the whole clip)
     annotator  pseudonym, never a name or address
-    raw        what Label Studio exported for it, without who
+    raw        what Label Studio exported for it, without the annotator
     """
 
     clip: str
@@ -38,15 +46,15 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Pushed:
-    """A line of the ledger: what an annotator was shown under a public clip id.
+class PushRecord:
+    """A line of the push ledger: what annotators were shown under a public clip id.
 
     fps         exact, as "30000/1001"
     first_frame the clip's frame 0 on the grid of its source
     vocabulary  name and version
-    template    the page it was shown on
-    proposals   what was proposed, {"id", "label", "start_frame", "end_frame", "score", "why"} each, id that of the region;
-                None where the clip went out without proposals, so that their effect can be measured
+    template    the name of the page that showed the clip
+    proposals   the proposals shown, each with "id" (of its region), "label", "start_frame", "end_frame", "score", "why"; None
+                when the clip was pushed without proposals, so that their effect can be measured
     """
 
     clip: str
@@ -61,32 +69,30 @@ class Pushed:
     proposals: list[dict[str, Any]] | None = None
 
     @classmethod
-    def of(cls, clip: SafeClip, vocabulary: Nfbl, template: str, proposals: list[dict[str, Any]] | None) -> Pushed:
+    def of(cls, clip: SafeClip, vocabulary: Nfbl, template: str, proposals: list[dict[str, Any]] | None) -> PushRecord:
         return cls(
             clip.id, clip.source, clip.start_ms, clip.end_ms, str(clip.grid.fps), clip.num_frames, clip.first_frame,
-            vocabulary.said, template, proposals,
+            vocabulary.versioned_name, template, proposals,
         )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ClipEvent:
-    """A label on one clip: [start_frame, end_frame) of the clip; truncated when a part of it lies outside."""
+    """A label placed on one clip: [start_frame, end_frame) in frames of the clip.
+
+    truncated  whether a part of the label lies outside the clip
+    """
 
     label: Label
     start_frame: int
     end_frame: int
     truncated: bool
 
+    @property
+    def span(self) -> tuple[int, int]:
+        return self.start_frame, self.end_frame
 
-def short_id(*parts: object) -> str:
-    """A key for a region: 16 hex of sha256 over what identifies it."""
+
+def region_key(*parts: object) -> str:
+    """A key for a region: 16 hex digits of the SHA-256 over the parts that identify it."""
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
-
-
-TIMELINE, ADJUDICATE, REVIEW, CLUES = "nfbl_timeline", "adjudicate", "clip_review", "mer_clues"
-
-DRAFTS = ("draft_clue_video", "draft_clue_audio", "draft_clue_text", "draft_reasoning")  # empty but on the page mer_clues
-OTHERS = "ann_"  # how the names of others' events begin, which are shown and locked: pull drops what comes back under them
-
-
-Annotation = Literal["none", "proposed", "single", "reviewed", "adjudicated"]

@@ -1,4 +1,8 @@
-"""Labels onto clips: overlap, whole-clip, latest, stale."""
+"""Places labels on clips: which labels belong to a clip, which were submitted again, and which fit no clip any more.
+
+A label holds a span on the clock of its source, so it stays valid when clips are cut again. This file decides on which of the
+current clips it lies.
+"""
 
 from __future__ import annotations
 
@@ -8,114 +12,117 @@ from fractions import Fraction
 
 from deemo_data.clip import Clip
 from deemo_data.labels.label import ClipEvent, Label
+from deemo_data.stats.matching import temporal_iou
 
-FITS = Fraction(9, 10)  # a clip-level label belongs to a clip whose span overlaps its own by this much (IoU)
+MIN_CLIP_IOU = Fraction(9, 10)  # temporal IoU from which a clip-level label belongs to a clip
+TIMED_KINDS = ("nfbl", "sound")  # kinds of labels that mark an event; the others are about a whole clip
 
 
-def events_of(labels: Iterable[Label], clip: Clip, kinds: Sequence[str] = ("nfbl",)) -> list[ClipEvent]:
-    """The events a clip holds at least half of, cut to the clip, in order of time."""
-    grid, first, frames, placed = clip.grid, clip.first_frame, clip.num_frames, []
+def place_events(labels: Iterable[Label], clip: Clip, kinds: Sequence[str] = ("nfbl",)) -> list[ClipEvent]:
+    """The events of which at least half lies in the clip, cut to the clip, in order of time."""
+    grid, first, frames, events = clip.grid, clip.first_frame, clip.num_frames, []
     for label in labels:
         if label.kind not in kinds or label.source != clip.source:
             continue
-        if 2 * _overlap(label, clip) < label.end_ms - label.start_ms or _overlap(label, clip) <= 0:
+        if 2 * _overlap_ms(label, clip) < label.end_ms - label.start_ms or _overlap_ms(label, clip) <= 0:
             continue
         start = min(max(grid.frame_at(label.start_ms) - first, 0), frames - 1)
         end = max(min(grid.frame_at(label.end_ms) - first, frames), start + 1)
-        placed.append(ClipEvent(label, start, end, label.start_ms < clip.start_ms or label.end_ms > clip.end_ms))
-    return sorted(placed, key=lambda p: (p.start_frame, p.end_frame, str(p.label.value), p.label.annotator))
+        events.append(ClipEvent(label, start, end, label.start_ms < clip.start_ms or label.end_ms > clip.end_ms))
+    return sorted(events, key=lambda e: (e.start_frame, e.end_frame, str(e.label.value), e.label.annotator))
 
 
 def matches_clip(label: Label, clip: Clip) -> bool:
-    """Whether a label about a whole stretch is about this clip: temporal IoU of at least 0.9."""
-    both = _overlap(label, clip)
-    either = (label.end_ms - label.start_ms) + (clip.end_ms - clip.start_ms) - both
-    return label.source == clip.source and both > 0 and both >= FITS * either
+    """Whether a clip-level label is about this clip: their spans have a temporal IoU of at least MIN_CLIP_IOU."""
+    return (
+        label.source == clip.source and temporal_iou((label.start_ms, label.end_ms), (clip.start_ms, clip.end_ms)) >= MIN_CLIP_IOU
+    )
 
 
-def whole_clip(labels: Iterable[Label], clip: Clip) -> list[Label]:
+def select_clip_labels(labels: Iterable[Label], clip: Clip) -> list[Label]:
     """The clip-level labels (emotion, clues, choices) that are about this clip."""
-    return [lb for lb in labels if lb.kind not in TIMED and matches_clip(lb, clip)]
+    return [lb for lb in labels if lb.kind not in TIMED_KINDS and matches_clip(lb, clip)]
 
 
-def covers_clip(label: Label, clip: Clip, seen: str) -> bool:
-    """Whether it says that somebody looked (for `seen`) at the whole clip: a span that was looked at may cover several."""
-    if label.kind != "seen" or label.value != seen or label.source != clip.source:
+def covers_clip(label: Label, clip: Clip, task: str) -> bool:
+    """Whether the label says that its annotator viewed at least 0.9 of the clip for `task` ("nfbl", "adjudicated" or "clip").
+
+    One viewed span may cover several clips.
+    """
+    if label.kind != "seen" or label.value != task or label.source != clip.source:
         return False
-    return _overlap(label, clip) >= FITS * (clip.end_ms - clip.start_ms)
+    return _overlap_ms(label, clip) >= MIN_CLIP_IOU * (clip.end_ms - clip.start_ms)
 
 
-def annotators_who_saw(labels: Iterable[Label], clip: Clip) -> set[str]:
-    """The annotators of the first group who looked at the whole clip for body language."""
+def annotators_who_viewed(labels: Iterable[Label], clip: Clip) -> set[str]:
+    """The annotators of the first group who viewed the whole clip for body language."""
     return {lb.annotator for lb in labels if covers_clip(lb, clip, "nfbl")}
 
 
-def by_clip(labels: Iterable[Label], clips: Sequence[Clip]) -> dict[str, list[Label]]:
-    """Public clip id -> the labels that touch the clip."""
-    found: dict[str, list[Label]] = {clip.id: [] for clip in clips}
-    of_source: dict[str, list[Clip]] = {}
+def group_by_clip(labels: Iterable[Label], clips: Sequence[Clip]) -> dict[str, list[Label]]:
+    """{public clip id: the labels that overlap the clip}."""
+    result: dict[str, list[Label]] = {clip.id: [] for clip in clips}
+    by_source: dict[str, list[Clip]] = {}
     for clip in sorted(clips, key=lambda c: c.start_ms):
-        of_source.setdefault(clip.source, []).append(clip)
-    starts = {source: [c.start_ms for c in here] for source, here in of_source.items()}
-    longest = {source: max(c.end_ms - c.start_ms for c in here) for source, here in of_source.items()}
+        by_source.setdefault(clip.source, []).append(clip)
+    starts = {source: [c.start_ms for c in ordered] for source, ordered in by_source.items()}
+    longest = {source: max(c.end_ms - c.start_ms for c in ordered) for source, ordered in by_source.items()}
     for label in labels:
-        if label.source not in of_source:
+        if label.source not in by_source:
             continue
         first = bisect_right(starts[label.source], label.start_ms - longest[label.source])
-        for clip in of_source[label.source][first : bisect_left(starts[label.source], label.end_ms)]:
+        for clip in by_source[label.source][first : bisect_left(starts[label.source], label.end_ms)]:
             if clip.end_ms > label.start_ms:
-                found[clip.id].append(label)
-    return found
+                result[clip.id].append(label)
+    return result
 
 
-def latest(labels: Sequence[Label], clip: Clip) -> list[Label]:
-    """Without what somebody handed in about the whole clip and handed in once more: the later counts."""
-    handed: dict[tuple[str, str], set[tuple[str, str]]] = {}
+def drop_superseded(labels: Sequence[Label], clip: Clip) -> list[Label]:
+    """The labels without superseded submissions: if an annotator submitted the whole clip twice for a task, the later counts."""
+    submissions: dict[tuple[str, str], set[tuple[str, str]]] = {}  # (annotator, task) -> keys of annotations
     for label in labels:
         if label.kind == "seen" and covers_clip(label, clip, label.value):
-            handed.setdefault((label.annotator, label.value), set()).add(_annotation(label))
-    old = {(who, about, one) for (who, about), them in handed.items() for one in them - {max(them)}}
-    return [lb for lb in labels if (lb.annotator, _about(lb), _annotation(lb)) not in old]
+            submissions.setdefault((label.annotator, label.value), set()).add(_annotation_key(label))
+    superseded = {(who, task, key) for (who, task), keys in submissions.items() for key in keys - {max(keys)}}
+    return [lb for lb in labels if (lb.annotator, _task_of(lb), _annotation_key(lb)) not in superseded]
 
 
-def said_at(label: Label) -> str:
-    """When a label was last changed, as Label Studio says it; text that sorts."""
+def last_changed_at(label: Label) -> str:
+    """When a label was last changed: Label Studio's timestamp, as text that sorts by time."""
     return str(label.raw.get("annotation", {}).get("updated_at") or "")
 
 
-def _annotation(label: Label) -> tuple[str, str]:
-    """(when it was changed last, which it is)"""
-    said = label.raw.get("annotation", {})
-    return said_at(label), str(said.get("unique_id") or said.get("id") or "")
+def _annotation_key(label: Label) -> tuple[str, str]:
+    """(time of the last change, id) of the Label Studio annotation that the label came with."""
+    annotation = label.raw.get("annotation", {})
+    return last_changed_at(label), str(annotation.get("unique_id") or annotation.get("id") or "")
 
 
-def _about(label: Label) -> str | None:
+def _task_of(label: Label) -> str | None:
+    """The task that the label belongs to, as in `covers_clip`; None for clip-level labels."""
     if label.kind == "nfbl":
         return "adjudicated" if label.value.get("adjudicated") else "nfbl"
     return label.value if label.kind == "seen" else None
 
 
-def stale_labels(labels: Iterable[Label], clips: Sequence[Clip]) -> list[Label]:
-    """Labels that no clip takes: events too far outside, clip-level labels whose stretch is no clip any more."""
+def find_stale_labels(labels: Iterable[Label], clips: Sequence[Clip]) -> list[Label]:
+    """Labels that no clip takes: events that lie mostly outside, and clip-level labels whose span is no longer a clip."""
     by_source: dict[str, list[Clip]] = {}
     for clip in clips:
         by_source.setdefault(clip.source, []).append(clip)
-    left = []
+    stale = []
     for label in labels:
         if label.kind == "seen":
             continue
-        near = [clip for clip in by_source.get(label.source, ()) if _overlap(label, clip) > 0]
-        if label.kind in TIMED:
-            taken = any(events_of([label], clip, TIMED) for clip in near)
+        overlapping = [clip for clip in by_source.get(label.source, ()) if _overlap_ms(label, clip) > 0]
+        if label.kind in TIMED_KINDS:
+            fits = any(place_events([label], clip, TIMED_KINDS) for clip in overlapping)
         else:
-            taken = any(matches_clip(label, clip) for clip in near)
-        if not taken:
-            left.append(label)
-    return left
+            fits = any(matches_clip(label, clip) for clip in overlapping)
+        if not fits:
+            stale.append(label)
+    return stale
 
 
-TIMED = ("nfbl", "sound")
-
-
-def _overlap(label: Label, clip: Clip) -> int:
+def _overlap_ms(label: Label, clip: Clip) -> int:
     return min(label.end_ms, clip.end_ms) - max(label.start_ms, clip.start_ms)

@@ -1,4 +1,7 @@
-"""Programs that are started: the ffmpeg binary, and the one that a data owner may name for voices."""
+"""Starts programs: the ffmpeg binary, and the command that a data owner may configure for voices.
+
+This is the only module that starts a program for media.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from deemo_data.errors import MediaError
 
 
 @cache
-def ffmpeg_binary() -> str:
-    """The ffmpeg on the path, else the one that the imageio-ffmpeg package brings."""
+def find_ffmpeg() -> str:
+    """Path of ffmpeg: the one on PATH, otherwise the one of the package imageio-ffmpeg."""
     import shutil
 
     import imageio_ffmpeg
@@ -20,33 +23,40 @@ def ffmpeg_binary() -> str:
 
 
 @cache
-def ffmpeg_version() -> str:
-    """What the binary calls itself, e.g. "7.0.2-static"."""
-    said = subprocess.run([ffmpeg_binary(), "-version"], capture_output=True, text=True).stdout.split()
-    return said[2] if len(said) > 2 else "unknown"
+def read_ffmpeg_version() -> str:
+    """The version that the binary reports, for example "7.0.2-static"; "unknown" when it reports none."""
+    words = subprocess.run([find_ffmpeg(), "-version"], capture_output=True, text=True).stdout.split()
+    return words[2] if len(words) > 2 else "unknown"
 
 
-def join(video: Path, voice: Path, out: Path) -> None:
-    """Picture and sound into one mp4 whose streams are equally long: no tags, no chapters, no other streams."""
+def join_video_and_sound(video: Path, voice: Path, out: Path) -> None:
+    """Write the picture of one file and the sound of another into one mp4, without tags, chapters or other streams.
+
+    The streams must be equally long. The picture is copied, the sound is encoded as AAC with 64 kbit/s.
+    """
     import ffmpeg
 
-    picture, heard = ffmpeg.input(str(video)), ffmpeg.input(str(voice))
+    picture, sound = ffmpeg.input(str(video)), ffmpeg.input(str(voice))
     clean = {"map_metadata": -1, "map_chapters": -1, "fflags": "+bitexact", "flags:v": "+bitexact", "flags:a": "+bitexact"}
     command = ffmpeg.output(
-        picture.video, heard.audio, str(out), vcodec="copy", acodec="aac", audio_bitrate="64k", threads=1,
-        movflags="+faststart", **{"bsf:v": "filter_units=remove_types=6"}, **clean,  # type 6: where x264 signs its work
+        picture.video, sound.audio, str(out), vcodec="copy", acodec="aac", audio_bitrate="64k", threads=1,
+        movflags="+faststart", **{"bsf:v": "filter_units=remove_types=6"}, **clean,  # type 6: x264's message about itself
     )  # fmt: skip
-    run_ffmpeg(command.compile(cmd=ffmpeg_binary(), overwrite_output=True))
+    run_ffmpeg(command.compile(cmd=find_ffmpeg(), overwrite_output=True))
 
 
 def run_ffmpeg(command: list[str]) -> None:
+    """Run an ffmpeg command that ends in its output file and -y. Raises MediaError with the last line that ffmpeg printed."""
     done = subprocess.run([command[0], "-v", "error", "-nostdin", *command[1:]], capture_output=True, text=True)
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["no reason given"]
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
         advice = "Free some space and run again" if "No space left" in done.stderr else ""
-        raise MediaError(f"ffmpeg could not make {Path(command[-2]).name}: {said[-1].split('] ')[-1]}", advice)
+        raise MediaError(f"ffmpeg could not make {Path(command[-2]).name}: {lines[-1].split('] ')[-1]}", advice)
 
 
 def run_command(command: list[str]) -> int:
-    """The exit status of somebody's program. What it says is thrown away: it may name people. Raises OSError if there is none."""
+    """Run a program of the user and return its exit status. Its output is discarded, because it may name people.
+
+    Raises OSError when the program does not exist.
+    """
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True).returncode

@@ -1,4 +1,4 @@
-"""One inference with every model (deemo models pull)."""
+"""Tries every base model once on made-up input, so that `deemo models pull` fails at once if one of them cannot run here."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable
 
 
-def try_all(say: Callable[[str], None] = lambda line: None) -> list[tuple[str, float]]:
-    """One inference with each base model on a made-up picture or sound: (model, milliseconds, loading included).
+def try_all_models(on_line: Callable[[str], None] = lambda line: None) -> list[tuple[str, float]]:
+    """Run one inference with each base model on a made-up picture or sound: (model, milliseconds including loading).
 
-    Raises ModelError naming the weights or the system library that is missing.
+    Raises ModelError with the name of the weights or the system library that is missing.
     """
     import numpy as np
 
+    from deemo_data.media.sound import SAMPLE_RATE_HZ
     from deemo_data.models import mediapipe
     from deemo_data.models.faces import blazeface, centerface, facemesh
     from deemo_data.models.speech import ge2e, silero, whisper
@@ -21,33 +22,33 @@ def try_all(say: Callable[[str], None] = lambda line: None) -> list[tuple[str, f
     picture = np.full((256, 320, 3), 128, np.uint8)
     picture[64:192, 96:224] = (200, 160, 140)
     box = np.array([[96, 64, 224, 192]], np.float32)
-    hum = np.sin(np.arange(16_000, dtype=np.float32) / 20)
+    tone = np.sin(np.arange(SAMPLE_RATE_HZ, dtype=np.float32) / 20)
 
-    def body() -> None:
-        with mediapipe.pose() as look:
-            look(picture, 0)
+    def detect_pose() -> None:
+        with mediapipe.open_pose_landmarker() as detect:
+            detect(picture, 0)
 
-    def fingers() -> None:
-        with mediapipe.hands() as look:
-            look(picture, 0)
+    def detect_hands() -> None:
+        with mediapipe.open_hand_landmarker() as detect:
+            detect(picture, 0)
 
     trials: dict[str, Callable[[], object]] = {
         "CenterFace": lambda: centerface.detect(centerface.load(), picture, 0.5),
-        "BlazePose": body,
-        "MediaPipe Hands": fingers,
-        "BlazeFace short range": lambda: blazeface.detect(blazeface.load(blazeface.SHORT), picture, 0.5),
-        "BlazeFace full range": lambda: blazeface.detect(blazeface.load(blazeface.FULL), picture, 0.5),
-        "face mesh": lambda: facemesh.presence(facemesh.load(), picture, box),
-        "Silero VAD": lambda: silero.speech(hum),
-        "GE2E": lambda: ge2e.embed_utterance(ge2e.load(), hum),
-        "Whisper tiny": lambda: whisper.listen(whisper.load(), hum, [(0, 1000)], "en"),
-        "spaCy and Presidio": lambda: names.find(["This", "is", "Diane."], [], names.load()),
+        "BlazePose": detect_pose,
+        "MediaPipe Hands": detect_hands,
+        "BlazeFace short range": lambda: blazeface.detect(blazeface.load(blazeface.SHORT_RANGE), picture, 0.5),
+        "BlazeFace full range": lambda: blazeface.detect(blazeface.load(blazeface.FULL_RANGE), picture, 0.5),
+        "face mesh": lambda: facemesh.estimate_presence(facemesh.load(), picture, box),
+        "Silero VAD": lambda: silero.detect_speech(tone),
+        "GE2E": lambda: ge2e.embed_utterance(ge2e.load(), tone),
+        "Whisper tiny": lambda: whisper.transcribe_spans(whisper.load(), tone, [(0, 1000)], "en"),
+        "spaCy and Presidio": lambda: names.find_names(["This", "is", "Diane."], [], names.load()),
         "PP-OCR": lambda: ocr.detect(ocr.load(), picture, 0.5),
     }
-    took = []
+    times = []
     for model, trial in trials.items():
         start = time.perf_counter()
         trial()
-        took.append((model, (time.perf_counter() - start) * 1000))
-        say(f"{model}  {took[-1][1]:.0f} ms")
-    return took
+        times.append((model, (time.perf_counter() - start) * 1000))
+        on_line(f"{model}  {times[-1][1]:.0f} ms")
+    return times

@@ -1,1 +1,1 @@
-"""Order, store, workers, cluster, and the loop that runs stages."""
+"""The stages' order, the store of their results, worker processes, a Ray cluster, and the loop that runs stages on clips."""

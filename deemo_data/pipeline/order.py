@@ -1,4 +1,7 @@
-"""ORDER of the stages, what is given, check_order."""
+"""The order of the stages, what a clip has before the first of them, and a check of that order.
+
+To add a stage, put it into STAGE_ORDER after the stages that make what it needs.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +24,28 @@ from deemo_data.stages.detect.track_body import TrackBody
 from deemo_data.stages.detect.track_hands import TrackHands
 from deemo_data.stages.detect.transcribe import Transcribe
 
-ORDER = (
+STAGE_ORDER = (
     TrackBody, FindFaces, TrackHands, FindText, Transcribe, Diarise, AssignRoles, Redact, AnonymiseVoice, MaskVideo, PublishBody,
     Propose, Assemble, CheckLeaks,
 )  # fmt: skip
-PER_SOURCE = (Diarise,)  # handed the whole source, so that all its clips agree on who speaks
-GIVEN = ("source", "grid", "has_sound", "subject", "known_names", "drawn", "speakers_said", "secret")  # before the first stage
+PER_SOURCE_STAGES = (Diarise,)  # these get the whole source, so that all its clips agree on who speaks
+INITIAL_INPUTS = (
+    "source",
+    "grid",
+    "has_sound",
+    "subject",
+    "known_names",
+    "drawn",
+    "speakers_said",
+    "secret",
+)  # before any stage
 
 
 def check_order(stages: Sequence[Stage], have: Iterable[str]) -> None:
-    """Every file and fact a stage needs is made before it, and nothing is made twice."""
+    """Check that each stage's needs are in `have` or made by an earlier stage, and that nothing is made twice.
+
+    Raises ConfigError.
+    """
     have = set(have)
     for stage in stages:
         name = type(stage).__name__

@@ -1,7 +1,13 @@
-"""The loop: clips through stages, failures, progress."""
+"""The loop: takes clips through stages, step by step, and lists every clip that fails with its reason.
+
+Input: stages and clips. Output: the clips that got through all stages, and the failures. Each result is looked up in the store
+first (store.py). It is made only when it is missing, by worker processes (workers.py) or by a Ray cluster (cluster.py). The
+commands in workflow/ call `run_stages`.
+"""
 
 from __future__ import annotations
 
+import errno
 import traceback
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -11,9 +17,10 @@ from typing import TypeVar
 
 from deemo_data.clip import Clip
 from deemo_data.errors import DeemoError
-from deemo_data.pipeline import entry, store
+from deemo_data.pipeline import store
 from deemo_data.pipeline.cluster import ClusterCheck, run_on_ray
-from deemo_data.pipeline.order import PER_SOURCE
+from deemo_data.pipeline.entry import StoreEntry
+from deemo_data.pipeline.order import PER_SOURCE_STAGES
 from deemo_data.pipeline.stage import Stage
 from deemo_data.pipeline.workers import run_locally, worker_pool
 
@@ -22,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Job:
-    """One stage, to be done for one clip (or, of PER_SOURCE, for one source)."""
+    """One stage to run on one clip (or, for a stage of PER_SOURCE_STAGES, on one whole source)."""
 
     stage: Stage
     clip: Clip
@@ -34,7 +41,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Failure:
-    """A clip that did not make it through a stage this time. Never in the store: the next run tries again."""
+    """A clip that did not get through a stage this time. It is never stored: the next run tries again."""
 
     clip: Clip
     stage: str
@@ -45,10 +52,17 @@ class Failure:
 
 @dataclass(frozen=True)
 class Watcher:
-    """What a run tells the person watching: called in this process, never in a worker."""
+    """Callbacks that report a run's progress. They are called in the main process, never in a worker.
 
-    stage: Callable[[str, int, int], None] = lambda stage, clips, done: None  # a stage begins: all clips, those in the store
-    clip: Callable[[str], None] = lambda stage: None  # one more clip is through a stage
+    on_stage  a stage begins: its name, the number of clips, and how many of them the store already has
+    on_clip   one more clip is through a stage: the stage's name
+    """
+
+    on_stage: Callable[[str, int, int], None] = lambda stage, clips, done: None
+    on_clip: Callable[[str], None] = lambda stage: None
+
+
+SILENT_WATCHER = Watcher()
 
 
 def run_stages(
@@ -58,130 +72,138 @@ def run_stages(
     store_dir: Path,
     secret: bytes,
     workers: int = 0,
-    make: Container[str] | None = None,
-    watcher: Watcher = Watcher(),
+    only: Container[str] | None = None,
+    watcher: Watcher = SILENT_WATCHER,
     cluster: ClusterCheck | None = None,
 ) -> tuple[list[Clip], list[Failure]]:
-    """All clips through all stages, step by step, by `workers` processes or a cluster. What is in the store is not done again.
+    """Take all clips through all stages, step by step, with `workers` processes or a cluster. Stored results are reused.
 
-    With `make`, only the stages of those names do any work; of the others, what the store has is used. A clip that
-    lacks what a stage of `make` needs is a failure. A stage of PER_SOURCE is handed the whole source, once for all its clips.
+    only  names of the stages that may run; for the other stages, only stored results are used. A clip that lacks an input of a
+          stage in `only` is a failure.
+
+    A stage of PER_SOURCE_STAGES gets the whole source, once for all its clips. Each clip is in exactly one of the two lists.
     """
-    now = {c.id: c for c in clips}  # what is known of each that has not failed
+    current = {c.id: c for c in clips}  # the clips that have not failed, each with all that was made of it up to now
     failed: dict[str, Failure] = {}
-    place = {type(stage).__name__: number for number, stage in enumerate(stages)}
+    position = {type(stage).__name__: number for number, stage in enumerate(stages)}
 
     def fail(failure: Failure) -> None:
-        """Of several stages of a step that fail for a clip, the first in order is told, whichever came first in time."""
+        """Record a failure. When several stages of a step fail for a clip, the first in the order of stages is reported."""
         other = failed.get(failure.clip.id)
-        if other is None or place[failure.stage] < place[other.stage]:
+        if other is None or position[failure.stage] < position[other.stage]:
             failed[failure.clip.id] = failure
 
-    with worker_pool() as crew:
-        spread = partial(run_on_ray, hired=cluster) if cluster else partial(run_locally, hired=crew)
-        for step in steps(stages):
-            todo: dict[tuple[str, str], Job] = {}
-            waiting: dict[tuple[str, str], list[str]] = {}  # ids of the clips that a job is done for
+    with worker_pool() as pool:
+        run_all = partial(run_on_ray, check=cluster) if cluster else partial(run_locally, pool=pool)
+        for step in group_into_steps(stages):
+            jobs: dict[tuple[str, str], Job] = {}
+            waiting: dict[tuple[str, str], list[str]] = {}  # ids of the clips that wait for a job
             for stage in step:
                 name = type(stage).__name__
-                works = make is None or name in make
-                entries = store.Entries(stage, store_dir, secret)
-                for clip in [c for c in now.values() if c.id not in failed]:
+                may_run = only is None or name in only
+                entries = store.StageEntries(stage, store_dir, secret)
+                for clip in [c for c in current.values() if c.id not in failed]:
                     if lacking := [n for n in entries.needs if n not in clip.files and n not in clip.facts]:
-                        if works:
+                        if may_run:
                             reason = f"{', '.join(sorted(lacking))} has not been made for it"
                             fail(Failure(clip, name, reason, "Type: deemo run, without --only"))
                         continue
-                    got = look_up(entries, clip)
-                    if isinstance(got, Failure):
-                        fail(got)
-                    elif got is not None:
-                        now[clip.id] = clip.knowing(got.files, got.facts)
-                    elif works:
-                        handed = clip.whole() if isinstance(stage, PER_SOURCE) else clip
-                        todo.setdefault((name, handed.id), Job(stage, handed))
-                        waiting.setdefault((name, handed.id), []).append(clip.id)
-                if works:
-                    left = sum(len(ids) for (other, _), ids in waiting.items() if other == name)
-                    watcher.stage(name, len(now), len(now) - left)
-            work = partial(do, store_dir=store_dir, secret=secret)
-            for job, result in spread(work, todo.values(), min(workers, len(todo)), lost):
-                for clip in [now[i] for i in waiting[job.name, job.clip.id]]:
+                    entry = find_entry(entries, clip)
+                    if isinstance(entry, Failure):
+                        fail(entry)
+                    elif entry is not None:
+                        current[clip.id] = clip.with_results(entry.files, entry.facts)
+                    elif may_run:
+                        input_clip = clip.source_clip() if isinstance(stage, PER_SOURCE_STAGES) else clip
+                        jobs.setdefault((name, input_clip.id), Job(stage, input_clip))
+                        waiting.setdefault((name, input_clip.id), []).append(clip.id)
+                if may_run:
+                    to_do = sum(len(ids) for (other, _), ids in waiting.items() if other == name)
+                    watcher.on_stage(name, len(current), len(current) - to_do)
+            work = partial(run_job, store_dir=store_dir, secret=secret)
+            for job, result in run_all(work, jobs.values(), min(workers, len(jobs)), fail_job):
+                for clip in [current[i] for i in waiting[job.name, job.clip.id]]:
                     if isinstance(result, Failure):
                         fail(replace(result, clip=clip))
                     else:
-                        now[clip.id] = knowing(clip, job.stage, result)
-                    watcher.clip(job.name)
-            now = {i: c for i, c in now.items() if i not in failed}
-    return list(now.values()), list(failed.values())
+                        current[clip.id] = add_outputs(clip, job.stage, result)
+                    watcher.on_clip(job.name)
+            current = {i: c for i, c in current.items() if i not in failed}
+    return list(current.values()), list(failed.values())
 
 
-def steps(stages: Sequence[Stage]) -> list[list[Stage]]:
-    """Stages that may work side by side: none needs what another one of its step makes. Each as late as those after it allow.
+def group_into_steps(stages: Sequence[Stage]) -> list[list[Stage]]:
+    """Group stages into steps, so that no stage of a step needs an output of another stage of the same step.
 
-    Late, so that the short ones keep the cores busy beside the long ones in the middle of the line.
+    Each stage is in the latest step that the stages after it allow. So short stages keep the cores busy beside the long ones in
+    the middle of the order.
     """
-    behind: list[int] = []  # how many steps come after the stage's, from the last stage to the first
+    steps_after: list[int] = []  # how many steps come after the stage's own, from the last stage to the first
     for number, stage in reversed(list(enumerate(stages))):
-        after = zip(stages[:number:-1], behind, strict=True)
-        users = [n for other, n in after if set(other.needs) & {*stage.makes, *stage.tells}]
-        behind.append(max(users, default=-1) + 1)
-    pairs = list(zip(stages, reversed(behind), strict=True))
-    return [[stage for stage, n in pairs if n == number] for number in range(max(behind, default=-1), -1, -1)]
+        later = zip(stages[:number:-1], steps_after, strict=True)
+        users = [n for other, n in later if set(other.needs) & {*stage.makes, *stage.tells}]
+        steps_after.append(max(users, default=-1) + 1)
+    pairs = list(zip(stages, reversed(steps_after), strict=True))
+    return [[stage for stage, n in pairs if n == number] for number in range(max(steps_after, default=-1), -1, -1)]
 
 
 def replay_from_store(
-    stages: Sequence[store.Entries], clip: Clip, told: Callable[[entry.Made], None] = lambda made: None
+    stage_entries: Sequence[store.StageEntries], clip: Clip, on_entry: Callable[[StoreEntry], None] = lambda entry: None
 ) -> Clip | Failure:
-    """The clip with all that the store has of it: `run` with `make=()`, for one clip. `told` hears each entry."""
-    for entries in stages:
+    """The clip with everything that the store has of it: `run_stages` with `only=()`, for one clip.
+
+    `on_entry` is called with each entry that is found.
+    """
+    for entries in stage_entries:
         if all(n in clip.files or n in clip.facts for n in entries.needs):
-            got = look_up(entries, clip)
-            if isinstance(got, Failure):
-                return got
-            if got is not None:
-                told(got)
-                clip = clip.knowing(got.files, got.facts)
+            entry = find_entry(entries, clip)
+            if isinstance(entry, Failure):
+                return entry
+            if entry is not None:
+                on_entry(entry)
+                clip = clip.with_results(entry.files, entry.facts)
     return clip
 
 
-def look_up(entries: store.Entries, clip: Clip) -> entry.Made | Failure | None:
-    """What the store has of a stage's for the clip; what is made of the whole source is looked up once for all its clips."""
-    if not isinstance(entries.stage, PER_SOURCE):
-        return attempt(entries.name, clip, entries.find)
-    if clip.source not in entries.of_source:
-        entries.of_source[clip.source] = attempt(entries.name, clip.whole(), entries.find)
-    got: entry.Made | Failure | None = entries.of_source[clip.source]
-    return replace(got, clip=clip) if isinstance(got, Failure) else got
+def find_entry(entries: store.StageEntries, clip: Clip) -> StoreEntry | Failure | None:
+    """The store's entry of a stage for the clip. The entry of a whole source is looked up once for all its clips."""
+    if not isinstance(entries.stage, PER_SOURCE_STAGES):
+        return catch_failure(entries.name, clip, entries.find)
+    if clip.source not in entries.by_source:
+        entries.by_source[clip.source] = catch_failure(entries.name, clip.source_clip(), entries.find)
+    entry: StoreEntry | Failure | None = entries.by_source[clip.source]
+    return replace(entry, clip=clip) if isinstance(entry, Failure) else entry
 
 
-def knowing(clip: Clip, stage: Stage, made: Clip) -> Clip:
-    """The clip plus what `stage` made for it, or for the whole of its source."""
-    return clip.knowing({n: made.files[n] for n in stage.makes}, {n: made.facts[n] for n in stage.tells})
+def add_outputs(clip: Clip, stage: Stage, result: Clip) -> Clip:
+    """The clip with the outputs of `stage`, which are on `result`: the same clip after the stage, or its whole source."""
+    return clip.with_results({n: result.files[n] for n in stage.makes}, {n: result.facts[n] for n in stage.tells})
 
 
-def attempt(stage: str, clip: Clip, work: Callable[[Clip], T]) -> T | Failure:
-    """`work(clip)`, or why it failed: the one place where a clip's failure is caught."""
+def catch_failure(stage: str, clip: Clip, work: Callable[[Clip], T]) -> T | Failure:
+    """`work(clip)`, or why it failed. This is the only place where the failure of a clip is caught."""
     try:
         return work(clip)
     except DeemoError as e:
         return Failure(clip, stage, e.what, e.advice)
     except OSError as e:
-        advice = "Free some space and run again" if e.errno == 28 else "Run again once that is mended"
+        advice = "Free some space and run again" if e.errno == errno.ENOSPC else "Run again once that is mended"
         return Failure(clip, stage, f"{e.strerror or e}: {e.filename or ''}".rstrip(": "), advice)
     except Exception as e:
         return Failure(clip, stage, f"{type(e).__name__}: {e}", "This is a fault of deemo: out/run.json has the traceback",
                        traceback.format_exc())  # fmt: skip
 
 
-def do(job: Job, store_dir: Path, secret: bytes) -> tuple[Job, Clip | Failure]:
-    return job, attempt(job.name, job.clip, partial(store.apply, job.stage, store=store_dir, secret=secret))
+def run_job(job: Job, store_dir: Path, secret: bytes) -> tuple[Job, Clip | Failure]:
+    """Run a job in a worker. Returns the job with the clip after the stage, or with the failure."""
+    return job, catch_failure(job.name, job.clip, partial(store.apply_stage, job.stage, store_dir=store_dir, secret=secret))
 
 
-def died(stage: str, clip: Clip) -> Failure:
+def dead_worker_failure(stage: str, clip: Clip) -> Failure:
     return Failure(clip, stage, "the process working on it died (killed, out of memory, or a crash in a library)",
                    "Run again, with --workers 1 if memory is short")  # fmt: skip
 
 
-def lost(job: Job) -> tuple[Job, Clip | Failure]:
-    return job, died(job.name, job.clip)
+def fail_job(job: Job) -> tuple[Job, Clip | Failure]:
+    """What stands in for the result of `run_job` when its worker died."""
+    return job, dead_worker_failure(job.name, job.clip)

@@ -1,4 +1,4 @@
-"""The Stage protocol; its table name."""
+"""The contract of a stage, the unit of work of the pipeline: files and facts in, files and facts out."""
 
 from __future__ import annotations
 
@@ -10,16 +10,24 @@ from deemo_data.clip import Clip, Facts
 
 
 class Stage(Protocol):
-    """Files in, files out. A frozen dataclass whose fields are its parameters."""
+    """A stage: a frozen dataclass whose fields are its parameters.
 
-    version: ClassVar[int]  # raise it when the same parameters would now make something else
-    needs: ClassVar[tuple[str, ...]]  # files and facts, by name; "secret" gives a key derived for this stage
-    makes: ClassVar[dict[str, str]]  # files: name -> file name
-    tells: ClassVar[tuple[str, ...]]  # facts
+    version  raise it when the same parameters now give another result
+    needs    names of the files and facts that it reads; "secret" is a key derived for this stage
+    makes    files that it writes: {name: file name}
+    tells    names of the facts that it returns
+
+    A call reads what it needs from the clip, writes its files into the folder `out`, and returns its facts.
+    """
+
+    version: ClassVar[int]
+    needs: ClassVar[tuple[str, ...]]
+    makes: ClassVar[dict[str, str]]
+    tells: ClassVar[tuple[str, ...]]
 
     def __call__(self, clip: Clip, out: Path) -> Facts: ...
 
 
 def table_name(stage: str) -> str:
-    """MaskVideo -> mask_video."""
+    """The name of a stage's table in deemo.toml: MaskVideo -> mask_video."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", stage).lower()

@@ -1,4 +1,9 @@
-"""Work filed under what made it: find, apply, tidy, erase."""
+"""The store: what each stage made of each clip, filed under a key of everything that went into it.
+
+An entry is a folder `STORE/<Stage>/<key>/` with the stage's files and entry.json (see entry.py). A result is found again when
+and only when nothing that it depends on changed. Entries are made in a hidden staging folder and renamed at the end, so that a
+killed process leaves nothing half done under a final name. run.py uses this file for one clip after another.
+"""
 
 from __future__ import annotations
 
@@ -14,37 +19,36 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from deemo_data.clip import Clip, Facts
 from deemo_data.errors import SourceError, StageError
 from deemo_data.files import File, stamp_of, sync_to_disk
-from deemo_data.pipeline.entry import Made, entry_of, text_of, to_json
-from deemo_data.pipeline.environment import versions
-from deemo_data.pseudonyms import derive
-
-if TYPE_CHECKING:
-    from deemo_data.pipeline.stage import Stage
+from deemo_data.pipeline.entry import StoreEntry, canonical_json, format_entry, read_entry
+from deemo_data.pipeline.environment import library_versions
+from deemo_data.pipeline.stage import Stage
+from deemo_data.pseudonyms import derive_key
 
 
-class Entries:
-    """The entries of one stage. What is the same for all clips is worked out once, since there may be many."""
+class StageEntries:
+    """The entries of one stage in the store. What is the same for all clips is computed once, because there may be many."""
 
-    def __init__(self, stage: Stage, store: Path, secret: bytes) -> None:
+    def __init__(self, stage: Stage, store_dir: Path, secret: bytes) -> None:
         self.stage, self.name = stage, type(stage).__name__
         self.needs = [n for n in stage.needs if n != "secret"]
-        self.of_source: dict[str, Any] = {}  # for who looks up whole sources, many clips of each
-        self._folder = str(store / self.name)
-        self._secret = _key_id(derive(secret, self.name)) if "secret" in stage.needs else None
-        self._parameters = to_json(asdict(stage))  # type: ignore[call-overload]
-        self._which = f'"stage": {to_json(self.name)}, "version": {to_json(stage.version)}'
-        self._made, self._told = set(stage.makes), set(stage.tells)
+        self.by_source: dict[str, Any] = {}  # a cache for callers: the entry of a whole source, which its clips share
+        self._folder = str(store_dir / self.name)
+        self._secret_id = _id_of_key(derive_key(secret, self.name)) if "secret" in stage.needs else None
+        self._parameters = canonical_json(asdict(stage))  # type: ignore[call-overload]
+        self._stage_and_version = f'"stage": {canonical_json(self.name)}, "version": {canonical_json(stage.version)}'
+        self._files, self._facts = set(stage.makes), set(stage.tells)
 
-    def home(self, clip: Clip) -> str:
-        """The folder of what the stage makes of the clip. Raises StageError when the clip lacks what it needs.
+    def entry_dir(self, clip: Clip) -> str:
+        """The folder for the stage's result on this clip. Raises StageError when the clip lacks what the stage needs.
 
-        Its name is the key: sha256 over the stage, its version and parameters, the clip's span, and all it declared that it
-        needs. That is one JSON object with sorted keys, put together here because much of it is the same for all clips.
+        The folder's name is the key: SHA-256 over the stage, its version and parameters, the clip's span, and the digests and
+        values of everything that the stage declares as needed. These form one JSON object with sorted keys. It is put together
+        from strings here, because much of it is the same for all clips.
         """
         files, facts = {}, {}
         for n in self.needs:
@@ -53,151 +57,166 @@ class Entries:
             elif n in clip.facts:
                 facts[n] = clip.facts[n]
             else:
-                clip.only(self.needs)
-        if self._secret is not None:
-            facts["secret"] = self._secret
-        needed = to_json({"facts": facts, "files": files})[1:-1]
-        said = f'{{{needed}, "parameters": {self._parameters}, "span": [{clip.start_ms}, {clip.end_ms}], {self._which}}}'
-        return f"{self._folder}/{hashlib.sha256(said.encode()).hexdigest()[:32]}"
+                clip.restrict_to(self.needs)
+        if self._secret_id is not None:
+            facts["secret"] = self._secret_id
+        needs = canonical_json({"facts": facts, "files": files})[1:-1]
+        span = f"[{clip.start_ms}, {clip.end_ms}]"
+        text = f'{{{needs}, "parameters": {self._parameters}, "span": {span}, {self._stage_and_version}}}'
+        return f"{self._folder}/{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
-    def find(self, clip: Clip) -> Made | None:
-        """What the stage made of the clip, if that is in the store. Raises StageError when the clip lacks what it needs."""
-        home = self.home(clip)
-        entry = entry_of(home)
-        if entry is None or not (self._made <= entry["files"].keys() and self._told <= entry["facts"].keys()):
+    def find(self, clip: Clip) -> StoreEntry | None:
+        """The stage's entry for the clip, if the store has it. Raises StageError when the clip lacks what the stage needs."""
+        entry_dir = self.entry_dir(clip)
+        record = read_entry(entry_dir)
+        if record is None or not (self._files <= record["files"].keys() and self._facts <= record["facts"].keys()):
             return None
-        return Made({sys.intern(n): File(f"{home}/{f['name']}", f["sha256"]) for n, f in entry["files"].items()}, entry)
+        files = {sys.intern(n): File(f"{entry_dir}/{f['name']}", f["sha256"]) for n, f in record["files"].items()}
+        return StoreEntry(files, record)
 
 
-def seen_by(stage: Stage, clip: Clip, secret: bytes) -> Clip:
-    """The clip as `stage` may see it: what it declared, and of the secret only a key derived for the stage's name."""
+def restrict_clip(stage: Stage, clip: Clip, secret: bytes) -> Clip:
+    """The clip with only what `stage` declares as needed; for "secret", a key derived for the stage's name."""
     if "secret" in stage.needs:
-        clip = clip.knowing({}, {"secret": derive(secret, type(stage).__name__)})
-    return clip.only(stage.needs)
+        clip = clip.with_results({}, {"secret": derive_key(secret, type(stage).__name__)})
+    return clip.restrict_to(stage.needs)
 
 
-def _key_id(derived: str) -> str:
-    return hashlib.sha256(f"key id of {derived}".encode()).hexdigest()[:16]
+def _id_of_key(key: str) -> str:
+    return hashlib.sha256(f"key id of {key}".encode()).hexdigest()[:16]
 
 
-def find(stage: Stage, clip: Clip, store: Path, secret: bytes) -> Clip | None:
-    """The clip plus what `stage` made of it, if that is in the store."""
-    return _knowing(clip, Entries(stage, store, secret).find(clip))
+def find_outputs(stage: Stage, clip: Clip, store_dir: Path, secret: bytes) -> Clip | None:
+    """The clip with the files and facts of `stage` added, if the store has them."""
+    return _with_outputs(clip, StageEntries(stage, store_dir, secret).find(clip))
 
 
-def apply(stage: Stage, clip: Clip, store: Path, secret: bytes) -> Clip:
-    """The clip plus what `stage` makes of it: from the store if it is there, else made now."""
-    entries = Entries(stage, store, secret)
-    done = _knowing(clip, entries.find(clip))
+def apply_stage(stage: Stage, clip: Clip, store_dir: Path, secret: bytes) -> Clip:
+    """The clip with the files and facts of `stage` added. The stage runs only if the store does not have them yet.
+
+    Raises StageError when the clip lacks what the stage needs or when the stage breaks its contract, SourceError when the
+    footage changed, and whatever the stage itself raises. Nothing is stored then.
+    """
+    entries = StageEntries(stage, store_dir, secret)
+    done = _with_outputs(clip, entries.find(clip))
     if done is None:
-        _make(stage, seen_by(stage, clip, secret), Path(entries.home(clip)), clip)
-        done = _knowing(clip, entries.find(clip))
+        _run_and_store(stage, restrict_clip(stage, clip, secret), Path(entries.entry_dir(clip)), clip)
+        done = _with_outputs(clip, entries.find(clip))
     if done is None:
         raise StageError(f"{type(stage).__name__}: what it made for clip {clip.id} is not in the store", "Is the disk failing?")
     return done
 
 
-def _knowing(clip: Clip, made: Made | None) -> Clip | None:
-    return clip.knowing(made.files, made.facts) if made else None
+def _with_outputs(clip: Clip, entry: StoreEntry | None) -> Clip | None:
+    return clip.with_results(entry.files, entry.facts) if entry else None
 
 
-def _make(stage: Stage, seen: Clip, home: Path, clip: Clip) -> None:
-    for name in seen.files:
+def _run_and_store(stage: Stage, restricted: Clip, entry_dir: Path, clip: Clip) -> None:
+    """Run the stage in a staging folder beside `entry_dir`, write entry.json, and move the folder into place."""
+    for name in restricted.files:
         if name != "source":
-            check_made(seen, name)
-    aside = home.parent / f".{home.name}.{seen.source}.{uuid.uuid4().hex[:8]}"  # whose it is: deemo forget looks for that
-    aside.mkdir(parents=True)
-    handle = os.open(aside, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_SH)  # for as long as this process lives: see `tidy`
+            check_stage_file(restricted, name)
+    # the name holds the source id: deemo forget finds a staging folder by it
+    staging_dir = entry_dir.parent / f".{entry_dir.name}.{restricted.source}.{uuid.uuid4().hex[:8]}"
+    staging_dir.mkdir(parents=True)
+    handle = os.open(staging_dir, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_SH)  # held as long as this process lives: see `remove_leftovers`
     name = type(stage).__name__
     try:
-        began, before = time.monotonic(), _stamp_now(clip)
-        facts: Facts = stage(seen, aside)
-        check_source(clip, before)
-        if missing := [f for f in stage.makes.values() if not (aside / f).is_file()]:
-            raise StageError(f"{name} promised {', '.join(missing)} for clip {seen.id} and did not write it")
+        began, stamp_before = time.monotonic(), _current_stamp(clip)
+        facts: Facts = stage(restricted, staging_dir)
+        check_source_unchanged(clip, stamp_before)
+        if missing := [f for f in stage.makes.values() if not (staging_dir / f).is_file()]:
+            raise StageError(f"{name} promised {', '.join(missing)} for clip {restricted.id} and did not write it")
         if set(facts) != set(stage.tells):
             raise StageError(f"{name} promised the facts {sorted(stage.tells)} and gave {sorted(facts)}")
-        made = {n: {"name": f, "bytes": (aside / f).stat().st_size, "sha256": File.of(aside / f).sha256}
-                for n, f in stage.makes.items()}  # fmt: skip
-        entry = {
-            "clip": seen.id,
-            "source": seen.source,
+        files = {n: {"name": f, "bytes": (staging_dir / f).stat().st_size, "sha256": File.of(staging_dir / f).sha256}
+                 for n, f in stage.makes.items()}  # fmt: skip
+        record = {
+            "clip": restricted.id,
+            "source": restricted.source,
             "stage": name,
             "version": stage.version,
             "parameters": asdict(stage),  # type: ignore[call-overload]
-            "needs": {n: f.sha256 for n, f in seen.files.items()},
-            "files": made,
+            "needs": {n: f.sha256 for n, f in restricted.files.items()},
+            "files": files,
             "facts": facts,
             "seconds": round(time.monotonic() - began, 3),
-            "versions": versions(),
+            "versions": library_versions(),
         }
-        (aside / "entry.json").write_text(text_of(entry))
-        for path in aside.iterdir():
-            path.chmod(0o444)  # out/ links to these: nobody edits them in place by mistake
-        for path in [*aside.iterdir(), aside]:
+        (staging_dir / "entry.json").write_text(format_entry(record))
+        for path in staging_dir.iterdir():
+            path.chmod(0o444)  # out/ has hard links to these files: nobody edits them in place by mistake
+        for path in [*staging_dir.iterdir(), staging_dir]:
             sync_to_disk(path)
-        _put(aside, home)
+        _move_into_place(staging_dir, entry_dir)
     finally:
         os.close(handle)
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(staging_dir, ignore_errors=True)
 
 
-def _put(aside: Path, home: Path) -> None:
-    """Give an entry its name, in one step. One process at a time, so that none takes away what another just put there."""
-    with open(home.parent / ".lock", "a") as handle:
+def _move_into_place(staging_dir: Path, entry_dir: Path) -> None:
+    """Rename the staging folder to its final name. A lock keeps two processes from removing each other's entry."""
+    with open(entry_dir.parent / ".lock", "a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        if entry_of(home) is not None:  # another worker got there first: its work is as good as ours
+        if read_entry(entry_dir) is not None:  # another worker was first: its result is as good as ours
             return
-        if home.exists():  # somebody truncated it: out of the way
-            os.rename(home, home.parent / f".broken.{uuid.uuid4().hex[:8]}")
-        os.rename(aside, home)
-        sync_to_disk(home.parent)
-        sync_to_disk(home.parent.parent)  # the stage's own folder may be new
+        if entry_dir.exists():  # it is damaged
+            os.rename(entry_dir, entry_dir.parent / f".broken.{uuid.uuid4().hex[:8]}")
+        os.rename(staging_dir, entry_dir)
+        sync_to_disk(entry_dir.parent)
+        sync_to_disk(entry_dir.parent.parent)  # the stage's own folder may be new
 
 
-def check_made(clip: Clip, name: str) -> None:
-    """A file that a stage made must still be what it made, to the byte. Raises StageError when it is not.
+def check_stage_file(clip: Clip, name: str) -> None:
+    """Check that a file of the store still has the digest that it had when a stage wrote it. Raises StageError otherwise.
 
-    The entry it lies in is then given another name, so that the next run makes it anew.
+    The damaged entry is renamed, so that the next run makes it again.
     """
-    file, home = clip.files[name], clip.path(name).parent
+    file, entry_dir = clip.files[name], clip.path(name).parent
     if File.of(Path(file.path)).sha256 == file.sha256:
         return
-    if (home / "entry.json").exists():
-        os.rename(home, home.parent / f".broken.{uuid.uuid4().hex[:8]}")
+    if (entry_dir / "entry.json").exists():
+        os.rename(entry_dir, entry_dir.parent / f".broken.{uuid.uuid4().hex[:8]}")
     raise StageError(f"clip {clip.id}: {file.path} is not what was written there", "Type: deemo run, which makes it anew")
 
 
-def _stamp_now(clip: Clip) -> list[int]:
+def _current_stamp(clip: Clip) -> list[int]:
     return stamp_of(clip.path("source")) if "source" in clip.files and "stamp" in clip.facts else []
 
 
-def check_source(clip: Clip, before: list[int] | None = None) -> None:
-    """Footage may not change under us: stamps are compared, and on a difference the digest. `before`: when the stage began."""
-    now = _stamp_now(clip)
-    if now and now != clip.facts["stamp"] and _digest(clip.files["source"].path, *now) != clip.files["source"].sha256:
+def check_source_unchanged(clip: Clip, stamp_before: list[int] | None = None) -> None:
+    """Check that the footage is what it was at ingest: by its stamp and, if that differs, by its digest.
+
+    With `stamp_before`, the stamp when the stage began, the footage must not have been written to since then either.
+    Raises SourceError.
+    """
+    now = _current_stamp(clip)
+    if now and now != clip.facts["stamp"] and _digest_of(clip.files["source"].path, *now) != clip.files["source"].sha256:
         raise SourceError(f"{clip.files['source'].path} changed since it was taken in", "Type: deemo ingest DIR SOURCES")
-    if before is not None and now != before:  # it is what it was, but was it meanwhile?
+    if stamp_before is not None and now != stamp_before:  # it has the right content now, but did it while the stage read it?
         raise SourceError(f"{clip.files['source'].path} was written to while it was read", "Run again")
 
 
 @lru_cache(maxsize=1024)
-def _digest(path: str, *stamp: int) -> str:
-    """A file's digest, read once for each stamp."""
+def _digest_of(path: str, *stamp: int) -> str:
+    """The digest of a file, computed once per stamp."""
     return File.of(Path(path)).sha256
 
 
-def tidy(store: Path) -> None:
-    """Remove what killed runs left aside: what is older than a day, if no process holds it (a clock may say anything)."""
-    for left in store.glob("*/.*"):
-        with suppress(FileNotFoundError):  # whose it is was just done with it
-            if left.is_dir() and left.stat().st_mtime < time.time() - 86400 and not _is_held(left):
-                shutil.rmtree(left, ignore_errors=True)
+def remove_leftovers(store_dir: Path) -> None:
+    """Remove the hidden folders that killed runs left: those older than a day that no process holds locked.
+
+    The lock counts too, because a clock may be wrong.
+    """
+    for path in store_dir.glob("*/.*"):
+        with suppress(FileNotFoundError):  # its owner has just removed or renamed it
+            if path.is_dir() and path.stat().st_mtime < time.time() - 86400 and not _is_locked(path):
+                shutil.rmtree(path, ignore_errors=True)
 
 
-def _is_held(aside: Path) -> bool:
-    handle = os.open(aside, os.O_RDONLY)
+def _is_locked(staging_dir: Path) -> bool:
+    handle = os.open(staging_dir, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -207,23 +226,25 @@ def _is_held(aside: Path) -> bool:
     return False
 
 
-def from_store(store: Path, sources: set[str]) -> None:
-    """Remove what was ever made of their footage, under whatever settings, and what a run is just making of it.
+def erase_sources(store_dir: Path, sources: set[str]) -> None:
+    """Remove every entry of these sources (ids), whatever the settings it was made with, and what a run is making of them.
 
-    It is given another name first, with the source in it: one that was removed in part would not say whose it is.
+    An entry is first renamed to a name that holds the source id. An entry that was only partly removed has perhaps no
+    entry.json any more, and could not be assigned to its source otherwise.
     """
-    for home in [h for h in store.glob("*/*") if h.is_dir() and not h.is_symlink()] if sources else ():
-        mine = sources & {*home.name.split("."), _source_of(home)}
-        if not mine:
+    for path in [p for p in store_dir.glob("*/*") if p.is_dir() and not p.is_symlink()] if sources else ():
+        matching = sources & {*path.name.split("."), _read_source(path)}
+        if not matching:
             continue
-        if not mine & set(home.name.split(".")):
-            home = home.rename(home.with_name(f".{home.name}.{min(mine)}.{uuid.uuid4().hex[:8]}"))
+        if not matching & set(path.name.split(".")):
+            path = path.rename(path.with_name(f".{path.name}.{min(matching)}.{uuid.uuid4().hex[:8]}"))
         with suppress(FileNotFoundError):
-            shutil.rmtree(home)
+            shutil.rmtree(path)
 
 
-def _source_of(home: Path) -> str:
+def _read_source(entry_dir: Path) -> str:
+    """The source id in entry.json, or "" if it cannot be read. The entry may be damaged: `read_entry` would refuse it."""
     try:
-        return str(json.loads((home / "entry.json").read_text())["source"])
+        return str(json.loads((entry_dir / "entry.json").read_text())["source"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""

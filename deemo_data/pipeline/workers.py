@@ -1,4 +1,7 @@
-"""Worker processes of this machine."""
+"""Runs work in worker processes of this machine, in such a way that the death of a worker costs only the item it had.
+
+cluster.py has the same function for a Ray cluster.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,11 @@ R = TypeVar("R")
 
 @dataclass
 class WorkerPool:
-    """Worker processes, each at the end of a pipe of its own. They load a model once and keep it for the next stage."""
+    """Worker processes, each connected by its own pipe. A worker loads a model once and keeps it for the next stage.
+
+    processes  {our end of the pipe: process}
+    idle       the pipes of the workers that have nothing to do
+    """
 
     processes: dict[Connection, BaseProcess] = field(default_factory=dict)
     idle: list[Connection] = field(default_factory=list)
@@ -30,91 +37,99 @@ class WorkerPool:
 
 @contextmanager
 def worker_pool() -> Iterator[WorkerPool]:
-    """A crew that is hired as work comes in, and ends with the block. It ends with this process too, even if killed."""
-    hired = WorkerPool()
+    """A pool that starts workers when they are needed and ends them with the block.
+
+    The workers also end when this process ends, even if it is killed.
+    """
+    pool = WorkerPool()
     try:
-        yield hired
+        yield pool
     finally:
-        for pipe in hired.processes:
-            pipe.close()  # to an idle worker this is the end of work
-        for process in hired.processes.values():
+        for pipe in pool.processes:
+            pipe.close()  # this tells an idle worker to end
+        for process in pool.processes.values():
             process.join(10)
             process.kill()
 
 
 def run_locally(
-    fn: Callable[[T], R], clips: Iterable[T], workers: int, died: Callable[[T], R], hired: WorkerPool | None = None
+    work: Callable[[T], R], items: Iterable[T], workers: int, on_death: Callable[[T], R], pool: WorkerPool | None = None
 ) -> Iterator[R]:
-    """`fn` of every clip, as they get done, by at most `workers` processes; in this process when `workers` is 0.
+    """Yield `work(item)` for every item, in the order of completion, with at most `workers` processes.
 
-    A worker has one clip at a time. So when one dies (killed, out of memory, a crash in a library, an exception that
-    `fn` let out) it is known which clip it was at: that one gets `died(clip)` for an answer, and the next clip a new
-    worker. Without a crew, one is hired for this work alone.
+    With `workers` 0, all work is done in this process. A worker has one item at a time. So when a worker dies (killed, out of
+    memory, a crash in a library, an exception out of `work`), its item is known: `on_death(item)` is yielded for it, and a new
+    worker is started for the next item. Without a `pool`, one is made for this call.
     """
     if workers == 0:
-        yield from map(fn, clips)
-    elif hired is None:
-        with worker_pool() as hired:
-            yield from _shared(fn, clips, workers, died, hired)
+        yield from map(work, items)
+    elif pool is None:
+        with worker_pool() as pool:
+            yield from _run_in_pool(work, items, workers, on_death, pool)
     else:
-        yield from _shared(fn, clips, workers, died, hired)
+        yield from _run_in_pool(work, items, workers, on_death, pool)
 
 
-def _shared(fn: Callable[[T], R], clips: Iterable[T], workers: int, died: Callable[[T], R], hired: WorkerPool) -> Iterator[R]:
-    waiting = iter(clips)
-    under_way: dict[Connection, T] = {}
+def _run_in_pool(
+    work: Callable[[T], R], items: Iterable[T], workers: int, on_death: Callable[[T], R], pool: WorkerPool
+) -> Iterator[R]:
+    waiting = iter(items)
+    running: dict[Connection, T] = {}
     try:
         while True:
-            for clip in islice(waiting, workers - len(under_way)):
-                while hired.idle and not hired.processes[hired.idle[-1]].is_alive():
-                    hired.processes.pop(hired.idle.pop())
-                pipe = hired.idle.pop() if hired.idle else _hire(hired)
-                under_way[pipe] = clip
-                with suppress(BrokenPipeError):  # it died just now: `recv` will say so
-                    pipe.send((fn, clip))
-            if not under_way:
+            for item in islice(waiting, workers - len(running)):
+                while pool.idle and not pool.processes[pool.idle[-1]].is_alive():
+                    pool.processes.pop(pool.idle.pop())
+                pipe = pool.idle.pop() if pool.idle else _start_worker(pool)
+                running[pipe] = item
+                with suppress(BrokenPipeError):  # the worker has just died: `recv` below finds out
+                    pipe.send((work, item))
+            if not running:
                 return
-            ready = wait(list(under_way))
-            for pipe in [p for p in under_way if p in ready]:
-                clip = under_way.pop(pipe)
+            ready = wait(list(running))
+            for pipe in [p for p in running if p in ready]:
+                item = running.pop(pipe)
                 try:
                     result = pipe.recv()
                 except (EOFError, OSError):
-                    result = died(clip)
-                    hired.processes.pop(pipe).join()
+                    result = on_death(item)
+                    pool.processes.pop(pipe).join()
                 else:
-                    hired.idle.append(pipe)
+                    pool.idle.append(pipe)
                 yield result
     finally:
-        for pipe in under_way:  # nobody waits for these any more
-            hired.processes[pipe].terminate()
+        for pipe in running:  # their results are no longer needed
+            pool.processes[pipe].terminate()
 
 
-def _hire(hired: WorkerPool) -> Connection:
+def _start_worker(pool: WorkerPool) -> Connection:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs,), daemon=True)
+    process = context.Process(target=_run_worker, args=(theirs,), daemon=True)
     process.start()
-    theirs.close()  # so that the pipe ends when the worker does
-    hired.processes[ours] = process
+    theirs.close()  # now the pipe is closed when the worker ends
+    pool.processes[ours] = process
     return ours
 
 
-def _work(pipe: Connection) -> None:
-    """A worker's life: until the pipe ends, because there is no more work or because the run was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then ends its workers
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was begun is tidied away
-    threading.Thread(target=_end_with_the_run, daemon=True).start()
+def _run_worker(pipe: Connection) -> None:
+    """The body of a worker. It ends when the pipe is closed: there is no more work, or the run was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the run, which then ends its workers
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # an exception, so that a started stage removes its staging folder
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
-            fn, clip = pipe.recv()
-            pipe.send(fn(clip))
+            work, item = pipe.recv()
+            pipe.send(work(item))
 
 
-def _end_with_the_run() -> None:
-    """A run that is killed closes no pipe that a worker looks at before its clip is done, which may take an hour."""
-    if run := parent_process():
-        run.join()
+def _end_with_parent() -> None:
+    """End this worker as soon as the run has ended.
+
+    A worker looks at its pipe only between two items. One item may take an hour, and the run may have been killed long before.
+    """
+    if parent := parent_process():
+        parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(5)  # inside a library, nobody hears that
+        time.sleep(5)  # code inside a library does not react to the signal
         os._exit(1)

@@ -1,1 +1,1 @@
-"""Drafts made by rules or a language model for people to judge."""
+"""Drafts that help annotators: candidate clips of strong emotion, clues, and reasoning. People decide and edit."""

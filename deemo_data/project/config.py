@@ -1,4 +1,9 @@
-"""Deemo.toml."""
+"""deemo.toml: the settings of a project, read and checked.
+
+Each table is a dataclass that is defined beside the code that uses it: Segment, Moments, LanguageModel, ExportSettings, and one
+table per stage (pipeline/order.py), named in snake_case. An [[attempt]] changes tables of stages, for the clips that the leak
+check refused.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +15,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from deemo_data.dataset.export.export import Export
+from deemo_data.dataset.export.settings import ExportSettings
 from deemo_data.errors import ConfigError
 from deemo_data.models.language_model import LanguageModel
-from deemo_data.pipeline.order import ORDER
+from deemo_data.pipeline.order import STAGE_ORDER
 from deemo_data.pipeline.stage import Stage, table_name
 from deemo_data.preannotation.moments import Moments
 from deemo_data.stages.detect.segment import Segment
@@ -22,13 +27,13 @@ PROFILES = ("hardened", "deemo-paper")
 
 
 @dataclass(frozen=True)
-class About:
+class ProjectSettings:
     """The [project] table."""
 
-    profile: str = "hardened"  # which profile this file began as
+    profile: str = "hardened"  # the profile that this file was copied from
     vfr_fps: Annotated[int, Field(ge=1, le=240)] = 30  # the grid's rate for footage of variable frame rate
-    nfbl: str = "nfbl"  # vocabulary of body language: a name of ours, or a file
-    emotions: str = "emotions"  # vocabulary of emotions: a name of ours, or a file
+    nfbl: str = "nfbl"  # vocabulary of body language: one that comes with deemo_data, or a file
+    emotions: str = "emotions"  # vocabulary of emotions: one that comes with deemo_data, or a file
 
 
 @dataclass(frozen=True)
@@ -45,52 +50,56 @@ class Labelling:
 class Config:
     """deemo.toml, read. `attempts[0]` are the stages; later ones are for clips that the leak check refused."""
 
-    project: About
+    project: ProjectSettings
     segment: Segment
     labelling: Labelling
     moments: Moments
     language_model: LanguageModel
-    export: Export
+    export: ExportSettings
     attempts: list[list[Stage]] = field(default_factory=list)
 
 
 def read_config(path: Path) -> Config:
-    """Raises ConfigError for anything in the file that nothing reads, with the names that exist."""
+    """Read a settings file. Raises ConfigError for a table or key that does not exist, with those that do, and for a value that
+    does not fit.
+    """
     try:
-        said = tomllib.loads(path.read_text("utf-8"))
+        content = tomllib.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError) as e:  # a number may be too long, a list too deep
         raise ConfigError(f"{path}: {e}", "Mend that line and run again") from e
     tables: dict[str, Any] = {
-        "project": About, "segment": Segment, "labelling": Labelling, "moments": Moments, "language_model": LanguageModel,
-        "export": Export,
+        "project": ProjectSettings, "segment": Segment, "labelling": Labelling, "moments": Moments,
+        "language_model": LanguageModel, "export": ExportSettings,
     }  # fmt: skip
-    stages: dict[str, Any] = {table_name(s.__name__): s for s in ORDER}
-    known = [*tables, *stages, "attempt"]
-    if strange := [t for t in said if t not in known]:
-        raise ConfigError(f"{path.name}: [{strange[0]}] is not known", f"Known tables: {', '.join(known)}")
-    read = {name: _read(path, f"[{name}]", kind, said.get(name, {})) for name, kind in tables.items()}
-    tries = said.get("attempt", [])
-    if not isinstance(tries, list) or not all(isinstance(t, dict) for t in tries):
+    stages: dict[str, Any] = {table_name(s.__name__): s for s in STAGE_ORDER}
+    names = [*tables, *stages, "attempt"]
+    if unknown := [t for t in content if t not in names]:
+        raise ConfigError(f"{path.name}: [{unknown[0]}] is not known", f"Known tables: {', '.join(names)}")
+    settings = {name: _read_table(path, f"[{name}]", kind, content.get(name, {})) for name, kind in tables.items()}
+    retries = content.get("attempt", [])
+    if not isinstance(retries, list) or not all(isinstance(t, dict) for t in retries):
         raise ConfigError(f"{path.name}: attempt must be [[attempt]] tables", "See deemo init for an example")
     attempts = []
-    for number, changes in enumerate([{}, *tries]):
+    for number, changes in enumerate([{}, *retries]):
         where = f"[[attempt]] {number}: " if number else ""
-        if strange := [t for t in changes if t not in stages]:
-            raise ConfigError(f"{path.name}: {where}{strange[0]} is not a stage", f"Known stages: {', '.join(stages)}")
-        made = [_read(path, f"{where}[{n}]", kind, said.get(n, {}), changes.get(n, {})) for n, kind in stages.items()]
-        attempts.append(made)
-    return Config(**read, attempts=attempts)
+        if unknown := [t for t in changes if t not in stages]:
+            raise ConfigError(f"{path.name}: {where}{unknown[0]} is not a stage", f"Known stages: {', '.join(stages)}")
+        attempts.append(
+            [_read_table(path, f"{where}[{n}]", kind, content.get(n, {}), changes.get(n, {})) for n, kind in stages.items()]
+        )
+    return Config(**settings, attempts=attempts)
 
 
-def _read(path: Path, where: str, kind: Any, *tables: Any) -> Any:
+def _read_table(path: Path, where: str, kind: Any, *tables: Any) -> Any:
+    """A dataclass `kind` from tables of the file; a later table overrides an earlier one. `where` names it in error messages."""
     if not all(isinstance(t, dict) for t in tables):
         raise ConfigError(f"{path.name}: {where} must be a table", "See deemo init for an example")
     table = {key: value for t in tables for key, value in t.items()}
-    known = [f.name for f in fields(kind)]
-    if strange := [k for k in table if k not in known]:
+    keys = [f.name for f in fields(kind)]
+    if unknown := [k for k in table if k not in keys]:
         raise ConfigError(
-            f"{path.name}: {where} has no key {strange[0]!r}",
-            f"Known keys: {', '.join(known) or 'none, it has nothing to choose'}",
+            f"{path.name}: {where} has no key {unknown[0]!r}",
+            f"Known keys: {', '.join(keys) or 'none, it has nothing to choose'}",
         )
     try:
         return TypeAdapter(kind).validate_python(table)
@@ -103,4 +112,11 @@ def _read(path: Path, where: str, kind: Any, *tables: Any) -> Any:
 
 
 def profile_text(profile: str) -> str:
+    """The text of a profile: what the deemo.toml of a new project is."""
     return resources.files("deemo_data").joinpath("profiles", f"{profile}.toml").read_text()
+
+
+def read_profile(profile: str) -> Config:
+    """The settings of a profile that comes with deemo_data."""
+    with resources.as_file(resources.files("deemo_data").joinpath("profiles", f"{profile}.toml")) as path:
+        return read_config(path)

@@ -1,19 +1,17 @@
-"""What the data owner corrected by hand: boxes over faces that were missed, and stretches that may never leave.
+"""Corrections that the data owner makes by hand: boxes over faces that were missed, and spans that may not be released.
 
     corrections/boxes.jsonl      {"id", "source", "start_ms", "end_ms", "box", "at"}
     corrections/withheld.jsonl   {"id", "source", "start_ms", "end_ms", "at"}
 
-Lines are only ever added; {"removes": id, "at"} takes one back. It is state: nothing can make it again. Everything is said of
-a source and on its clock, so that it holds for whatever clips are cut from it later.
+The files are append-only; the line {"removes": id, "at"} undoes an earlier one. They cannot be computed again, so back them up.
+Every correction refers to a source, in milliseconds on its clock, so that it also holds for clips that are cut later.
+`deemo review` writes them; project/clips.py joins the boxes to the clips; project/release.py holds withheld spans back.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -22,11 +20,11 @@ from typing import Any
 
 from deemo_data.clip import Clip, Facts
 from deemo_data.errors import LabelError, ProjectError
-from deemo_data.files import open_no_follow, parse_json, sync_to_disk
+from deemo_data.files import append_lines, read_lines
 
-BOXES = "boxes.jsonl"
-WITHHELD = "withheld.jsonl"
-DIGITS = 5  # of a share of the picture: a tenth of a pixel in the largest picture we take
+BOXES_FILE = "boxes.jsonl"
+WITHHELD_FILE = "withheld.jsonl"
+BOX_DECIMALS = 5  # decimals of a share of the picture: 1/10 of a pixel in the largest picture that media/limits.py allows
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,8 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Held:
-    """A stretch [start_ms, end_ms) of a source that may not leave."""
+class WithheldSpan:
+    """A span [start_ms, end_ms) of a source that may not be released."""
 
     id: str
     source: str
@@ -52,103 +50,104 @@ class Held:
     at: str
 
 
-def add(project_root: Path, source: str, start_ms: int, end_ms: int, box: Sequence[float]) -> Box:
-    """Write down a box. Raises LabelError for one that covers nothing, or lies outside the picture."""
-    made = Box(secrets.token_hex(6), source, *_span(start_ms, end_ms), _shares(box), _now())
-    _append(_file(project_root, BOXES), asdict(made))
-    return made
+def add_box(project_root: Path, source: str, start_ms: int, end_ms: int, box: Sequence[float]) -> Box:
+    """Record a box. Raises LabelError for a box that covers nothing or leaves the picture."""
+    correction = Box(secrets.token_hex(6), source, *_check_span(start_ms, end_ms), _check_box(box), _timestamp())
+    append_lines(_correction_path(project_root, BOXES_FILE), [asdict(correction)])
+    return correction
 
 
-def remove(project_root: Path, box_id: str) -> Box:
-    """Take a box back. Raises LabelError when there is none of that id (any more)."""
-    return _remove(project_root, BOXES, box_id, {b.id: b for b in boxes(project_root)})
+def remove_box(project_root: Path, box_id: str) -> Box:
+    """Undo a box. Raises LabelError when no box in force has that id."""
+    return _remove_row(project_root, BOXES_FILE, box_id, {b.id: b for b in read_boxes(project_root)})
 
 
-def boxes(project_root: Path) -> list[Box]:
-    """The boxes that hold now, oldest first."""
-    rows = _in_force(_file(project_root, BOXES))
-    return [Box(r["id"], r["source"], r["start_ms"], r["end_ms"], _shares(r["box"]), r["at"]) for r in rows]
+def read_boxes(project_root: Path) -> list[Box]:
+    """The boxes in force, oldest first."""
+    rows = _read_rows_in_force(_correction_path(project_root, BOXES_FILE))
+    return [Box(r["id"], r["source"], r["start_ms"], r["end_ms"], _check_box(r["box"]), r["at"]) for r in rows]
 
 
-def sources_touched(project_root: Path) -> set[str]:
-    """The sources that ever had a box, also one that was taken back."""
-    rows = [row for _, row in _rows(_file(project_root, BOXES))]
-    return {str(row["source"]) for row in rows if isinstance(row, dict) and "source" in row}
+def sources_with_boxes(project_root: Path) -> set[str]:
+    """The sources that ever had a box, including boxes that were removed."""
+    return {str(row["source"]) for _, row in _read_rows(_correction_path(project_root, BOXES_FILE)) if "source" in row}
 
 
-def boxes_in_force(project_root: Path) -> dict[str, list[Facts]]:
-    """{source: [{"start_ms", "end_ms", "box"}, ...]}, each once, sorted by time and place: the same boxes are the same bytes."""
-    found: dict[str, set[tuple[int, int, tuple[float, ...]]]] = {}
-    for b in boxes(project_root):
-        found.setdefault(b.source, set()).add((b.start_ms, b.end_ms, b.box))
+def boxes_by_source(project_root: Path) -> dict[str, list[Facts]]:
+    """The boxes in force: {source: [{"start_ms", "end_ms", "box"}, ...]}.
+
+    Each box is listed once, sorted by time and place, so that the same set of boxes always gives the same bytes.
+    """
+    keys: dict[str, set[tuple[int, int, tuple[float, ...]]]] = {}
+    for b in read_boxes(project_root):
+        keys.setdefault(b.source, set()).add((b.start_ms, b.end_ms, b.box))
     return {
-        source: [{"start_ms": s, "end_ms": e, "box": list(box)} for s, e, box in sorted(found[source])]
-        for source in sorted(found)
+        source: [{"start_ms": s, "end_ms": e, "box": list(box)} for s, e, box in sorted(keys[source])] for source in sorted(keys)
     }
 
 
-def drawn(clip: Clip, in_force: dict[str, list[Facts]]) -> list[Facts]:
-    """The fact `drawn` of a clip: what `boxes_in_force` has on it, cut to its span. Another box elsewhere does not change it."""
+def boxes_on_clip(clip: Clip, by_source: dict[str, list[Facts]]) -> list[Facts]:
+    """The fact `drawn` of a clip: the boxes of `boxes_by_source` on it, cut to its span. Boxes elsewhere do not change it."""
     cut = {
         (max(b["start_ms"], clip.start_ms), min(b["end_ms"], clip.end_ms), tuple(b["box"]))
-        for b in in_force.get(clip.source, ())
-        if touches(clip, b["start_ms"], b["end_ms"])
+        for b in by_source.get(clip.source, ())
+        if overlaps_clip(clip, b["start_ms"], b["end_ms"])
     }
     return [{"start_ms": s, "end_ms": e, "box": list(box)} for s, e, box in sorted(cut)]
 
 
-def touches(clip: Clip, start_ms: int, end_ms: int) -> bool:
-    """Whether a stretch of the clip's source shares time with the clip."""
+def overlaps_clip(clip: Clip, start_ms: int, end_ms: int) -> bool:
+    """Whether a span of the clip's source overlaps the clip in time."""
     return start_ms < clip.end_ms and clip.start_ms < end_ms
 
 
-def touched_by(one: Box | Held, clips: Iterable[Clip]) -> list[Clip]:
-    """The clips that a correction is about."""
-    return [c for c in clips if c.source == one.source and touches(c, one.start_ms, one.end_ms)]
+def clips_under_correction(correction: Box | WithheldSpan, clips: Iterable[Clip]) -> list[Clip]:
+    """The clips that a correction affects."""
+    return [c for c in clips if c.source == correction.source and overlaps_clip(c, correction.start_ms, correction.end_ms)]
 
 
-def withhold(project_root: Path, clip: Clip) -> Held:
-    """Write down that nothing of the clip's stretch may leave, in this clip or any other that shows a part of it."""
-    made = Held(secrets.token_hex(6), clip.source, *_span(clip.start_ms, clip.end_ms), _now())
-    _append(_file(project_root, WITHHELD), asdict(made))
-    return made
+def withhold_clip(project_root: Path, clip: Clip) -> WithheldSpan:
+    """Record that the clip's span may not be released, in this clip or in any other that shows a part of it."""
+    span = WithheldSpan(secrets.token_hex(6), clip.source, *_check_span(clip.start_ms, clip.end_ms), _timestamp())
+    append_lines(_correction_path(project_root, WITHHELD_FILE), [asdict(span)])
+    return span
 
 
-def allow(project_root: Path, held_id: str) -> Held:
-    """Take a `withhold` back: the leak check decides again. Raises LabelError when there is none of that id (any more)."""
-    return _remove(project_root, WITHHELD, held_id, {h.id: h for h in withheld(project_root)})
+def allow_span(project_root: Path, span_id: str) -> WithheldSpan:
+    """Undo a `withhold_clip`: the leak check decides again. Raises LabelError when no span in force has that id."""
+    return _remove_row(project_root, WITHHELD_FILE, span_id, {s.id: s for s in read_withheld_spans(project_root)})
 
 
-def withheld(project_root: Path) -> list[Held]:
-    """The stretches that may not leave, oldest first."""
-    rows = _in_force(_file(project_root, WITHHELD))
-    return [Held(r["id"], r["source"], r["start_ms"], r["end_ms"], r["at"]) for r in rows]
+def read_withheld_spans(project_root: Path) -> list[WithheldSpan]:
+    """The spans that may not be released, oldest first."""
+    rows = _read_rows_in_force(_correction_path(project_root, WITHHELD_FILE))
+    return [WithheldSpan(r["id"], r["source"], r["start_ms"], r["end_ms"], r["at"]) for r in rows]
 
 
 def is_withheld(project_root: Path, clip: Clip) -> bool:
-    """Whether the clip shows anything that may not leave, whatever it was called when that was said."""
-    path = _file(project_root, WITHHELD)
+    """Whether any part of the clip may not be released, also when it was withheld as part of another clip."""
+    path = _correction_path(project_root, WITHHELD_FILE)
     try:
         stat = path.stat()
     except FileNotFoundError:
         return False
-    held = _withheld(project_root, (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
-    return any(touches(clip, start, end) for start, end in held.get(clip.source, ()))
+    spans = _withheld_spans_by_source(project_root, (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+    return any(overlaps_clip(clip, start, end) for start, end in spans.get(clip.source, ()))
 
 
 @lru_cache(maxsize=1)
-def _withheld(project_root: Path, stamp: tuple[int, ...]) -> dict[str, list[tuple[int, int]]]:
-    """{source: stretches that may not leave} as the file of that stamp says: asked for every clip, read when it changed."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    for h in withheld(project_root):
-        found.setdefault(h.source, []).append((h.start_ms, h.end_ms))
-    return found
+def _withheld_spans_by_source(project_root: Path, stamp: tuple[int, ...]) -> dict[str, list[tuple[int, int]]]:
+    """{source: [(start_ms, end_ms), ...]}. Cached by the file's stamp: it is needed for every clip, and read when it changed."""
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for span in read_withheld_spans(project_root):
+        spans.setdefault(span.source, []).append((span.start_ms, span.end_ms))
+    return spans
 
 
-# ── what may be said ─────────────────────────────────────────────────────────────────────────────────────────
+# ── checks ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _span(start_ms: Any, end_ms: Any) -> tuple[int, int]:
+def _check_span(start_ms: Any, end_ms: Any) -> tuple[int, int]:
     if not all(isinstance(v, int) and not isinstance(v, bool) for v in (start_ms, end_ms)):
         raise LabelError(f"{start_ms!r}-{end_ms!r} is not a span", "Give whole milliseconds on the source's clock")
     if not 0 <= start_ms < end_ms:
@@ -156,98 +155,61 @@ def _span(start_ms: Any, end_ms: Any) -> tuple[int, int]:
     return start_ms, end_ms
 
 
-def _shares(box: Any) -> tuple[float, float, float, float]:
-    """Rounded, so that the same box is the same number on every machine."""
+def _check_box(box: Any) -> tuple[float, float, float, float]:
+    """The box, rounded so that the same box gives the same numbers on every machine. Raises LabelError."""
     numbers = isinstance(box, Sequence) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in box)
     if not numbers or len(box) != 4:
         raise LabelError(f"{box!r} is not a box", "Give four numbers: left, top, right, bottom, as shares of the picture")
     if not all(0 <= v <= 1 for v in box):
         raise LabelError(f"box {list(box)} leaves the picture", "Give shares of the picture, 0 to 1")
-    x0, y0, x1, y1 = (round(float(v), DIGITS) for v in box)
+    x0, y0, x1, y1 = (round(float(v), BOX_DECIMALS) for v in box)
     if not (x0 < x1 and y0 < y1):
         raise LabelError(f"box {[x0, y0, x1, y1]} covers nothing", "Give left before right, and top before bottom")
     return x0, y0, x1, y1
 
 
-def _now() -> str:
+def _timestamp() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 # ── the files ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _file(project_root: Path, name: str) -> Path:
+def _correction_path(project_root: Path, name: str) -> Path:
     return project_root / "corrections" / name
 
 
-def _in_force(path: Path) -> list[dict[str, Any]]:
-    """The lines that nothing takes back. Raises ProjectError for a line that is not one of ours: it may be a face that shows."""
-    found: dict[str, dict[str, Any]] = {}
-    for number, row in _rows(path):
+def _read_rows_in_force(path: Path) -> list[dict[str, Any]]:
+    """The rows that no later line removes. Raises ProjectError for a damaged line, since it may be a box over a visible face."""
+    in_force: dict[str, dict[str, Any]] = {}
+    for number, row in _read_rows(path):
         try:
             if "removes" in row:
-                found.pop(row["removes"], None)
+                in_force.pop(row["removes"], None)
                 continue
-            _span(row["start_ms"], row["end_ms"])
-            if path.name == BOXES:
-                _shares(row["box"])
-            found[row["id"]] = {"source": str(row["source"]), "at": str(row.get("at", "")), **row}
+            _check_span(row["start_ms"], row["end_ms"])
+            if path.name == BOXES_FILE:
+                _check_box(row["box"])
+            in_force[row["id"]] = {"source": str(row["source"]), "at": str(row.get("at", "")), **row}
         except (LabelError, KeyError, TypeError) as e:
-            said = e.what if isinstance(e, LabelError) else f"{type(e).__name__} {e}"
-            raise _broken(path, number, said) from e
-    return list(found.values())
+            reason = e.what if isinstance(e, LabelError) else f"{type(e).__name__} {e}"
+            raise _broken_line(path, number, reason) from e
+    return list(in_force.values())
 
 
-def _rows(path: Path) -> list[tuple[int, Any]]:
-    """(line number, content). A last line without an end that is no JSON was left by a killed process: it is none."""
-    if not path.exists():
-        return []
-    *lines, last = path.read_bytes().split(b"\n")
-    rows = []
-    for number, line in enumerate([*lines, last], 1):
-        try:
-            if line.strip():
-                rows.append((number, parse_json(line)))
-        except ValueError as e:
-            if number <= len(lines):
-                raise _broken(path, number, str(e)) from e
-    return rows
+def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, row) of each correction in a file."""
+    return ((line.number, line.row) for line in read_lines(path, lambda number, why: _broken_line(path, number, why)))
 
 
-def _broken(path: Path, number: int, said: str) -> ProjectError:
+def _broken_line(path: Path, number: int, reason: str) -> ProjectError:
     return ProjectError(
-        f"corrections/{path.name}, line {number} cannot be read: {said}", "Mend it, or put the file back from your backup"
+        f"corrections/{path.name}, line {number} cannot be read: {reason}", "Mend it, or put the file back from your backup"
     )
 
 
-def _remove(project_root: Path, name: str, one: str, known: dict[str, Any]) -> Any:
-    if one not in known:
-        raise LabelError(f"there is no {one!r} in corrections/{name}", "Load the page again: it may be gone already")
-    _append(_file(project_root, name), {"removes": one, "at": _now()})
-    return known[one]
-
-
-def _append(path: Path, row: dict[str, Any]) -> None:
-    """One whole line more, on disk when this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a+b", opener=open_no_follow) as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
-        f.seek(0)
-        text = f.read()
-        last = text[text.rfind(b"\n") + 1 :]
-        if last and _whole(last):
-            f.write(b"\n")  # somebody's editor left the end off
-        elif last:
-            f.truncate(len(text) - len(last))
-        f.write(json.dumps(row, sort_keys=True).encode() + b"\n")
-        f.flush()
-        os.fsync(f.fileno())
-    sync_to_disk(path.parent)
-
-
-def _whole(line: bytes) -> bool:
-    try:
-        parse_json(line)
-    except ValueError:
-        return False
-    return True
+def _remove_row(project_root: Path, name: str, row_id: str, in_force: dict[str, Any]) -> Any:
+    if row_id not in in_force:
+        raise LabelError(f"there is no {row_id!r} in corrections/{name}", "Load the page again: it may be gone already")
+    append_lines(_correction_path(project_root, name), [{"removes": row_id, "at": _timestamp()}])
+    return in_force[row_id]

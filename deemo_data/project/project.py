@@ -1,4 +1,7 @@
-"""Project: the folder, its secret, lock, lists, vocabularies."""
+"""Project: a project folder with its settings, its secret and its lock.
+
+`deemo init` makes the folder (Project.make); every other command opens it (Project.open). The clips in it are read by clips.py.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,19 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from deemo_data.clip import Clip, each_clip, read_clips
+from deemo_data.clip import Clip, read_clips
 from deemo_data.dataset.layout import SPLITS
 from deemo_data.errors import ConfigError, ProjectError
 from deemo_data.files import sync_to_disk, write_if_changed
 from deemo_data.labels.vocabulary import Emotions, Nfbl, load_emotions, load_nfbl
-from deemo_data.project import corrections, speakers
-from deemo_data.project.config import PROFILES, Config, profile_text, read_config
-from deemo_data.sources.subjects import read_subjects
+from deemo_data.project.config import PROFILES, Config, profile_text, read_config, read_profile
 
-OWN = (
+PROJECT_FOLDERS = (
     "labels", "corrections", "private", "out", "out/released", "out/released/clips", "out/dataset",
     *(f"out/dataset/{split}{below}" for split in SPLITS for below in ("", "/clips")),
 )  # fmt: skip
@@ -31,33 +32,42 @@ OWN = (
 
 @dataclass(frozen=True)
 class Project:
-    """A project folder. Of what is in it only `out/released` and `out/dataset` may leave the machine."""
+    """A project folder. Of its contents only out/released and out/dataset may leave the machine.
+
+    root     the folder
+    profile  a profile of deemo_data whose settings apply instead of those of deemo.toml; empty: deemo.toml applies
+    """
 
     root: Path
+    profile: str = ""
 
     @classmethod
     def open(cls, root: Path) -> Project:
+        """The project in a folder. Raises ProjectError when there is none, or when one of its folders is a symbolic link."""
         if not (root / "deemo.toml").is_file():
             raise ProjectError(f"{root} is not a project: it has no deemo.toml", f"Type: deemo init {root} --profile hardened")
-        _no_links(root)
+        _refuse_links(root)
         return cls(root.resolve())
 
     @classmethod
     def make(cls, root: Path, profile: str | None = None) -> Project:
-        """A new project (hardened, unless told otherwise); a folder that is one already is left as it is."""
+        """Make a new project, with the profile `hardened` by default. A project that is there already stays as it is.
+
+        Raises ConfigError for an unknown profile, or when the project was made from another one; ProjectError for a file.
+        """
         if profile is not None and profile not in PROFILES:
             raise ConfigError(f"there is no profile {profile!r}", f"Profiles: {', '.join(PROFILES)}")
         if root.exists() and not root.is_dir():
             raise ProjectError(f"{root} is a file, not a folder", "Name another folder for the project")
         root.mkdir(parents=True, exist_ok=True)
-        _no_links(root)
+        _refuse_links(root)
         project = cls(root.resolve())
-        project.private.mkdir(mode=0o700, exist_ok=True)
-        project.private.chmod(0o700)
-        for folder in (project.store, project.labels, root / "corrections", project.out):
+        project.private_dir.mkdir(mode=0o700, exist_ok=True)
+        project.private_dir.chmod(0o700)
+        for folder in (project.store_dir, project.labels_dir, root / "corrections", project.out_dir):
             folder.mkdir(exist_ok=True)
-        with project.locked():
-            key = project.private / "secret.key"
+        with project.lock():
+            key = project.private_dir / "secret.key"
             if not key.exists():
                 handle = os.open(key.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
                 with os.fdopen(handle, "w") as f:
@@ -65,9 +75,9 @@ class Project:
                     f.flush()
                     os.fsync(f.fileno())
                 key.with_suffix(".new").rename(key)
-                for folder in (project.private, project.root):
+                for folder in (project.private_dir, project.root):
                     sync_to_disk(folder)
-                with suppress(PermissionError):  # one that may be entered, not listed
+                with suppress(PermissionError):  # a folder that may be entered but not listed
                     sync_to_disk(project.root.parent)
         write_if_changed(root / ".gitignore", "*\n")
         if not (root / "deemo.toml").exists():
@@ -79,11 +89,17 @@ class Project:
 
     @cached_property
     def config(self) -> Config:
-        return read_config(self.root / "deemo.toml")
+        """The settings: those of deemo.toml, or those of `profile` where that is set."""
+        return read_profile(self.profile) if self.profile else read_config(self.root / "deemo.toml")
+
+    def with_profile(self, profile: str) -> Project:
+        """The same folder under the settings of another profile. Its results go into the same store and into no list."""
+        return replace(self, profile=profile)
 
     @cached_property
     def secret(self) -> bytes:
-        path = self.private / "secret.key"
+        """The key of all public ids, pseudonyms and voices: 32 bytes. Raises ProjectError when it is missing or damaged."""
+        path = self.private_dir / "secret.key"
         try:
             text = path.read_text().strip()
         except FileNotFoundError as e:
@@ -92,58 +108,71 @@ class Project:
             raise ProjectError(f"{path} is damaged: it must hold 64 hex digits", "Put it back from your backup")
         return bytes.fromhex(text)
 
-    private = property(lambda self: self.root / "private")
-    store = property(lambda self: self.private / "store")
-    labels = property(lambda self: self.root / "labels")
-    out = property(lambda self: self.root / "out")
-    served = property(lambda self: self.out / "released")  # what Label Studio may see: nothing else lies below it
-    released = property(lambda self: self.served / "clips")  # Label Studio wants a folder below the one it serves
-    dataset = property(lambda self: self.out / "dataset")
+    @property
+    def private_dir(self) -> Path:
+        """private/: the secret, names of people, downloads and the store. It never leaves the machine."""
+        return self.root / "private"
 
-    def sources(self) -> list[Clip]:
+    @property
+    def store_dir(self) -> Path:
+        """private/store: the results of every stage, each under a digest of its inputs and settings."""
+        return self.private_dir / "store"
+
+    @property
+    def labels_dir(self) -> Path:
+        """labels/: what annotators handed in, append-only."""
+        return self.root / "labels"
+
+    @property
+    def out_dir(self) -> Path:
+        """out/: reports, released clips and the dataset."""
+        return self.root / "out"
+
+    @property
+    def served_dir(self) -> Path:
+        """out/released: the only folder that Label Studio may serve. Nothing but `released_dir` lies in it."""
+        return self.out_dir / "released"
+
+    @property
+    def released_dir(self) -> Path:
+        """out/released/clips: the released clips. Label Studio requires a folder below the one that it serves."""
+        return self.served_dir / "clips"
+
+    @property
+    def dataset_dir(self) -> Path:
+        """out/dataset: the exported dataset."""
+        return self.out_dir / "dataset"
+
+    def read_sources(self) -> list[Clip]:
+        """The sources in sources.jsonl. Raises ProjectError when there is no such file yet."""
         return read_clips(self.root / "sources.jsonl")
 
-    def clips(self) -> list[Clip]:
-        """All clips, each with what is known of its source and what people said; a source that is gone takes its clips along."""
-        return list(self.each_clip())
-
-    def each_clip(self) -> Iterator[Clip]:
-        """`clips`, one at a time."""
-        sources = {s.source: s for s in self.sources()}
-        names = {p.source: p.all_names for p in read_subjects(self.private / "subjects.csv")}
-        boxes, voices = corrections.boxes_in_force(self.root), speakers.said(self.root)
-        for row in each_clip(self.root / "clips.jsonl"):
-            if source := sources.get(row.source):
-                said = {
-                    "drawn": corrections.drawn(row, boxes), "speakers_said": voices.get(row.source, {}),
-                    "known_names": list(names.get(row.source, ())),
-                }  # fmt: skip
-                yield source.knowing(row.files, row.facts | said).at(row)
-
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """One writer of out/ and of the lists at a time; a second one waits."""
-        with open(self.private / "lock", "a") as handle:
+    def lock(self) -> Iterator[None]:
+        """Hold the project's lock: one process at a time writes out/ and the lists; a second one waits."""
+        with open(self.private_dir / "lock", "a") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
     def write_report(self, name: str, content: Any) -> None:
-        self.out.mkdir(exist_ok=True)
-        write_if_changed(self.out / name, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+        """Write a JSON report into out/."""
+        self.out_dir.mkdir(exist_ok=True)
+        write_if_changed(self.out_dir / name, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def _no_links(root: Path) -> None:
-    """Commands write and delete in these folders: a symbolic link would take them out of the project. Raises ProjectError."""
-    if linked := [name for name in OWN if (root / name).is_symlink()]:
+def _refuse_links(root: Path) -> None:
+    """Raise ProjectError when a folder that commands write or delete in is a symbolic link, which may lead out of the project."""
+    if linked := [name for name in PROJECT_FOLDERS if (root / name).is_symlink()]:
         what = f"{root / linked[0]} is a symbolic link, and nothing is written or deleted through it"
         raise ProjectError(what, "Put a folder there (a bind mount does), or make the whole project elsewhere")
 
 
-def vocabularies(project: Project) -> tuple[Nfbl, Emotions]:
-    about = project.config.project
-    return load_nfbl(within(project, about.nfbl)), load_emotions(within(project, about.emotions))
+def load_vocabularies(project: Project) -> tuple[Nfbl, Emotions]:
+    """The project's vocabularies of body language and of emotions."""
+    settings = project.config.project
+    return load_nfbl(vocabulary_path(project, settings.nfbl)), load_emotions(vocabulary_path(project, settings.emotions))
 
 
-def within(project: Project, said: str) -> str:
-    """A vocabulary as deemo.toml names it: a name of ours, or a file, relative to the project folder."""
-    return str(project.root / said) if said.endswith(".toml") else said
+def vocabulary_path(project: Project, name: str) -> str:
+    """A vocabulary as deemo.toml names it: the name of one that comes with deemo_data, or a path below the project folder."""
+    return str(project.root / name) if name.endswith(".toml") else name

@@ -1,26 +1,28 @@
-"""THE ONE DOOR: release, take back."""
+"""Decides which clips may leave the project, and releases them: the only module that makes a SafeClip.
+
+A released clip is under another name, and consists of the public files (links below out/released/clips) and the public facts.
+Everything after this module (annotation, agreement, export) sees SafeClips only. `take_back_clips` undoes a release.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Container, Iterable
-from typing import TYPE_CHECKING
 
 from deemo_data.clip import Clip, SafeClip
 from deemo_data.consent import has_consent
-from deemo_data.dataset.layout import clear
+from deemo_data.dataset.layout import clear_dataset
 from deemo_data.errors import NotReleasable, StageError
 from deemo_data.files import File, link_or_copy, sync_to_disk
 from deemo_data.pipeline import store
 from deemo_data.project import corrections
-from deemo_data.pseudonyms import public_id
+from deemo_data.project.clips import read_current_clips
+from deemo_data.project.problems import Problem, refusals_to_problems
+from deemo_data.project.project import Project
+from deemo_data.pseudonyms import derive_public_id
 
-if TYPE_CHECKING:
-    from deemo_data.project.project import Project
-
-
-PUBLIC_FILES = {  # name here -> name and ending outside
+PUBLIC_FILES = {  # name in the project -> (name in a released clip, ending of the file)
     "safe": ("video", ".mp4"),
     "public_body": ("body", ".body.parquet"),
     "prosody": ("prosody", ".prosody.parquet"),
@@ -30,8 +32,11 @@ PUBLIC_FACTS = (
 )  # fmt: skip
 
 
-def may_go(clip: Clip, project: Project) -> None:
-    """Raises NotReleasable, saying why and what to do, unless the leak check has passed and consent is on record."""
+def check_releasable(clip: Clip, project: Project) -> None:
+    """Raise NotReleasable, with the reason and what to do, unless the clip may be released.
+
+    It may when consent is on record, its owner does not withhold it, all its public files are made, and the leak check passed.
+    """
     if not has_consent(clip):
         advice = f'Add a consent column to the CSV, or type: deemo ingest {project.root} SOURCES --consent "WORDS"'
         raise NotReleasable(f"clip {clip.id}: no consent is on record for its source", advice)
@@ -42,75 +47,89 @@ def may_go(clip: Clip, project: Project) -> None:
     if "leaks" not in clip.files:
         raise NotReleasable(f"clip {clip.id}: the leak check has not looked at it", f"Type: deemo run {project.root}")
     if clip.facts.get("leaks_passed") is not True:
-        raise NotReleasable(f"clip {clip.id}: {leaks_of(clip)}", "It stays here: see docs/privacy.md")
+        raise NotReleasable(f"clip {clip.id}: {describe_leaks(clip)}", "It stays here: see docs/privacy.md")
 
 
-def release(clip: Clip, project: Project) -> SafeClip:
-    """The clip as strangers may see it: other names, the public files as links below out/released/clips, nothing else.
+def release_clip(clip: Clip, project: Project) -> SafeClip:
+    """The clip as it may be published: public ids, the public facts, and the public files as links below out/released/clips.
 
-    Raises NotReleasable (see `may_go`), also for a file that is not any more what was made, to the byte.
+    Raises NotReleasable (see `check_releasable`), also when a file is not byte for byte the one that a stage made.
     """
-    may_go(clip, project)
+    check_releasable(clip, project)
     try:
-        for inside in (*PUBLIC_FILES, "leaks"):
-            store.check_made(clip, inside)
+        for name in (*PUBLIC_FILES, "leaks"):
+            store.check_stage_file(clip, name)
     except StageError as e:
         raise NotReleasable(e.what, f"Type: deemo run {project.root}, which makes it anew") from e
-    outside = public_id(project.secret, "c", clip.id)
+    public_id = derive_public_id(project.secret, "c", clip.id)
     files = {}
-    for inside, (name, ending) in PUBLIC_FILES.items():
-        there = project.released / f"{outside}{ending}"
-        link_or_copy(clip.path(inside), there, clip.files[inside].sha256)
-        files[name] = File(str(there), clip.files[inside].sha256)
+    for name, (public_name, ending) in PUBLIC_FILES.items():
+        public_path = project.released_dir / f"{public_id}{ending}"
+        link_or_copy(clip.path(name), public_path, clip.files[name].sha256)
+        files[public_name] = File(str(public_path), clip.files[name].sha256)
     facts = {n: clip.facts.get(n) for n in PUBLIC_FACTS}
     facts["leaks"] = facts.pop("leaks_summary")
-    return SafeClip(Clip(outside, public_id(project.secret, "v", clip.source), clip.start_ms, clip.end_ms, files, facts))
+    source_id = derive_public_id(project.secret, "v", clip.source)
+    return SafeClip(Clip(public_id, source_id, clip.start_ms, clip.end_ms, files, facts))
 
 
-def release_all(clips: Iterable[Clip], project: Project) -> tuple[list[SafeClip], list[tuple[Clip, NotReleasable]]]:
-    """Every clip that may go, and the others with their reason. What may no longer go is taken back from out/released."""
+def release_clips(clips: Iterable[Clip], project: Project) -> tuple[list[SafeClip], list[tuple[Clip, NotReleasable]]]:
+    """Release every clip that may go, and give the reason for the others. All other files in out/released are removed."""
     safe: list[SafeClip] = []
-    kept: list[tuple[Clip, NotReleasable]] = []
+    refusals: list[tuple[Clip, NotReleasable]] = []
     for clip in clips:
         try:
-            safe.append(release(clip, project))
+            safe.append(release_clip(clip, project))
         except NotReleasable as e:
-            kept.append((clip, e))
-    _sweep(str(project.served), {f.path for s in safe for f in s.files.values()})
-    for folder in (project.served, project.released):
+            refusals.append((clip, e))
+    _remove_unwanted(str(project.served_dir), {f.path for s in safe for f in s.files.values()})
+    for folder in (project.served_dir, project.released_dir):
         if folder.is_dir():
             sync_to_disk(folder)
-    return safe, kept
+    return safe, refusals
 
 
-def _sweep(folder: str, wanted: Container[str]) -> None:
-    """Remove all links, and all files that are not wanted, below a folder."""
+def release_current_clips(project: Project) -> tuple[list[SafeClip], list[Problem]]:
+    """Release every clip of the project that may go, with its current results, and give the reason for the others.
+
+    The caller holds `project.lock()` for as long as it uses the clips: a withdrawal then waits until they are sent or written.
+    """
+    safe, refusals = release_clips(read_current_clips(project), project)
+    return safe, refusals_to_problems(refusals)
+
+
+def _remove_unwanted(folder: str, wanted: Container[str]) -> None:
+    """Remove all symbolic links, and all files that are not `wanted`, below a folder."""
     try:
         inside = list(os.scandir(folder))
     except FileNotFoundError:
         return
     for entry in inside:
         if entry.is_dir(follow_symlinks=False):
-            _sweep(entry.path, wanted)
+            _remove_unwanted(entry.path, wanted)
         elif entry.is_symlink() or entry.path not in wanted:
             os.unlink(entry.path)
 
 
-def take_back(clips: Iterable[Clip], project: Project, gone: Iterable[Clip] = ()) -> None:
-    """Remove from out/ at once what may no longer go: clips that are `gone`, refused by the leak check, or without consent."""
-    refused = [*gone] + [c for c in clips if c.facts.get("leaks_passed") is False or not has_consent(c)]
-    names = [public_id(project.secret, "c", c.id) for c in refused]
+def take_back_clips(clips: Iterable[Clip], project: Project, dropped: Iterable[Clip] = ()) -> None:
+    """Remove from out/ at once the clips that may no longer be released, and the dataset if it has one of them.
+
+    clips    of these, the ones that the leak check refused or that have no consent
+    dropped  clips that are removed in any case: they are withheld, or no longer in the project
+    """
+    refused = [*dropped] + [c for c in clips if c.facts.get("leaks_passed") is False or not has_consent(c)]
+    names = [derive_public_id(project.secret, "c", c.id) for c in refused]
     for name in names:
         for _, ending in PUBLIC_FILES.values():
-            (project.released / f"{name}{ending}").unlink(missing_ok=True)
-    if names and project.released.is_dir():
-        sync_to_disk(project.released)
-    if any(path for name in names for path in project.dataset.glob(f"*/clips/{name}.mp4")):
-        clear(project.dataset)  # its tables hold the clip too; the next export makes it anew
+            (project.released_dir / f"{name}{ending}").unlink(missing_ok=True)
+    if names and project.released_dir.is_dir():
+        sync_to_disk(project.released_dir)
+    if any(path for name in names for path in project.dataset_dir.glob(f"*/clips/{name}.mp4")):
+        clear_dataset(project.dataset_dir)  # its tables have the clip too; the next export writes it again
 
 
-def leaks_of(clip: Clip) -> str:
-    found = json.loads(clip.path("leaks").read_text())
-    return (
-        f"the leak check saw a face in {len(found['frames'])} of {found['looked_at']} frames, first in frame {found['frames'][0]}"
-    )
+def describe_leaks(clip: Clip) -> str:
+    """What the leak check found in a clip that it refused."""
+    report = json.loads(clip.path("leaks").read_text())
+    frames = report["frames"]
+    return f"the leak check saw a face in {len(frames)} of {report['looked_at']} frames, first in frame {frames[0]}"

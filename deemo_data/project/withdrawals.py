@@ -1,68 +1,92 @@
-"""Withdrawn.jsonl."""
+"""withdrawn.jsonl: who withdrew (`deemo forget`), without saying who.
+
+A line is {"at", "sources", "clips", "labels", "marks"}: the time, how much was erased, and keyed hashes (HMAC) of the ids of the
+sources and of their public ids. A mark recognises a source that comes back later. Without the project's secret, nobody can tell
+from a mark whose source it is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from deemo_data.clip import Clip
 from deemo_data.errors import ProjectError
-from deemo_data.files import append_lines, read_whole_lines
+from deemo_data.files import append_lines, read_lines
+from deemo_data.pipeline.store import erase_sources
 from deemo_data.project.clips import read_sources_by_id
 from deemo_data.project.project import Project
-from deemo_data.pseudonyms import derive
+from deemo_data.pseudonyms import derive_key
 
-WITHDRAWN = "withdrawn.jsonl"
+WITHDRAWALS_FILE = "withdrawn.jsonl"
 
 
-def record_withdrawal(project: Project, sources: Collection[str], outside: Iterable[str], clips: int, labels: int) -> None:
-    """A line for a withdrawal, unless there is one for all these sources: then one that was killed is being finished.
+def record_withdrawal(project: Project, sources: Collection[str], public_ids: Iterable[str], clips: int, labels: int) -> None:
+    """Append a line for a withdrawal. Nothing is added when there are lines for all these sources: a `deemo forget` that was
+    killed is then being finished.
 
-    sources  ids of the footage; outside: what it and its clips are called outside
+    sources        ids of the sources
+    public_ids     the public ids of these sources and of their clips
+    clips, labels  how many are erased
     """
-    known = marks(project)
-    fresh = [source for source in sources if mark_of(project, source) not in known]
-    if not fresh:
+    earlier = read_marks(project)
+    new_sources = [source for source in sources if mark_of(project, source) not in earlier]
+    if not new_sources:
         return
-    found = sorted({mark_of(project, name) for name in (*fresh, *outside)} - set(known))
+    marks = sorted({mark_of(project, name) for name in (*new_sources, *public_ids)} - set(earlier))
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    append_lines(project.root / WITHDRAWN, [{"at": at, "sources": len(fresh), "clips": clips, "labels": labels, "marks": found}])
+    row = {"at": at, "sources": len(new_sources), "clips": clips, "labels": labels, "marks": marks}
+    append_lines(project.root / WITHDRAWALS_FILE, [row])
 
 
 def mark_of(project: Project, name: str) -> str:
-    return derive(project.secret, f"withdrawn:{name}")[:32]
+    """The mark of a source's id, or of a public id: 32 hex digits."""
+    return derive_key(project.secret, f"withdrawn:{name}")[:32]
 
 
-def marks(project: Project) -> dict[str, str]:
-    """{mark: when it was withdrawn}, of all withdrawals."""
-    return {mark: str(row["at"]) for row in read_whole_lines(project.root / WITHDRAWN) for mark in row["marks"]}
+def read_marks(project: Project) -> dict[str, str]:
+    """{mark: time of the withdrawal} of all withdrawals."""
+    return {mark: str(row["at"]) for _, _, row in read_lines(project.root / WITHDRAWALS_FILE) for mark in row["marks"]}
 
 
 def withdrawn_at(project: Project, source: Clip) -> str:
-    """When the footage was withdrawn; empty when it was not."""
-    known = marks(project)
-    names = (source.source, source.files["source"].sha256)  # the digest: marks were made of it once
-    return next((at for name in names if (at := known.get(mark_of(project, name)))), "")
+    """The time at which a source was withdrawn; empty when it was not."""
+    marks = read_marks(project)
+    names = (source.source, source.files["source"].sha256)  # older lines have a mark of the digest instead of the id
+    return next((at for name in names if (at := marks.get(mark_of(project, name)))), "")
 
 
 def withdrawn_clips(project: Project, clips: Iterable[str]) -> set[str]:
-    """Of some clips, by their public ids, those that were withdrawn."""
-    known = marks(project)
-    return {clip for clip in clips if mark_of(project, clip) in known} if known else set()
+    """The public ids among `clips` that were withdrawn."""
+    marks = read_marks(project)
+    return {clip for clip in clips if mark_of(project, clip) in marks} if marks else set()
 
 
-def raise_if_new(project: Project, before: Collection[str]) -> None:
-    """Raises ProjectError when somebody withdrew since `marks` were `before`: what was worked out since may be about them."""
-    if set(marks(project)) - set(before):
-        raise ProjectError(
-            "somebody withdrew (deemo forget) while this was at work: it is not kept", "Type the same command again"
-        )
+@contextmanager
+def unless_withdrawn(project: Project, before: Collection[str], clips: Sequence[Clip] = ()) -> Iterator[None]:
+    """Hold the project's lock while results are written, unless somebody withdrew during the computation.
+
+    before  `read_marks` as they were when the computation began
+    clips   the clips for which the computation added entries to the store
+
+    Long computations do not hold the lock, so that `deemo forget` never waits for them. After a withdrawal their results may
+    be about the person who withdrew: this erases what the store has of that person and raises ProjectError.
+    """
+    with project.lock():
+        erase_withdrawn_since(project, clips)
+        if set(read_marks(project)) - set(before):
+            raise ProjectError(
+                "somebody withdrew (deemo forget) while this was at work: it is not kept", "Type the same command again"
+            )
+        yield
 
 
 def erase_withdrawn_since(project: Project, clips: Sequence[Clip]) -> set[str]:
-    """The sources that were withdrawn while we worked on their clips; what we made of them goes again. With the lock only."""
-    from deemo_data.pipeline.store import from_store
+    """Erase what a computation stored about sources that were withdrawn while it ran; the ids of these sources.
 
-    gone = withdrawn_clips(project, {c.source for c in clips} - set(read_sources_by_id(project)))
-    from_store(project.store, gone)
-    return gone
+    clips  the clips that the computation worked on. The caller holds the project's lock.
+    """
+    withdrawn = withdrawn_clips(project, {c.source for c in clips} - set(read_sources_by_id(project)))
+    erase_sources(project.store_dir, withdrawn)
+    return withdrawn

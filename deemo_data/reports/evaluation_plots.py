@@ -1,152 +1,150 @@
-"""The pictures of evaluation.html, as SVG: figures with intervals and what chance gives, confusion, calibration, curves."""
+"""The plots of evaluation.html, as SVG: figures with intervals and chance levels, confusion, calibration, learning curve."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
-from deemo_data.reports.svg import box, ellipsis, line, shade, svg, text
+from deemo_data.reports.svg import cell_opacity, draw_box, draw_dot, draw_line, draw_svg, draw_text, scale_position, shorten
 
-ROW = 24  # px of a line
-PANELS = ((270, 465), (490, 685), (705, 890))  # left and right, of three measures
+ROW_HEIGHT_PX = 24
+PANELS_PX = ((270, 465), (490, 685), (705, 890))  # left and right edge of the panel of each measure
 TICKS = (0, 0.25, 0.5, 0.75, 1)
-LITTLE = 20  # answers: a bin with fewer is a small dot, off the line
-KINDS = {"baseline": "g6", "model": "g0", "ablation": "g4", "predictions": "g2"}
+MIN_BIN_ANSWERS = 20  # a bin of fewer answers is a small dot that the line leaves out
+STYLE_OF_KIND = {"baseline": "g6", "model": "g0", "ablation": "g4", "predictions": "g2"}
 MEASURES = (("accuracy", "Accuracy"), ("uar", "Average recall (UAR)"), ("f1_macro", "Macro F1"))
 
 
-def table(lines: Sequence[Mapping[str, Any]], words: str) -> str:
-    """Accuracy, UAR and macro F1 of everything that was scored, with intervals; the stroke is the majority."""
-    height = 40 + ROW * len(lines)
+def draw_scores(rows: Sequence[Mapping[str, Any]], description: str) -> str:
+    """Accuracy, UAR and macro F1 of every model, with intervals; a line marks what the most frequent emotion alone gives."""
+    height = 40 + ROW_HEIGHT_PX * len(rows)
     parts = []
-    first = lines[0]["recognition"] if lines and lines[0]["name"] == "majority" else None
-    for (left, right), (name, title) in zip(PANELS, MEASURES, strict=True):
-        parts.append(text((left + right) / 2, 12, title, "strong", "middle"))
+    first = rows[0]["recognition"] if rows and rows[0]["name"] == "majority" else None
+    for (left, right), (name, title) in zip(PANELS_PX, MEASURES, strict=True):
+        parts.append(draw_text((left + right) / 2, 12, title, "strong", "middle"))
         for tick in TICKS:
-            x = _at(tick, left, right)
-            parts += [line("grid", x, 34, x, height - 4), text(x, 28, f"{tick:g}", "axis", "middle")]
+            x = scale_position(tick, left, right)
+            parts += [draw_line("grid", x, 34, x, height - 4), draw_text(x, 28, f"{tick:g}", "axis", "middle")]
         if first and first[name]["value"] is not None:
-            x = _at(first[name]["value"], left, right)
-            parts.append(line("level", x, 34, x, height - 4))
-    for number, row in enumerate(lines):
-        y = 40 + ROW * (number + 0.5)
-        parts.append(text(0, y + 4, ellipsis(row["name"], 38)))
-        for (left, right), (name, title) in zip(PANELS, MEASURES, strict=True):
-            parts += _dot(row["recognition"][name], KINDS[row["kind"]], y, left, right, f"{row['name']}, {title}")
-    return svg(height, words, parts)
+            x = scale_position(first[name]["value"], left, right)
+            parts.append(draw_line("level", x, 34, x, height - 4))
+    for number, row in enumerate(rows):
+        y = 40 + ROW_HEIGHT_PX * (number + 0.5)
+        parts.append(draw_text(0, y + 4, shorten(row["name"], 38)))
+        for (left, right), (name, title) in zip(PANELS_PX, MEASURES, strict=True):
+            parts += _draw_figure(row["recognition"][name], STYLE_OF_KIND[row["kind"]], y, left, right, f"{row['name']}, {title}")
+    return draw_svg(height, description, parts)
 
 
-def _at(value: float, left: float, right: float, low: float = 0, high: float = 1) -> float:
-    return left + (right - left) * (min(max(value, low), high) - low) / (high - low)
-
-
-def _dot(figure: Mapping[str, Any], style: str, y: float, left: float, right: float, name: str) -> list[str]:
+def _draw_figure(figure: Mapping[str, Any], style: str, y: float, left: float, right: float, name: str) -> list[str]:
     if figure["value"] is None:
-        return [text(left + 4, y + 4, "–", "axis")]
+        return [draw_text(left + 4, y + 4, "–", "axis")]
     title = f"{name}: {figure['value']:.2f}"
     parts = []
     if figure["low"] is not None:
-        parts.append(line(f"bar {style}", _at(figure["low"], left, right), y, _at(figure["high"], left, right), y))
+        low, high = (scale_position(figure[end], left, right) for end in ("low", "high"))
+        parts.append(draw_line(f"bar {style}", low, y, high, y))
         title += f" ({figure['low']:.2f} to {figure['high']:.2f})"
-    x = _at(figure["value"], left, right)
-    return [*parts, f'<circle class="{style}" cx="{x:.1f}" cy="{y:.1f}" r="4.2"><title>{escape(title)}</title></circle>']
+    return [*parts, draw_dot(style, scale_position(figure["value"], left, right), y, title)]
 
 
-def findings(found: Sequence[Mapping[str, Any]], beside: Sequence[Mapping[str, Any]], words: str, feared: bool) -> str:
-    """Each figure of a check with its interval, over the band that 90 % of the permutations fall into."""
-    seen = "g1" if feared else "g3"
-    rows = [(f, seen if f["seen"] else "s0") for f in found] + [(f, "g6") for f in beside]
+def draw_findings(
+    findings: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]], description: str, feared: bool
+) -> str:
+    """Each figure of a check with its interval, over the band of 90 % of the permutations.
+
+    others  figures that do not count for the verdict
+    feared  whether the check hopes to find nothing: colours what it found
+    """
+    significant = "g1" if feared else "g3"
+    rows = [(f, significant if f["seen"] else "s0") for f in findings] + [(f, "g6") for f in others]
     values = [v for f, _ in rows for v in (f["value"], f["low"], f["high"], *f["null"]) if v is not None]
     low, high = min([0.0, *values]), 1.0 if max(values) > 0.5 else 0.5
-    left, right, height = 270.0, 700.0, 34 + ROW * len(rows)
+    left, right, height = 270.0, 700.0, 34 + ROW_HEIGHT_PX * len(rows)
     low = 0.0 if low > -0.02 else -0.25 if low > -0.25 else -1.0
     parts = []
     for tick in (t / 4 for t in range(-4, 5)):
         if low <= tick <= high:
-            x = _at(tick, left, right, low, high)
-            parts += [line("grid", x, 26, x, height - 2), text(x, 18, f"{tick:g}", "axis", "middle")]
-    parts.append(text(730, 18, "effect", "axis"))
-    parts.append(text(815, 18, "p", "axis"))
+            x = scale_position(tick, left, right, low, high)
+            parts += [draw_line("grid", x, 26, x, height - 2), draw_text(x, 18, f"{tick:g}", "axis", "middle")]
+    parts.append(draw_text(730, 18, "effect", "axis"))
+    parts.append(draw_text(815, 18, "p", "axis"))
     for number, (f, style) in enumerate(rows):
-        y = 30 + ROW * (number + 0.5)
-        a, b = (_at(f["null"][k], left, right, low, high) for k in (0, 2))
+        y = 30 + ROW_HEIGHT_PX * (number + 0.5)
+        a, b = (scale_position(f["null"][k], left, right, low, high) for k in (0, 2))
         parts += [
-            text(0, y + 4, ellipsis(f["name"], 38)),
-            box("null", a, y - 8, max(b - a, 1.5), 16, f"by chance {f['null'][0]:.2f} to {f['null'][2]:.2f}"),
+            draw_text(0, y + 4, shorten(f["name"], 38)),
+            draw_box("null", a, y - 8, max(b - a, 1.5), 16, f"by chance {f['null'][0]:.2f} to {f['null'][2]:.2f}"),
         ]
         if f["low"] is not None:
-            parts.append(
-                line(f"bar {style}", _at(f["low"], left, right, low, high), y, _at(f["high"], left, right, low, high), y)
-            )
-        x = _at(f["value"], left, right, low, high)
-        title = escape(f"{f['name']}: {f['value']:.2f}, by chance {f['chance']:.2f}")
-        parts.append(f'<circle class="{style}" cx="{x:.1f}" cy="{y:.1f}" r="4.2"><title>{title}</title></circle>')
-        parts += [text(730, y + 4, f"{round(f['effect'], 2) + 0.0:+.2f}"), text(815, y + 4, f"{f['p']:.3f}")]
-    return svg(height, words, parts)
+            a, b = (scale_position(f[end], left, right, low, high) for end in ("low", "high"))
+            parts.append(draw_line(f"bar {style}", a, y, b, y))
+        title = f"{f['name']}: {f['value']:.2f}, by chance {f['chance']:.2f}"
+        parts.append(draw_dot(style, scale_position(f["value"], left, right, low, high), y, title))
+        parts += [draw_text(730, y + 4, f"{round(f['effect'], 2) + 0.0:+.2f}"), draw_text(815, y + 4, f"{f['p']:.3f}")]
+    return draw_svg(height, description, parts)
 
 
-def confusion(told: Mapping[str, Any], words: str) -> str:
-    """Rows: what people said. Columns: what was answered. Labels that occur in neither are left out."""
-    counts, names = told["counts"], told["rows"]
+def draw_confusion(table: Mapping[str, Any], description: str) -> str:
+    """Confusion matrix. Rows: the emotion that people gave; columns: the model's answer. Unused labels are left out."""
+    counts, names = table["counts"], table["rows"]
     kept = [k for k in range(len(names)) if sum(counts[k]) or any(row[k] for row in counts)]
     columns = [*kept, len(names)] if any(row[len(names)] for row in counts) else kept
     cell, left, top = min(52.0, 560 / max(len(columns), 1)), 150.0, 96.0
     parts = []
     for number, k in enumerate(columns):
         x = left + cell * (number + 0.5)
-        turned = f' transform="rotate(-50 {x:.1f} {top - 8:.1f})"'
-        parts.append(text(x, top - 8, ellipsis(told["columns"][k], 20), "axis", more=turned))
+        rotation = f' transform="rotate(-50 {x:.1f} {top - 8:.1f})"'
+        parts.append(draw_text(x, top - 8, shorten(table["columns"][k], 20), "axis", attributes=rotation))
     rows = [k for k in kept if sum(counts[k])]
     for r, k in enumerate(rows):
         y, total = top + cell * r, sum(counts[k])
-        parts.append(text(left - 8, y + cell / 2 + 4, ellipsis(names[k], 22), "axis", "end"))
+        parts.append(draw_text(left - 8, y + cell / 2 + 4, shorten(names[k], 22), "axis", "end"))
         for c, j in enumerate(columns):
             x, share = left + cell * c, counts[k][j] / total
-            parts.append(box("cell", x, y, cell - 1, cell - 1))
+            parts.append(draw_box("cell", x, y, cell - 1, cell - 1))
             if counts[k][j]:
                 style = "h0" if j == k else "h2" if j == len(names) else "h1"
-                title = f"{names[k]} / {told['columns'][j]}: {counts[k][j]} of {total}"
-                parts.append(box(style, x, y, cell - 1, cell - 1, title, f' fill-opacity="{shade(share)}"'))
+                title = f"{names[k]} / {table['columns'][j]}: {counts[k][j]} of {total}"
+                parts.append(draw_box(style, x, y, cell - 1, cell - 1, title, f' fill-opacity="{cell_opacity(share)}"'))
                 if cell >= 22:
-                    parts.append(text(x + (cell - 1) / 2, y + cell / 2 + 4, f"{100 * share:.0f}", "ink", "middle"))
-    return svg(top + cell * len(rows) + 4, words, parts)
+                    parts.append(draw_text(x + (cell - 1) / 2, y + cell / 2 + 4, f"{100 * share:.0f}", "ink", "middle"))
+    return draw_svg(top + cell * len(rows) + 4, description, parts)
 
 
-def calibration(lines: Sequence[Mapping[str, Any]], words: str) -> str:
-    """How often answers are right, by how sure they say they are; the diagonal is right."""
+def draw_calibration(lines: Sequence[Mapping[str, Any]], description: str) -> str:
+    """Calibration: how often answers are right, by the probability the model gives them. Perfect calibration is the diagonal."""
     left, right, top, bottom = 60.0, 360.0, 14.0, 254.0
-    parts = [line("level", left, bottom, right, top)]
+    parts = [draw_line("level", left, bottom, right, top)]
     for tick in TICKS:
-        x, y = _at(tick, left, right), bottom - (bottom - top) * tick
+        x, y = scale_position(tick, left, right), bottom - (bottom - top) * tick
         parts += [
-            line("grid", left, y, right, y), line("grid", x, top, x, bottom),
-            text(left - 8, y + 4, f"{tick:g}", "axis", "end"), text(x, bottom + 18, f"{tick:g}", "axis", "middle"),
+            draw_line("grid", left, y, right, y), draw_line("grid", x, top, x, bottom),
+            draw_text(left - 8, y + 4, f"{tick:g}", "axis", "end"), draw_text(x, bottom + 18, f"{tick:g}", "axis", "middle"),
         ]  # fmt: skip
-    parts.append(text((left + right) / 2, bottom + 38, "how sure: probability of the answer", "axis", "middle"))
-    parts.append(text(right + 40, top + 10, "right, of answers that are so sure", "axis"))
+    parts.append(draw_text((left + right) / 2, bottom + 38, "how sure: probability of the answer", "axis", "middle"))
+    parts.append(draw_text(right + 40, top + 10, "right, of answers that are so sure", "axis"))
     for number, row in enumerate(lines):
         style = f"g{(0, 1, 3, 2, 5)[number % 5]}"
         bins = row["recognition"]["calibration"]["bins"]
-        points = [(_at(b["sure"], left, right), bottom - (bottom - top) * b["right"], b) for b in bins]
-        course = " ".join(f"{x:.1f},{y:.1f}" for x, y, b in points if b["answers"] >= LITTLE)
-        parts.append(f'<polyline class="curve {style}" points="{course}"/>')
+        points = [(scale_position(b["sure"], left, right), bottom - (bottom - top) * b["right"], b) for b in bins]
+        points_of_line = " ".join(f"{x:.1f},{y:.1f}" for x, y, b in points if b["answers"] >= MIN_BIN_ANSWERS)
+        parts.append(f'<polyline class="curve {style}" points="{points_of_line}"/>')
         for x, y, b in points:
-            title = escape(f"{row['name']}: {b['answers']} answers, sure {b['sure']:.2f}, right {b['right']:.2f}")
-            size = 4 if b["answers"] >= LITTLE else 2
-            parts.append(f'<circle class="{style}" cx="{x:.1f}" cy="{y:.1f}" r="{size}"><title>{title}</title></circle>')
+            title = f"{row['name']}: {b['answers']} answers, sure {b['sure']:.2f}, right {b['right']:.2f}"
+            parts.append(draw_dot(style, x, y, title, 4 if b["answers"] >= MIN_BIN_ANSWERS else 2))
         y = top + 40 + 24 * number
         error = row["recognition"]["calibration"]["ece"]
         chance = f"; {error['by_chance']:.2f} if perfect" if error["by_chance"] is not None else ""
         parts += [
-            line(f"curve {style}", right + 40, y - 4, right + 68, y - 4),
-            text(right + 76, y, f"{ellipsis(row['name'], 34)}: error {error['value']:.2f}{chance}"),
+            draw_line(f"curve {style}", right + 40, y - 4, right + 68, y - 4),
+            draw_text(right + 76, y, f"{shorten(row['name'], 34)}: error {error['value']:.2f}{chance}"),
         ]
-    return svg(bottom + 46, words, parts)
+    return draw_svg(bottom + 46, description, parts)
 
 
-def curve(points: Sequence[Mapping[str, Any]], words: str) -> str:
-    """Average recall by number of people learned from, over the band of shuffled labels."""
+def draw_learning_curve(points: Sequence[Mapping[str, Any]], description: str) -> str:
+    """Learning curve: average recall by the number of people in the training data, over the band of shuffled labels."""
     left, right, top, bottom = 60.0, 640.0, 14.0, 254.0
     step = (right - left) / max(len(points) - 1, 1)
     xs = [left + step * k for k in range(len(points))]
@@ -156,46 +154,44 @@ def curve(points: Sequence[Mapping[str, Any]], words: str) -> str:
 
     parts = []
     for tick in TICKS:
-        parts += [line("grid", left, y(tick), right, y(tick)), text(left - 8, y(tick) + 4, f"{tick:g}", "axis", "end")]
+        parts += [draw_line("grid", left, y(tick), right, y(tick)), draw_text(left - 8, y(tick) + 4, f"{tick:g}", "axis", "end")]
     band = [
         *((x, p["null"][1]) for x, p in zip(xs, points, strict=True)),
         *((x, p["null"][0]) for x, p in zip(xs[::-1], points[::-1], strict=True)),
     ]
     parts.append(f'<polygon class="null" points="{" ".join(f"{x:.1f},{y(v):.1f}" for x, v in band)}"/>')
-    course = " ".join(f"{x:.1f},{y(p['value']):.1f}" for x, p in zip(xs, points, strict=True))
-    parts.append(f'<polyline class="curve g0" points="{course}"/>')
+    points_of_line = " ".join(f"{x:.1f},{y(p['value']):.1f}" for x, p in zip(xs, points, strict=True))
+    parts.append(f'<polyline class="curve g0" points="{points_of_line}"/>')
     for x, p in zip(xs, points, strict=True):
         if p["low"] is not None:
-            parts.append(line("bar g0", x, y(p["low"]), x, y(p["high"])))
-        title = f"{p['subjects']} people: {p['value']:.2f}"
-        at = y(p["value"])
-        parts.append(f'<circle class="g0" cx="{x:.1f}" cy="{at:.1f}" r="4.2"><title>{title}</title></circle>')
-        parts.append(text(x, bottom + 18, str(p["subjects"]), "axis", "middle"))
-    parts.append(text((left + right) / 2, bottom + 38, "people learned from", "axis", "middle"))
+            parts.append(draw_line("bar g0", x, y(p["low"]), x, y(p["high"])))
+        parts.append(draw_dot("g0", x, y(p["value"]), f"{p['subjects']} people: {p['value']:.2f}"))
+        parts.append(draw_text(x, bottom + 18, str(p["subjects"]), "axis", "middle"))
+    parts.append(draw_text((left + right) / 2, bottom + 38, "people learned from", "axis", "middle"))
     parts += [
-        line("curve g0", 670, 40, 698, 40), text(706, 44, "average recall"),
-        box("null", 670, 58, 28, 14), text(706, 69, "with shuffled labels"),
+        draw_line("curve g0", 670, 40, 698, 40), draw_text(706, 44, "average recall"),
+        draw_box("null", 670, 58, 28, 14), draw_text(706, 69, "with shuffled labels"),
     ]  # fmt: skip
-    return svg(bottom + 46, words, parts)
+    return draw_svg(bottom + 46, description, parts)
 
 
-def strips(drawn: Mapping[str, Sequence[float]], unit: str, words: str) -> str:
-    """A dot for each clip at its value, a row for each emotion."""
+def draw_feature_strips(values_by_emotion: Mapping[str, Sequence[float]], unit: str, description: str) -> str:
+    """The values of one feature: a row for each emotion, a dot for each clip."""
     left, right = 150.0, 860.0
-    values = [v for row in drawn.values() for v in row]
+    values = [v for row in values_by_emotion.values() for v in row]
     low, high = min(values), max(values)
     parts = []
     for tick in range(5):
         value = low + (high - low) * tick / 4
-        x = _at(value, left, right, low, high or 1) if high > low else left
+        x = scale_position(value, left, right, low, high or 1) if high > low else left
         parts += [
-            line("grid", x, 24, x, 30 + 26 * len(drawn)),
-            text(x, 16, f"{value:{'.0f' if high >= 100 else '.3g'}} {unit}", "axis", "middle"),
+            draw_line("grid", x, 24, x, 30 + 26 * len(values_by_emotion)),
+            draw_text(x, 16, f"{value:{'.0f' if high >= 100 else '.3g'}} {unit}", "axis", "middle"),
         ]
-    for number, (name, row) in enumerate(drawn.items()):
+    for number, (name, row) in enumerate(values_by_emotion.items()):
         y = 30 + 26 * (number + 0.5)
-        parts.append(text(left - 12, y + 4, ellipsis(name, 20), "axis", "end"))
+        parts.append(draw_text(left - 12, y + 4, shorten(name, 20), "axis", "end"))
         for k, value in enumerate(row):
-            x = _at(value, left, right, low, high) if high > low else left
-            parts.append(f'<circle class="g1 faint" cx="{x:.1f}" cy="{y + (k * 7 % 13) - 6:.1f}" r="2.6"/>')
-    return svg(36 + 26 * len(drawn), words, parts)
+            x = scale_position(value, left, right, low, high) if high > low else left
+            parts.append(draw_dot("g1 faint", x, y + (k * 7 % 13) - 6, radius=2.6))
+    return draw_svg(36 + 26 * len(values_by_emotion), description, parts)

@@ -1,4 +1,4 @@
-"""Renders the pages that people look at, out/*.html: each stands alone, and what is put into it is escaped."""
+"""Renders HTML pages from the templates in this folder. A page stands alone, and all text that is put into it is escaped."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from importlib import resources
 from typing import Any
 
 
-def render(name: str, *said: dict[str, Any], **more: Any) -> str:
-    """A template of this package, filled in. A name that it asks for and nobody gives is an error."""
+def render_template(name: str, *context: dict[str, Any], **names: Any) -> str:
+    """Fill in a template of this folder. A name that the template uses and that is missing raises jinja2.UndefinedError.
+
+    context, names  what the template can use; several dicts are merged
+    """
     import jinja2
 
     files = resources.files("deemo_data.reports")
@@ -15,4 +18,4 @@ def render(name: str, *said: dict[str, Any], **more: Any) -> str:
         loader=jinja2.FunctionLoader(lambda file: files.joinpath(file).read_text("utf-8")), autoescape=True,
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    return pages.get_template(name).render(*said, **more)
+    return pages.get_template(name).render(*context, **names)

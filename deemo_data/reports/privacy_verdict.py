@@ -1,11 +1,16 @@
-"""Reads a privacy.json: strongest attack, advantage over chance, verdict."""
+"""What the figures of a privacy.json mean: strongest attack, advantage over chance, verdict.
+
+A line is one attack with one attacker and one measure. It has a cell (a figure) for each side: the unprotected originals, and
+each profile that was attacked. The page, the card and the datasheet of a dataset all use these functions.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-PLAIN = ("correlation", "shoulder widths")  # figures that are no shares
+UNPROTECTED = "before"  # the side of the original footage
+PLAIN_MEASURES = ("correlation", "shoulder widths")  # measures that are no shares
 CHANNELS = (
     (
         "face",
@@ -22,30 +27,32 @@ CHANNELS = (
 
 
 def has_value(cell: dict[str, Any] | None) -> bool:
+    """Whether a figure could be computed."""
     return cell is not None and cell["value"] is not None
 
 
-def computed(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The lines that have a figure for any side; `remarks` says why the others have none."""
+def lines_with_figures(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The lines that have a figure for any side; `list_remarks` of the page says why the others have none."""
     return [line for line in lines if any(has_value(cell) for cell in line["cells"].values())]
 
 
-def chance(line: dict[str, Any]) -> float | None:
+def chance_level(line: dict[str, Any]) -> float | None:
+    """What guessing reaches; None for a measure without such a level."""
     return next((c["chance"] for c in line["cells"].values() if c and c["chance"] is not None), None)
 
 
-def strongest(lines: Sequence[dict[str, Any]], side: str) -> dict[str, Any] | None:
-    """The line in which an attacker is furthest from guessing against this side; first those that are surely better."""
+def find_strongest(lines: Sequence[dict[str, Any]], side: str) -> dict[str, Any] | None:
+    """The line whose attacker is furthest from guessing against a side. Those that are surely better than guessing go first."""
 
     def reached(line: dict[str, Any]) -> tuple[bool, float]:
-        cell, ahead = line["cells"][side], advantage(line, side)
+        cell, ahead = line["cells"][side], advantage_over_chance(line, side)
         return cell["chance"] is not None and not cell["within_chance"] and cell["low"] is not None and ahead > 0, ahead
 
     return max((x for x in lines if has_value(x["cells"].get(side))), key=reached, default=None)
 
 
-def advantage(line: dict[str, Any], side: str) -> float:
-    """How far an attacker is from guessing: 0 for guessing, 1 for certainty."""
+def advantage_over_chance(line: dict[str, Any], side: str) -> float:
+    """How much better than guessing an attacker is: 0 is guessing, 1 is certainty, below 0 is worse."""
     cell = line["cells"][side]
     value, level = float(cell["value"]), cell["chance"]
     if line["safer"] == "high":
@@ -53,7 +60,8 @@ def advantage(line: dict[str, Any], side: str) -> float:
     return (value - level) / (1 - level) if level is not None else value
 
 
-def verdict(line: dict[str, Any], side: str) -> str:
+def give_verdict(line: dict[str, Any], side: str) -> str:
+    """What the figure of a side shows, in words: an interval that holds the chance level shows nothing."""
     cell = line["cells"][side]
     if cell["low"] is None:
         return "too few people for an interval"
@@ -62,7 +70,4 @@ def verdict(line: dict[str, Any], side: str) -> str:
         return ("none found" if not cell["value"] else "some found") + (", from too little to prove anything" if wide else "")
     if cell["within_chance"]:
         return "guessing is within the interval" + (", which is too wide to prove anything" if wide else "")
-    return "better than guessing" if advantage(line, side) > 0 else "worse than guessing"
-
-
-BEFORE = "before"
+    return "better than guessing" if advantage_over_chance(line, side) > 0 else "worse than guessing"

@@ -1,4 +1,7 @@
-"""Probing in a process of its own."""
+"""Probes a video file in a process of its own, so that footage at which a decoder crashes does not end `deemo ingest`.
+
+The pool comes from the caller (workflow/ingest.py), which takes in many files with one process.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +16,20 @@ from deemo_data.pipeline import run, workers
 from deemo_data.pipeline.run import Failure
 
 
-def probed(crew: workers.WorkerPool, path: Path, vfr_fps: int) -> Facts:
-    """`media.probe` in another process: footage at which a decoder crashes is refused, and the rest is taken in."""
-    work = partial(run.attempt, "Ingest", work=partial(_probe, vfr_fps=vfr_fps))
-    unknown = Clip("", "", 0, 0, {"source": File(str(path), "")})
-    [told] = workers.run_locally(work, [unknown], 1, partial(run.died, "Ingest"), crew)
-    if isinstance(told, OSError):
-        raise told
-    if isinstance(told, Failure):
-        raise MediaError(told.reason if path.name in told.reason else f"{path.name}: {told.reason}", told.advice)
-    return told
+def probe_in_process(pool: workers.WorkerPool, path: Path, vfr_fps: int) -> Facts:
+    """`probe.probe_video` in a worker process. Raises MediaError, also where the process dies, and OSError as it does there."""
+    work = partial(run.catch_failure, "Ingest", work=partial(_probe_clip, vfr_fps=vfr_fps))
+    clip = Clip("", "", 0, 0, {"source": File(str(path), "")})  # the loop's workers take clips; only the path counts
+    [result] = workers.run_locally(work, [clip], 1, partial(run.dead_worker_failure, "Ingest"), pool)
+    if isinstance(result, OSError):
+        raise result
+    if isinstance(result, Failure):
+        raise MediaError(result.reason if path.name in result.reason else f"{path.name}: {result.reason}", result.advice)
+    return result
 
 
-def _probe(unknown: Clip, vfr_fps: int) -> Facts | OSError:
+def _probe_clip(clip: Clip, vfr_fps: int) -> Facts | OSError:
     try:
-        return probe.probe_video(unknown.path("source"), vfr_fps)
-    except OSError as e:  # what to do about it, ingest says
+        return probe.probe_video(clip.path("source"), vfr_fps)
+    except OSError as e:  # returned, not raised: the caller of probe_in_process words the advice
         return OSError(e.errno, e.strerror, e.filename)

@@ -1,4 +1,7 @@
-"""Private/subjects.csv: who is in which source."""
+"""private/subjects.csv: who is in which source. The only file with the names of people; it never leaves the machine.
+
+`deemo ingest` adds lines, `deemo forget` removes them. The known names are searched for in speech, pictures and free text.
+"""
 
 from __future__ import annotations
 
@@ -16,26 +19,26 @@ from deemo_data.sources.source_table import split_names
 
 
 class Person(NamedTuple):
-    """A line of private/subjects.csv: who speaks in a source, and names that may be spoken there."""
+    """A line of private/subjects.csv: the subject of a source, and names that may be spoken in it."""
 
     source: str
-    subject: str  # the pseudonym that is in the facts
-    name: str  # as the CSV gave it; empty when it gave none
+    subject: str  # the pseudonym, which is a fact of the source
+    name: str  # as in the table; empty when the table has none
     known_names: tuple[str, ...]
 
     @property
     def all_names(self) -> tuple[str, ...]:
-        """What may be spoken: the known names, and the subject's own where it is one and not a number or a code."""
-        own = (self.name,) if re.fullmatch(r"[^\W\d_]{3,}([ .'-]+[^\W\d_]+)*\.?", self.name) else ()
-        return tuple(dict.fromkeys((*self.known_names, *own)))
-
-
-# ── the private list of people ───────────────────────────────────────────────────────────────────────────────
+        """The names that may be spoken: the known names, and the subject's name unless it is a number or a code."""
+        own_name = (self.name,) if re.fullmatch(r"[^\W\d_]{3,}([ .'-]+[^\W\d_]+)*\.?", self.name) else ()
+        return tuple(dict.fromkeys((*self.known_names, *own_name)))
 
 
 def write_subjects(path: Path, people: Iterable[Person], without: Container[str] = ()) -> None:
-    """Add people to the list, a line for each source, readable by its owner only. What it says already stays, where
-    nothing else is said now; sources `without` lose their line. One process at a time."""
+    """Add people to the file, one line per source, and remove the lines of the sources in `without`.
+
+    An empty name or an empty list of known names does not replace what the line has already. Only the owner of the file can
+    read it. A lock lets one process write at a time.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(path.with_name(f".{path.name}.lock"), "a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -47,13 +50,13 @@ def write_subjects(path: Path, people: Iterable[Person], without: Container[str]
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(Person._fields)
-        kept = [p for source, p in sorted(lines.items()) if source not in without]
-        writer.writerows((p.source, p.subject, p.name, "; ".join(p.known_names)) for p in kept)
+        remaining = [p for source, p in sorted(lines.items()) if source not in without]
+        writer.writerows((p.source, p.subject, p.name, "; ".join(p.known_names)) for p in remaining)
         write_if_changed(path, text.getvalue(), mode=0o600)
 
 
 def read_subjects(path: Path) -> list[Person]:
-    """The people in private/subjects.csv; none when there is no such file yet."""
+    """The people in private/subjects.csv; empty when there is no such file yet. Raises ProjectError for a damaged file."""
     if not path.exists():
         return []
     try:

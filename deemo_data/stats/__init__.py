@@ -1,1 +1,1 @@
-"""Pure statistics: numbers in, numbers out."""
+"""Statistics that know nothing of clips or projects: numbers in, numbers out."""

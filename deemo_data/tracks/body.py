@@ -1,4 +1,7 @@
-"""Body points per frame: arrays, Parquet, heads on faces."""
+"""Body tracks: the body and hand points of each frame, their Parquet file, and which frames show another person's body.
+
+tracks/skeleton.py names the points.
+"""
 
 from __future__ import annotations
 
@@ -6,40 +9,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deemo_data.tracks.faces import POSE_TRACK
+from deemo_data.tracks.skeleton import BODY_POINTS, FACE_POINTS, HAND_POINTS
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
 
-FACE_POINTS = 11  # BlazePose's first eleven points lie on the face; a public track has none of them
-BODY_POINTS = 33
-HAND_POINTS = 21
-"""One row a box: frame on the clip's grid, track number, corners in pixels of the upright picture,
-detector score, and where the box comes from: detected, linked, held or pose."""
-
-
 @dataclass(frozen=True)
 class Body:
-    """Body points of one clip.
+    """The body points of one clip.
 
     points      (frames, people, points, 3) float32: x and y as shares of the upright picture's width and height,
-                z in the same unit as x, smaller is nearer; NaN where nothing was found
-    confidence  (frames, people, points) float32, 0 where nothing was found
+                z in the same unit as x, smaller is nearer; NaN for points that were not found
+    confidence  (frames, people, points) float32, 0 for points that were not found
 
-    Points are the 33 of BlazePose, then 21 of the person's left hand, then 21 of the right (75);
-    in a public track the 11 face points are gone (64).
+    A track has 75 points in the layout TRACKED, a public one 64 in the layout PUBLIC (tracks/skeleton.py).
     """
 
     points: NDArray[np.float32]
     confidence: NDArray[np.float32]
 
     def without_face(self) -> Body:
+        """The track in the layout PUBLIC: without the points on the face."""
         return Body(self.points[:, :, FACE_POINTS:], self.confidence[:, :, FACE_POINTS:])
 
 
-def hand_boxes(body: Body, frame: int, width: int, height: int) -> list[NDArray[np.float32]]:
-    """(x0, y0, x1, y1) in pixels of each hand seen in a frame, from a track with all 75 points."""
+def find_hand_boxes(body: Body, frame: int, width: int, height: int) -> list[NDArray[np.float32]]:
+    """Boxes (x0, y0, x1, y1) in pixels around the hands of one frame, from a track of 75 points."""
     import numpy as np
 
     boxes = []
@@ -51,7 +50,7 @@ def hand_boxes(body: Body, frame: int, width: int, height: int) -> list[NDArray[
 
 
 def write_body(body: Body, path: Path) -> None:
-    """One row: flat float16 lists and the shape, zstd and byte stream split."""
+    """Write a Parquet file of one row: the shape, and the arrays as flat lists of float16."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -66,6 +65,7 @@ def write_body(body: Body, path: Path) -> None:
 
 
 def read_body(path: Path) -> Body:
+    """Read a file that `write_body` wrote."""
     import numpy as np
     import pyarrow.parquet as pq
 
@@ -76,32 +76,35 @@ def read_body(path: Path) -> Body:
     return Body(points.reshape(shape), confidence.reshape(shape[:3]))
 
 
-POSE = -1  # the track of boxes that come from the pose alone
+def find_frames_of_others(body: Body, table: pd.DataFrame, roles: dict[int, str], width: int, height: int) -> NDArray[np.bool_]:
+    """(frames,) True where the tracked body is another person's: its head lies on another face, and not on the subject's.
 
-
-def strangers(body: Body, table: pd.DataFrame, roles: dict[int, str], width: int, height: int) -> NDArray[np.bool_]:
-    """(frames,): where the tracked head is on somebody else's face and not on the subject's. A pose that jumps from one
-    person to another is theirs in turn, whoever it is in most frames."""
-    own = table["track"].map(roles) == "subject"
-    _, on_subject = heads_on(body, table[own], width, height)
-    _, on_other = heads_on(body, table[~own & (table["track"] != POSE)], width, height)
+    table  face boxes (tracks/faces.py); roles: {track: role}
+    A pose tracker can jump from one person to another within a clip, so each frame is decided on its own.
+    """
+    is_subject = table["track"].map(roles) == "subject"
+    _, on_subject = match_heads_to_boxes(body, table[is_subject], width, height)
+    _, on_other = match_heads_to_boxes(body, table[~is_subject & (table["track"] != POSE_TRACK)], width, height)
     return on_other & ~on_subject
 
 
-def heads_on(body: Body, boxes: pd.DataFrame, width: int, height: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(frames,) each: where there are a head and a box, and where the head's middle is on one (a quarter wider all round)."""
+def match_heads_to_boxes(body: Body, boxes: pd.DataFrame, width: int, height: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Two masks (frames,): frames with a complete head and a box, and frames in which the head's middle lies in a box.
+
+    The boxes count as wider by a quarter on each side.
+    """
     import numpy as np
 
     head = body.points[:, 0, :FACE_POINTS, :2] * np.array([width, height], np.float32)
-    whole = ~np.isnan(head).any(axis=(1, 2))
+    complete = ~np.isnan(head).any(axis=(1, 2))
     middle = head.mean(axis=1)
-    both, on = np.zeros(len(head), bool), np.zeros(len(head), bool)
-    kept = np.isin(boxes["frame"].to_numpy(), np.nonzero(whole)[0])
+    has_both, on_box = np.zeros(len(head), bool), np.zeros(len(head), bool)
+    kept = np.isin(boxes["frame"].to_numpy(), np.nonzero(complete)[0])
     frames = boxes["frame"].to_numpy(np.int64)[kept]
     x0, y0, x1, y1 = (boxes[c].to_numpy(np.float32)[kept] for c in ("x0", "y0", "x1", "y1"))
     x, y = middle[frames].T
     room_x, room_y = (x1 - x0) / 4, (y1 - y0) / 4
     inside = (x0 - room_x <= x) & (x <= x1 + room_x) & (y0 - room_y <= y) & (y <= y1 + room_y)
-    both[frames] = True
-    on[frames[inside]] = True
-    return both, on
+    has_both[frames] = True
+    on_box[frames[inside]] = True
+    return has_both, on_box

@@ -1,4 +1,8 @@
-"""Detections joined into tracks, gaps bridged, IoU of boxes."""
+"""Joins the face boxes of single frames into tracks of one face each, and fills the frames between them.
+
+FindFaces detects faces only in some frames. It passes {frame: boxes} to `link_detections`, the tracks to `fill_gaps`, and the
+rows to `rows_to_table`, which returns the table of tracks/faces.py. Boxes are float32: x0, y0, x1, y1, score, in pixels.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from deemo_data.tracks.faces import FACE_COLUMNS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,56 +21,71 @@ if TYPE_CHECKING:
     from deemo_data.media import frames
 
 
-def refine_until_equal(stretch: list[frames.Frame], look: Callable[[frames.Frame], Future[NDArray[np.float32]]]) -> None:
-    """Look at every frame of a stretch if looks at its ends differ."""
-    if detections_differ(look(stretch[0]).result(), look(stretch[-1]).result()):
+def refine_stretch(stretch: list[frames.Frame], detect: Callable[[frames.Frame], Future[NDArray[np.float32]]]) -> None:
+    """Detect faces in every frame of a stretch if the detections in its first and its last frame differ."""
+    if detections_differ(detect(stretch[0]).result(), detect(stretch[-1]).result()):
         for frame in stretch:
-            look(frame)
+            detect(frame)
 
 
 def detections_differ(a: NDArray[np.float32], b: NDArray[np.float32]) -> bool:
-    """Whether two looks are so unlike that the frames between them want looking at: a face more or less, or moved."""
+    """Whether the boxes of two frames differ: one has a face more, or a face has moved (IoU below 0.6)."""
     if len(a) != len(b):
         return True
-    return any(max((overlap(x, y) for y in b), default=0.0) < 0.6 for x in a)
+    return any(box_ious(x, b).max(initial=0) < 0.6 for x in a)
 
 
-def overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+def box_ious(box: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Intersection over union (IoU) of one box (4+,) with others (n, 4+): (n,). Columns x0, y0, x1, y1, then anything."""
+    import numpy as np
+
+    width = np.minimum(box[2], others[:, 2]) - np.maximum(box[0], others[:, 0])
+    height = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])
+    shared = np.maximum(width, 0) * np.maximum(height, 0)
+    areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
+    union = (box[2] - box[0]) * (box[3] - box[1]) + areas - shared
+    return np.asarray(shared.astype(np.float64) / np.maximum(union, 1e-9), np.float64)
+
+
+def box_iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     """Intersection over union of two boxes."""
-    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    if wide <= 0 or high <= 0:
-        return 0.0
-    both = float(wide * high)
-    return both / float((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+    return float(box_ious(a, b[None])[0])
 
 
 @dataclass
 class Track:
-    """One face through time, while it is being linked: {frame: (x0, y0, x1, y1, score)}."""
+    """One face through time. boxes: {frame: (x0, y0, x1, y1, score)}, for the frames in which it was detected."""
 
     boxes: dict[int, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
-    def last(self) -> int:
+    def last_frame(self) -> int:
         return max(self.boxes)
 
 
-def link(looks: dict[int, NDArray[np.float32]], cuts: list[int], bridge: int) -> list[Track]:
-    """Join boxes of successive looks into tracks, nearest centres first; never across a cut."""
+def link_detections(detections: dict[int, NDArray[np.float32]], cuts: list[int], bridge: int) -> list[Track]:
+    """Join the boxes of successive frames into tracks, nearest centres first, never across a cut.
+
+    detections  {frame: boxes (n, 5)}, in order of frames
+    cuts        first frames of new shots
+    bridge      a track ends after this many frames without a box
+    Two boxes can be the same face if their widths differ by less than a factor of 2, and they overlap (IoU above 0.2) or
+    their centres are less than 0.6 of a box side apart.
+    """
     import numpy as np
 
     tracks: list[Track] = []
-    for frame, boxes in looks.items():
-        alive = [t for t in tracks if frame - t.last <= bridge and not any(t.last < c <= frame for c in cuts)]
+    for frame, boxes in detections.items():
+        alive = [t for t in tracks if frame - t.last_frame <= bridge and not any(t.last_frame < c <= frame for c in cuts)]
         pairs = []
         for t, track in enumerate(alive):
-            old = track.boxes[track.last]
+            old = track.boxes[track.last_frame]
             for b, box in enumerate(boxes):
                 size = float(np.sqrt((old[2] - old[0]) * (old[3] - old[1])))
-                away = float(np.hypot(*((old[:2] + old[2:4]) / 2 - (box[:2] + box[2:4]) / 2))) / max(size, 1.0)
-                alike = 0.5 < float((box[2] - box[0]) / max(old[2] - old[0], 1.0)) < 2
-                if alike and (overlap(old, box) > 0.2 or away < 0.6):
-                    pairs.append((away, t, b))
+                distance = float(np.hypot(*((old[:2] + old[2:4]) / 2 - (box[:2] + box[2:4]) / 2))) / max(size, 1.0)
+                similar = 0.5 < float((box[2] - box[0]) / max(old[2] - old[0], 1.0)) < 2
+                if similar and (box_iou(old, box) > 0.2 or distance < 0.6):
+                    pairs.append((distance, t, b))
         taken_t: set[int] = set()
         taken_b: set[int] = set()
         for _, t, b in sorted(pairs):
@@ -76,37 +97,40 @@ def link(looks: dict[int, NDArray[np.float32]], cuts: list[int], bridge: int) ->
     return tracks
 
 
-Row = tuple[int, int, float, float, float, float, float, str]
+Row = tuple[int, int, float, float, float, float, float, str]  # one row of the table, columns as in FACE_COLUMNS
 
 
-def fill(tracks: list[Track], num_frames: int, hold: int, cuts: list[int]) -> list[Row]:
-    """A box for every frame of every track: linked between looks, held on past both ends, wider where it moves."""
+def fill_gaps(tracks: list[Track], num_frames: int, hold: int, cuts: list[int]) -> list[Row]:
+    """A box for every frame of every track.
+
+    Between two detections boxes are interpolated ("linked"). Before the first and after the last one, up to `hold` frames
+    and not across a cut, they are repeated ("held"). A box grows by the distance that it moves in three frames.
+    """
     import numpy as np
 
     rows: list[Row] = []
     for number, track in enumerate(tracks):
-        seen = np.array(sorted(track.boxes))
-        boxes = np.stack([track.boxes[f] for f in seen])
-        first = max([0, int(seen[0]) - hold, *(c for c in cuts if c <= seen[0])])
-        end = min([num_frames, int(seen[-1]) + hold + 1, *(c for c in cuts if c > seen[-1])])
+        detected = np.array(sorted(track.boxes))
+        boxes = np.stack([track.boxes[f] for f in detected])
+        first = max([0, int(detected[0]) - hold, *(c for c in cuts if c <= detected[0])])
+        end = min([num_frames, int(detected[-1]) + hold + 1, *(c for c in cuts if c > detected[-1])])
         span = np.arange(first, end)
-        dense = np.stack([np.interp(span, seen, boxes[:, i]) for i in range(5)], axis=1)
+        dense = np.stack([np.interp(span, detected, boxes[:, i]) for i in range(5)], axis=1)
         centre = (dense[:, :2] + dense[:, 2:4]) / 2
         speed = np.abs(np.gradient(centre, axis=0)) if len(span) > 1 else np.zeros_like(centre)
-        slack = np.minimum(speed * 3, (dense[:, 2:4] - dense[:, :2]) * 0.5)  # as far as it moves in three frames
+        slack = np.minimum(speed * 3, (dense[:, 2:4] - dense[:, :2]) * 0.5)  # its movement in three frames
         dense[:, :2] -= slack
         dense[:, 2:4] += slack
-        known = set(seen.tolist())
+        frames_detected = set(detected.tolist())
         for f, box in zip(span.tolist(), dense.tolist(), strict=True):
-            origin = "detected" if f in known else "linked" if seen[0] < f < seen[-1] else "held"
+            origin = "detected" if f in frames_detected else "linked" if detected[0] < f < detected[-1] else "held"
             rows.append((f, number, *box, origin))
     return rows
 
 
-def table(rows: list[Row]) -> pd.DataFrame:
+def rows_to_table(rows: list[Row]) -> pd.DataFrame:
+    """The rows as a table with the columns and types of tracks/faces.py."""
     import pandas as pd
-
-    from deemo_data.tracks.faces import FACE_COLUMNS
 
     faces = pd.DataFrame(rows, columns=list(FACE_COLUMNS))
     return faces.astype({"frame": "int32", "track": "int32", "origin": "string"} | dict.fromkeys(FACE_COLUMNS[2:7], "float32"))

@@ -1,4 +1,8 @@
-"""Speaker turns: merge, paint over, how long each speaks."""
+"""Speaker turns: which speaker talks from when to when, and how a person's corrections change that.
+
+Diarisation names speakers A, B, C. `correct_turns` applies corrections/speakers.json: first the merges ("B is A"), then the turns
+that a person marked, which replace those of the machine.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,19 @@ from typing import NamedTuple
 
 from deemo_data.clip import Facts
 
-NOBODY = "-"
+NOBODY = "-"  # the speaker of a turn in which a person found that nobody talks
 
 
 class Turn(NamedTuple):
-    """One speaker's, half-open, in ms on the source's clock."""
+    """A stretch in which one speaker talks: [start_ms, end_ms) on the source's clock."""
 
     start_ms: int
     end_ms: int
     speaker: str
 
 
-def letter(number: int) -> str:
-    """A .. Z, then AA, AB ... for 0, 1, 2 ..."""
+def number_to_letter(number: int) -> str:
+    """The name of a speaker by number: A to Z for 0 to 25, then AA, AB and so on."""
     name = ""
     while number >= 0:
         number, rest = divmod(number, 26)
@@ -28,27 +32,30 @@ def letter(number: int) -> str:
     return name
 
 
-# ── put into effect ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def resolve(merge: dict[str, str], name: str) -> str:
-    """Who a letter is in the end."""
-    seen = {name}
-    while (name := merge.get(name, name)) not in seen:
-        seen.add(name)
+def resolve_speaker(merge: dict[str, str], name: str) -> str:
+    """Follow the merges from a speaker to the last one. Ends at a repetition if the merges form a circle."""
+    passed = {name}
+    while (name := merge.get(name, name)) not in passed:
+        passed.add(name)
     return name
 
 
-def corrected(machine: Iterable[Turn], what: Facts) -> list[Turn]:
-    """The machine's turns, which lie apart, as a person would have them: merged first, then the person's own turns over them."""
-    merge = what.get("merge") or {}
-    renamed = [t._replace(speaker=resolve(merge, t.speaker)) for t in machine]
-    own = [Turn(s, e, resolve(merge, who)) for s, e, who in what.get("turns") or []]
-    return joined(t for t in painted(renamed, own) if t.speaker != NOBODY)
+def correct_turns(machine: Iterable[Turn], corrections: Facts) -> list[Turn]:
+    """The turns of the diarisation after a person's corrections. The machine's turns do not overlap; nor do the results.
+
+    corrections  {"merge": {speaker: speaker}, "turns": [(start_ms, end_ms, speaker)]}; both may be missing
+    """
+    merge = corrections.get("merge") or {}
+    renamed = [t._replace(speaker=resolve_speaker(merge, t.speaker)) for t in machine]
+    marked = [Turn(s, e, resolve_speaker(merge, who)) for s, e, who in corrections.get("turns") or []]
+    return join_turns(t for t in overlay_turns(renamed, marked) if t.speaker != NOBODY)
 
 
-def painted(under: Sequence[Turn], over: Iterable[Turn]) -> list[Turn]:
-    """`over` laid on `under`, the later over the earlier: sorted, apart, no moment lost and none said twice."""
+def overlay_turns(under: Sequence[Turn], over: Iterable[Turn]) -> list[Turn]:
+    """Lay the turns `over` on the turns `under`, later ones on earlier ones; returns sorted turns that do not overlap.
+
+    Each moment that any turn covers is covered exactly once.
+    """
     rows = list(under)
     for top in over:
         rest = []
@@ -64,19 +71,19 @@ def painted(under: Sequence[Turn], over: Iterable[Turn]) -> list[Turn]:
     return sorted(rows)
 
 
-def joined(turns: Iterable[Turn]) -> list[Turn]:
-    """Turns of one speaker that touch are one."""
-    found: list[Turn] = []
+def join_turns(turns: Iterable[Turn]) -> list[Turn]:
+    """Join turns of the same speaker that touch."""
+    joined: list[Turn] = []
     for t in sorted(turns):
-        if found and found[-1].speaker == t.speaker and found[-1].end_ms == t.start_ms:
-            found[-1] = found[-1]._replace(end_ms=t.end_ms)
+        if joined and joined[-1].speaker == t.speaker and joined[-1].end_ms == t.start_ms:
+            joined[-1] = joined[-1]._replace(end_ms=t.end_ms)
         else:
-            found.append(t)
-    return found
+            joined.append(t)
+    return joined
 
 
-def spoken_ms(turns: Iterable[Turn]) -> dict[str, int]:
-    """{speaker: how long they speak}, who speaks most first."""
+def sum_speaking_ms(turns: Iterable[Turn]) -> dict[str, int]:
+    """{speaker: total speaking time in ms}, longest first."""
     total: dict[str, int] = {}
     for t in turns:
         total[t.speaker] = total.get(t.speaker, 0) + t.end_ms - t.start_ms

@@ -1,8 +1,10 @@
-"""One place after the other, erased."""
+"""Erases a person from one place after the other, for `deemo forget` (forget.py).
+
+The places: Label Studio and its server's disk, out/, labels/, corrections/, and files that killed processes left.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
@@ -12,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deemo_data.annotation.label_studio import workspace
-from deemo_data.dataset.layout import SPLITS, clear
+from deemo_data.dataset.layout import SPLITS, clear_dataset
 from deemo_data.errors import LabelError
-from deemo_data.files import read_whole_lines, write_if_changed
+from deemo_data.files import Line, read_lines, sweep_staged, write_if_changed
 from deemo_data.labels import store
 from deemo_data.project import speakers, withdrawals
 
@@ -22,59 +24,64 @@ if TYPE_CHECKING:
     from deemo_data.annotation.label_studio.connection import Server
     from deemo_data.project.project import Project
 
-REPORTS = ("*.json", "*.html", "judged.jsonl")  # of out/: they name, show or quote people, and are made anew
-PAST = ".past.json"  # except of what a dataset held: hashes, of which the next version's changelog is made
+REPORT_PATTERNS = ("*.json", "*.html", "judged.jsonl")  # in out/: they name, show or quote people; commands write them again
+CONTENTS_SUFFIX = ".past.json"  # kept: hashes of a dataset's contents, for the changelog of the next version
 
 
-def all_labels(project: Project) -> Iterator[dict[str, Any]]:
-    for path in sorted(project.labels.glob("*.jsonl")):
-        if path.name != store.LEDGER:
-            yield from (r for r in read_whole_lines(path) if not r.get("deleted"))
+def iterate_label_rows(project: Project) -> Iterator[dict[str, Any]]:
+    """The rows of all label files, without deletions; the push ledger is no label file."""
+    for path in sorted(project.labels_dir.glob("*.jsonl")):
+        if path.name != store.LEDGER_FILE:
+            yield from (line.row for line in read_lines(path) if not line.row.get("deleted"))
 
 
 # ── Label Studio ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def is_pushed(project: Project) -> bool:
-    """Whether a Label Studio may have clips of this project; what a file took elsewhere is not known to any we could ask."""
-    known = workspace.address(project).get("url") or os.environ.get("LABEL_STUDIO_URL")
-    return bool(workspace.project_numbers(project) or (known and store.read_ledger(project.labels)))
+    """Whether a Label Studio that can be asked may have clips of this project. A server that imported a file cannot be asked."""
+    address = workspace.read_address(project).get("url") or os.environ.get("LABEL_STUDIO_URL")
+    return bool(workspace.read_project_numbers(project) or (address and store.read_ledger(project.labels_dir)))
 
 
-def from_label_studio(project: Project, clips: Collection[str]) -> int:
-    """Delete clips there, from whatever projects this one ever made; how many.
+def erase_from_label_studio(project: Project, clips: Collection[str]) -> int:
+    """Delete clips in Label Studio, from all projects that this one ever made there. Returns how many.
 
-    What was withdrawn before and is still there goes too. Raises LabelError without an answer, and for a clip that stays.
+    clips  public ids; clips that were withdrawn before and are still there are deleted too
+
+    Raises LabelError when the server does not answer, or still has one of the clips afterwards.
     """
     from deemo_data.annotation.label_studio import projects
 
-    server, gone = workspace.server_of(project), 0
-    for number in where(project, server):
-        there = projects.clips_of(server, number)
-        if shut := (there & set(clips)) | withdrawals.withdrawn_clips(project, there):
-            gone += projects.delete_clips(server, number, shut)
-            if left := shut & projects.clips_of(server, number):
-                what = f"Label Studio at {server.url} still has {len(left)} clips in project {number}, first {min(left)}"
+    server, count = workspace.connect_server(project), 0
+    for number in find_project_numbers(project, server):
+        clip_ids = projects.read_clip_ids(server, number)
+        if to_delete := (clip_ids & set(clips)) | withdrawals.withdrawn_clips(project, clip_ids):
+            count += projects.delete_clips(server, number, to_delete)
+            if remaining := to_delete & projects.read_clip_ids(server, number):
+                what = (
+                    f"Label Studio at {server.url} still has {len(remaining)} clips in project {number}, first {min(remaining)}"
+                )
                 raise LabelError(what, "Type the same command again in a moment")
-    workspace.sweep_exports(project)
-    return gone
+    workspace.delete_exports(project)
+    return count
 
 
-def where(project: Project, server: Server) -> list[int]:
-    """The projects there that may have clips of this one: those that say so, and those that we noted, whatever they say."""
+def find_project_numbers(project: Project, server: Server) -> list[int]:
+    """Numbers of the projects in Label Studio that may have clips of this one: they have its mark, or are noted in private/."""
     from deemo_data.annotation.label_studio import projects
-    from deemo_data.annotation.label_studio.connection import clearly
+    from deemo_data.annotation.label_studio.connection import one_line_errors
 
-    ours = set(projects.all_ours(server, workspace.mark_of(project)))
-    if noted := set(workspace.project_numbers(project).values()) - ours:
-        with clearly(server.url, "looking for our projects"):
+    numbers = set(projects.find_our_projects(server, workspace.mark_of_project(project)))
+    if unmarked := set(workspace.read_project_numbers(project).values()) - numbers:
+        with one_line_errors(server.url, "looking for our projects"):
             listed: Any = server.client.projects.list(include="id", page_size=1000)
-            ours |= noted & {p.id for p in listed}
-    return sorted(ours)
+            numbers |= unmarked & {p.id for p in listed}
+    return sorted(numbers)
 
 
-def from_its_disk(folder: Path) -> None:
-    """What a server of ours leaves lying: addresses in its log, and deleted rows in the file of its database."""
+def erase_server_traces(folder: Path) -> None:
+    """Erase what the project's own server keeps after a deletion: addresses in its log, and deleted rows in its database file."""
     if (folder / "server.log").exists():
         os.truncate(folder / "server.log", 0)
     database = folder / "label_studio.sqlite3"
@@ -91,81 +98,65 @@ def from_its_disk(folder: Path) -> None:
 # ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def from_out(project: Project) -> None:
-    """Take the dataset back, also one that was never finished, and all reports; not what the next version has to know."""
-    clear(project.dataset)
+def erase_outputs(project: Project) -> None:
+    """Remove the dataset, also an unfinished one, all reports, and trained models. The changelog's hashes stay."""
+    clear_dataset(project.dataset_dir)
     for split in SPLITS:
-        for path in [p for p in (project.dataset / split).rglob("*") if not p.is_dir()]:
+        for path in [p for p in (project.dataset_dir / split).rglob("*") if not p.is_dir()]:
             path.unlink()
-    for pattern in REPORTS:
-        for path in project.out.glob(pattern):
-            if not path.name.endswith(PAST):
+    for pattern in REPORT_PATTERNS:
+        for path in project.out_dir.glob(pattern):
+            if not path.name.endswith(CONTENTS_SUFFIX):
                 path.unlink()
-    if (learned := project.out / "baseline").is_dir():
-        shutil.rmtree(learned)  # models that learned from them
+    if (models := project.out_dir / "baseline").is_dir():
+        shutil.rmtree(models)  # they were trained on the person's clips
 
 
-def from_labels(folder: Path, public: set[str]) -> None:
-    """Take every line about them out of labels/, the raw ones and the ledger too."""
+def erase_label_rows(folder: Path, public_ids: set[str]) -> None:
+    """Remove every row about the person from labels/, including the raw log and the push ledger."""
     paths = sorted(folder.rglob("*.jsonl"))
-    theirs = {_key(row) for path in paths for row in read_whole_lines(path) if mentions_person(row, public)} - {None}
+    keys = {_key_of_row(line.row) for path in paths for line in read_lines(path) if mentions_person(line.row, public_ids)} - {
+        None
+    }
     for path in paths:
-        _strike(path, lambda row: mentions_person(row, public) or _key(row) in theirs)
+        _remove_lines(path, lambda row: mentions_person(row, public_ids) or _key_of_row(row) in keys)
 
 
-def mentions_person(row: dict[str, Any], public: set[str]) -> bool:
-    return row.get("clip") in public or row.get("source") in public
+def mentions_person(row: dict[str, Any], public_ids: set[str]) -> bool:
+    """Whether the clip or the source of a row is one of the person's."""
+    return row.get("clip") in public_ids or row.get("source") in public_ids
 
 
-def _key(row: dict[str, Any]) -> Any:
+def _key_of_row(row: dict[str, Any]) -> Any:
     return row.get("key") or row.get("task")
 
 
-def from_corrections(project: Project, sources: set[str]) -> None:
-    held = {i for path in (project.root / "corrections").glob("*.jsonl") for i in _said_of(path, sources)}
+def erase_corrections(project: Project, sources: set[str]) -> None:
+    """Remove the corrections of some sources, and the lines that undo them."""
+    ids = {i for path in (project.root / "corrections").glob("*.jsonl") for i in _ids_about(path, sources)}
     for path in sorted((project.root / "corrections").glob("*.jsonl")):
-        _strike(path, lambda row: row.get("source") in sources or row.get("removes") in held)
-    for source in sources & set(speakers.said(project.root)):
-        speakers.write(project.root, source, {})
+        _remove_lines(path, lambda row: row.get("source") in sources or row.get("removes") in ids)
+    for source in sources & set(speakers.read_speakers(project.root)):
+        speakers.write_speakers(project.root, source, {})
 
 
-def _said_of(path: Path, sources: set[str]) -> set[Any]:
-    return {row.get("id") for _, row in _lines(path) if row and row.get("source") in sources}
+def _ids_about(path: Path, sources: set[str]) -> set[Any]:
+    return {line.row.get("id") for line in _lines(path) if line.row.get("source") in sources}
 
 
-def _strike(path: Path, theirs: Callable[[dict[str, Any]], bool]) -> None:
-    """Take lines out of a file of JSON lines, and half a line that a killed process left; the others stay to the letter."""
-    kept = b"".join(line for line, row in _lines(path) if row is not None and not theirs(row))
-    write_if_changed(path, kept, mode=path.stat().st_mode & 0o777)
+def _remove_lines(path: Path, is_theirs: Callable[[dict[str, Any]], bool]) -> None:
+    """Remove lines from a JSONL file, and the half line that a killed process left. The other lines keep their exact bytes."""
+    content = b"".join(line.text for line in _lines(path) if not is_theirs(line.row))
+    write_if_changed(path, content, mode=path.stat().st_mode & 0o777)
 
 
-def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
-    """Each line, and what it says; None for what is no JSON. Raises LabelError for such a line that is not the last."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield line, json.loads(line)
-            except ValueError as e:
-                if line.endswith(b"\n") and line.strip():
-                    advice = "Put the file back from your backup, then type the same command again: it goes on"
-                    raise LabelError(f"{path.name} line {number} cannot be read: {e}", advice) from e
-                yield line, None
+def _lines(path: Path) -> Iterator[Line]:
+    """The rows of a list of JSON lines. Raises LabelError for a damaged line."""
+    advice = "Put the file back from your backup, then type the same command again: it goes on"
+    return read_lines(path, lambda number, why: LabelError(f"{path.name} line {number} cannot be read: {why}", advice))
 
 
-def sweep(project: Project) -> None:
-    """Remove files that processes were writing when they were killed: nobody reads them, and anybody may be in them."""
+def sweep_project(project: Project) -> None:
+    """Remove files that processes were writing when they were killed: no command reads them, and they may be about anybody."""
     for folder in (".", "labels", "labels/raw", "corrections", "private", "private/downloads", "out"):
-        for path in (project.root / folder).glob(".*.*"):
-            number = path.name.rpartition(".")[2]
-            if path.is_file() and number.isdigit() and not _lives(int(number)):
-                path.unlink(missing_ok=True)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
+        sweep_staged(project.root / folder)

@@ -1,4 +1,7 @@
-"""Deemo ingest."""
+"""`deemo ingest`: footage in, sources.jsonl and private/subjects.csv out.
+
+sources/ reads the table and probes the footage. This file merges the result with what the project already has.
+"""
 
 from __future__ import annotations
 
@@ -8,69 +11,81 @@ from functools import partial
 from deemo_data.clip import Clip, write_clips
 from deemo_data.errors import ProjectError
 from deemo_data.pipeline import workers
-from deemo_data.pipeline.run import Watcher
+from deemo_data.pipeline.run import SILENT_WATCHER, Watcher
 from deemo_data.project import release, withdrawals
-from deemo_data.project.clips import read_known_clips, read_sources_by_id
+from deemo_data.project.clips import read_clips_if_any, read_sources_by_id
 from deemo_data.project.problems import Problem
 from deemo_data.project.project import Project
 from deemo_data.sources import download, intake, isolated_probe, source_table, subjects
+from deemo_data.sources.intake import IntakeOptions
 
 
-def ingest(
+def ingest_sources(
     project: Project,
     where: str,
-    consent: str | None,
+    consent: str | None = None,
     *,
     allow_local: bool = False,
     replace_all: bool = False,
-    watcher: Watcher = Watcher(),  # noqa: B008
+    watcher: Watcher = SILENT_WATCHER,
 ) -> tuple[list[Clip], list[Problem]]:
-    """Ingest: add footage to sources.jsonl. What was said of a source before stays, unless something new is said.
+    """Add footage to sources.jsonl; the sources taken in, and what was refused. What was recorded of a source before stays,
+    unless the table states something new.
 
-    With `replace_all`, sources that are not among `where` are dropped, and their clips are taken back.
+    where        a folder, a video, a CSV or a web address (source_table.read_source_rows)
+    consent      a statement for all sources that have none of their own
+    allow_local  also fetch from this machine and private networks
+    replace_all  drop the sources that are not in `where`, and take their clips back
+
+    Raises ProjectError when the project has no source afterwards.
     """
-    rows = source_table.read_sources(where)
-    watcher.stage("Ingest", len({row.uri for row in rows}), 0)
-    before = read_sources_by_id(project)
-    with workers.worker_pool() as crew:
-        taken, refused = intake.ingest(
-            rows, secret=project.secret, downloads=project.private / "downloads", consent=consent,
-            known=list(before.values()), vfr_fps=project.config.project.vfr_fps, subjects=project.private / "subjects.csv",
-            allow_local_addresses=allow_local,
-            probe=partial(isolated_probe.probed, crew), done=lambda uri: watcher.clip("Ingest"),
+    rows = source_table.read_source_rows(where)
+    watcher.on_stage("Ingest", len({row.uri for row in rows}), 0)
+    with workers.worker_pool() as pool:
+        options = IntakeOptions(
+            secret=project.secret, downloads=project.private_dir / "downloads", subjects=project.private_dir / "subjects.csv",
+            consent=consent, vfr_fps=project.config.project.vfr_fps, allow_local_addresses=allow_local,
+            probe=partial(isolated_probe.probe_in_process, pool),
         )  # fmt: skip
-    missing = [Problem(uri, "ingest", reason, advice) for uri, reason, advice in refused]
-    with project.locked():
-        taken = without_withdrawn(project, taken, missing)
-        before = read_sources_by_id(project)  # anew: somebody may have ingested meanwhile
-        for source in taken:
-            before[source.source] = intake.remembering(source, before.get(source.source))
-        here = {s.files["source"].path: s.source for s in taken}  # other bytes at a path: the old source is gone
-        before = {i: s for i, s in before.items() if here.get(s.files["source"].path, i) == i}
+        earlier = list(read_sources_by_id(project).values())
+        new_sources, refusals = intake.take_in_sources(rows, options, earlier, lambda uri: watcher.on_clip("Ingest"))
+    problems = [Problem(uri, "ingest", reason, advice) for uri, reason, advice in refusals]
+    with project.lock():
+        new_sources, withdrawn = drop_withdrawn(project, new_sources)
+        problems += withdrawn
+        sources = read_sources_by_id(project)  # again: another process may have ingested meanwhile
+        for source in new_sources:
+            sources[source.source] = intake.merge_with_earlier(source, sources.get(source.source))
+        id_at_path = {s.files["source"].path: s.source for s in new_sources}
+        # A path that has new content now: the source that had the old content goes.
+        sources = {i: s for i, s in sources.items() if id_at_path.get(s.files["source"].path, i) == i}
         if replace_all:
-            before = {s.source: before[s.source] for s in taken}
-        clips = read_known_clips(project)
-        write_clips(before.values(), project.root / "sources.jsonl")
-        project.write_report("ingest.json", [vars(m) for m in missing])
-        release.take_back(read_known_clips(project), project, gone=[c for c in clips if c.source not in before])
-    if not before:
+            sources = {s.source: sources[s.source] for s in new_sources}
+        clips = read_clips_if_any(project)
+        write_clips(sources.values(), project.root / "sources.jsonl")
+        project.write_report("ingest.json", [vars(p) for p in problems])
+        dropped = [c for c in clips if c.source not in sources]
+        release.take_back_clips(read_clips_if_any(project), project, dropped)
+    if not sources:
         raise ProjectError(
-            f"no footage could be taken in from {download.shown(where)}",
-            str(missing[0]) if missing else "The folder has no videos",
+            f"no footage could be taken in from {download.redact_address(where)}",
+            str(problems[0]) if problems else "The folder has no videos",
         )
-    return taken, missing
+    return new_sources, problems
 
 
-def without_withdrawn(project: Project, taken: Sequence[Clip], missing: list[Problem]) -> list[Clip]:
-    """Footage without what was withdrawn, also just now; of that, neither a download nor a line in subjects.csv is kept."""
-    from deemo_data.sources.download import from_downloads
+def drop_withdrawn(project: Project, new_sources: Sequence[Clip]) -> tuple[list[Clip], list[Problem]]:
+    """Sources without those that were withdrawn (`deemo forget`), and a problem for each of these.
 
-    gone = {s.source: s for s in taken if withdrawals.withdrawn_at(project, s)}
-    ours = [s.path("source") for s in gone.values() if project.private in s.path("source").parents]
-    from_downloads(project.private / "downloads", ours, set(gone))
-    if gone:
-        subjects.write_subjects(project.private / "subjects.csv", [], without=gone)
-    for source in gone.values():
+    Their downloads and their lines in private/subjects.csv are deleted again. The caller holds the project's lock.
+    """
+    withdrawn = {s.source: s for s in new_sources if withdrawals.withdrawn_at(project, s)}
+    downloads = [s.path("source") for s in withdrawn.values() if project.private_dir in s.path("source").parents]
+    download.delete_downloads(project.private_dir / "downloads", downloads, set(withdrawn))
+    if withdrawn:
+        subjects.write_subjects(project.private_dir / "subjects.csv", [], without=withdrawn)
+    problems = []
+    for source in withdrawn.values():
         reason = f"footage that was withdrawn on {withdrawals.withdrawn_at(project, source)[:10]} (deemo forget)"
-        missing.append(Problem("a source", "ingest", reason, "Take it out of what you give to deemo"))
-    return [s for s in taken if s.source not in gone]
+        problems.append(Problem("a source", "ingest", reason, "Take it out of what you give to deemo"))
+    return [s for s in new_sources if s.source not in withdrawn], problems

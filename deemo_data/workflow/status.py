@@ -1,4 +1,4 @@
-"""How far a project is: every clip looked up in the store; where there are many, by several processes."""
+"""`deemo status`: how far a project is. Every clip is looked up in the store, by several processes where there are many."""
 
 from __future__ import annotations
 
@@ -12,63 +12,70 @@ from deemo_data.pipeline import entry, environment
 from deemo_data.pipeline.run import Failure
 from deemo_data.pipeline.stage import table_name
 from deemo_data.project import problems, release
-from deemo_data.project.clips import by_parts, look_up, place_of
+from deemo_data.project.clips import look_up_clips, map_clip_batches, stage_position
 from deemo_data.project.problems import Problem
 from deemo_data.project.project import Project
 
 
 @dataclass(frozen=True)
 class StageState:
-    """One stage over all clips: how many it is done for, and what library versions it was done with that are not ours now."""
+    """One stage over all clips.
+
+    clips_done      clips that it is done for, under the current settings
+    other_versions  versions of libraries that it was done with and that differ from the installed ones
+    """
 
     name: str
-    made: int
+    clips_done: int
     other_versions: tuple[str, ...]
 
 
 @dataclass
-class Seen:
-    """What was seen of some clips; of each stage of attempt 0, by name. Clips are not held: there may be many."""
+class ClipCounts:
+    """Counts over some clips, by class name of the stages of attempt 0. The clips themselves are not kept: there may be many.
+
+    problems  (position of the stage that failed, -1 for none; why the clip may not be released)
+    """
 
     clips: int = 0
-    made: Counter[str] = field(default_factory=Counter)
-    other: defaultdict[str, set[str]] = field(default_factory=partial(defaultdict, set))
-    kept: list[tuple[int, Problem]] = field(default_factory=list)  # place of the stage it failed in (-1: none), why it may not go
+    done: Counter[str] = field(default_factory=Counter)
+    other_versions: defaultdict[str, set[str]] = field(default_factory=partial(defaultdict, set))
+    problems: list[tuple[int, Problem]] = field(default_factory=list)
 
-    def add(self, more: Seen) -> None:
-        self.clips += more.clips
-        self.made.update(more.made)
-        for name, versions in more.other.items():
-            self.other[name] |= versions
-        self.kept += more.kept
+    def add(self, other: ClipCounts) -> None:
+        self.clips += other.clips
+        self.done.update(other.done)
+        for name, versions in other.other_versions.items():
+            self.other_versions[name] |= versions
+        self.problems += other.problems
 
 
-def status(project: Project, workers: int = 2) -> tuple[int, list[StageState], list[Problem]]:
-    """(how many clips there are; the state of each stage of attempt 0; what may not be released, and why)."""
-    seen = Seen()
-    for found in by_parts(project, partial(look, project, environment.versions()), workers):
-        seen.add(found)
+def compute_status(project: Project, workers: int = 2) -> tuple[int, list[StageState], list[Problem]]:
+    """(the number of clips; the state of each stage of attempt 0; which clips may not be released, and why)."""
+    total = ClipCounts()
+    for counts in map_clip_batches(project, partial(count_clips, project, environment.library_versions()), workers):
+        total.add(counts)
     names = [type(s).__name__ for s in project.config.attempts[0]]
-    states = [StageState(table_name(n), seen.made[n], tuple(sorted(seen.other[n]))) for n in names]
-    return seen.clips, states, [missing for _, missing in sorted(seen.kept, key=lambda kept: kept[0])]
+    states = [StageState(table_name(n), total.done[n], tuple(sorted(total.other_versions[n]))) for n in names]
+    return total.clips, states, [problem for _, problem in sorted(total.problems, key=lambda entry: entry[0])]
 
 
-def look(project: Project, now: dict[str, str], clips: list[Clip]) -> Seen:
-    """What the store has of some clips of a project. `now`: the versions of the libraries."""
-    seen = Seen()
+def count_clips(project: Project, installed: dict[str, str], clips: list[Clip]) -> ClipCounts:
+    """Look some clips of a project up. `installed`: {library: version} here and now."""
+    counts = ClipCounts()
 
-    def told(attempt: int, found: entry.Made) -> None:
+    def count_entry(attempt: int, stored: entry.StoreEntry) -> None:
         if attempt == 0:
-            stage, versions = found.entry["stage"], found.entry["versions"]
-            seen.made[stage] += 1
-            if versions != now:
-                seen.other[stage] |= {f"{n} {v}" for n, v in versions.items() if now.get(n) != v}
+            stage, versions = stored.record["stage"], stored.record["versions"]
+            counts.done[stage] += 1
+            if versions != installed:
+                counts.other_versions[stage] |= {f"{n} {v}" for n, v in versions.items() if installed.get(n) != v}
 
-    for found in look_up(project, clips, told):
-        clip, place = (found.clip, place_of(found.stage)) if isinstance(found, Failure) else (found, -1)
+    for result in look_up_clips(project, clips, count_entry):
+        clip, position = (result.clip, stage_position(result.stage)) if isinstance(result, Failure) else (result, -1)
         try:
-            release.may_go(clip, project)
+            release.check_releasable(clip, project)
         except NotReleasable as e:
-            seen.kept += [(place, m) for m in problems.as_problems([(clip, e)])]
-        seen.clips += 1
-    return seen
+            counts.problems += [(position, problem) for problem in problems.refusals_to_problems([(clip, e)])]
+        counts.clips += 1
+    return counts

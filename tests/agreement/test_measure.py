@@ -20,20 +20,20 @@ from hypothesis import strategies as st
 
 from deemo_data.agreement import disputes
 from deemo_data.agreement import measure as agreement_measure
-from deemo_data.agreement.events import IOU_LEVEL, Columns, Version, add_up, of_column, pair_up
-from deemo_data.agreement.proposals import fates
+from deemo_data.agreement.events import SAME_EVENT_LEVEL, Columns, Version, compare_versions, measure_columns, sum_up
+from deemo_data.agreement.proposals import find_outcomes
 from deemo_data.agreement.views import MarkedEvent, collect_views
 from deemo_data.annotation.export_file import read_export
 from deemo_data.annotation.pages import tasks
 from deemo_data.clip import Clip
 from deemo_data.files import File
-from deemo_data.labels.label import Label, Pushed
-from deemo_data.labels.store import in_force
+from deemo_data.labels.label import Label, PushRecord
+from deemo_data.labels.store import read_labels
 from deemo_data.labels.vocabulary import Nfbl
-from deemo_data.stats.figures import figure
-from deemo_data.stats.krippendorff import alpha, alpha_multilabel, coincidences
-from deemo_data.stats.matching import expected_matches, iou, match
-from deemo_data.stats.resampling import Resampling, interval, quantiles
+from deemo_data.stats.figures import make_figure
+from deemo_data.stats.krippendorff import count_coincidences, krippendorff_alpha, multilabel_alpha
+from deemo_data.stats.matching import match_events, match_probability, temporal_ious
+from deemo_data.stats.resampling import Resampling, bootstrap_interval, weighted_quantiles
 from tests.makers.studies import (
     ANN,
     BEN,
@@ -54,8 +54,10 @@ from tests.makers.studies import (
 )
 
 
-def measure(labels: Sequence[Label], clips: Sequence[Clip], pushed: Sequence[Pushed] = (), rounds: int = 50) -> dict[str, Any]:
-    return agreement_measure.measure(labels, clips, NFBL, EMOTIONS, pushed, rounds=rounds)
+def measure(
+    labels: Sequence[Label], clips: Sequence[Clip], pushed: Sequence[PushRecord] = (), rounds: int = 50
+) -> dict[str, Any]:
+    return agreement_measure.measure_agreement(labels, clips, NFBL, EMOTIONS, pushed, rounds=rounds)
 
 
 def class_of(measured: dict[str, Any], name: str) -> dict[str, Any]:
@@ -71,7 +73,7 @@ def pair_of(one: Sequence[Said], other: Sequence[Said], frames: int = 250) -> An
     (seen,) = collect_views(says(clip_of(0, frames), ANN), [clip_of(0, frames)], NFBL)
     columns = Columns(NFBL)
     versions = [Version.of([MarkedEvent(*e) for e in events], seen, columns) for events in (one, other)]
-    return pair_up(0, (ANN, BEN), *versions, frames)
+    return compare_versions(0, (ANN, BEN), *versions, frames)
 
 
 # By hand.
@@ -220,7 +222,7 @@ def test_alpha_is_that_of_krippendorff(level: Any, data: list[list[float]]) -> N
     values = np.array(data)
     domain = np.unique(values[~np.isnan(values)])
     counts = np.stack([(values == v).sum(axis=0) for v in domain], axis=1) if len(domain) else np.zeros((values.shape[1], 0))
-    ours = float(alpha(coincidences(counts).sum(axis=0), level, domain))
+    ours = float(krippendorff_alpha(count_coincidences(counts).sum(axis=0), level, domain))
     pairable = values[:, (~np.isnan(values)).sum(axis=0) > 1]
     if len(np.unique(pairable[~np.isnan(pairable)])) < 2:
         assert math.isnan(ours), "without variation there is no alpha"
@@ -240,7 +242,7 @@ def test_alpha_of_sets_is_that_of_krippendorff_with_our_distance(data: list[list
     people = len(data[0])
     counts = np.array([[sum(name in s for s in unit) for name in "abc"] for unit in data])
     ours = float(
-        alpha_multilabel((counts * (people - counts) / (people - 1)).sum(0), counts.sum(0), np.array(people * len(data)))
+        multilabel_alpha((counts * (people - counts) / (people - 1)).sum(0), counts.sum(0), np.array(people * len(data)))
     )
     if len(domain) < 2:
         assert math.isnan(ours)
@@ -296,7 +298,7 @@ def test_f1_with_oneself_is_1_in_any_order(one: list[Said], seed: int) -> None:
     order = np.random.default_rng(seed).permutation(len(one))
     pair = pair_of(one, [one[k] for k in order])
     assert (2 * pair.matched == pair.marked).all()
-    assert not pair.apart.any()
+    assert not pair.disagreements.any()
 
 
 @given(
@@ -310,7 +312,7 @@ def test_f1_with_oneself_is_1_in_any_order(one: list[Said], seed: int) -> None:
 )
 def test_matching_is_the_largest_and_then_the_closest(overlap: list[list[float]]) -> None:
     values = np.array(overlap)
-    rows, columns = match(values, np.ones(values.shape, bool), 0.4)
+    rows, columns = match_events(values, np.ones(values.shape, bool), 0.4)
     best = (0, 0.0)
     wide = values if values.shape[0] <= values.shape[1] else values.T
     for chosen in permutations(range(wide.shape[1]), wide.shape[0]):
@@ -328,7 +330,7 @@ def test_chance_is_the_mean_over_all_shifts(a: int, b: int, extra: int, least: f
     for shift in range(length):
         other = np.roll(np.arange(length) < b, shift)
         hits += (one & other).sum() / (one | other).sum() >= least
-    assert expected_matches(np.array([a]), np.array([b]), length, least)[0, 0] == pytest.approx(hits / length)
+    assert match_probability(np.array([a]), np.array([b]), length, least)[0, 0] == pytest.approx(hits / length)
 
 
 @settings(max_examples=25)
@@ -366,22 +368,22 @@ def test_people_who_guess_agree_as_chance_says() -> None:
         lb for who in study.people for lb in says(study.clips[0], who, *(study.event() for _ in range(600)))
     ]  # fmt: skip
     seen = collect_views(study.labels, study.clips, NFBL)
-    sums = add_up(seen, Columns(NFBL))
-    told = of_column(sums, Resampling.of(["x"], 0, 0), range(32))
+    sums = sum_up(seen, Columns(NFBL))
+    told = measure_columns(sums, Resampling.of(["x"], 0, 0), range(32))
     assert told["alpha"]["why"] == "1035 events, all of one clip or subject: too few" or told["alpha"]["value"] is None
     every = slice(0, 32)
-    value = alpha_multilabel(sums.apart[0, every], sums.present[0, every], sums.everything[0])
-    shifted = alpha_multilabel(sums.apart_by_chance[0, every], sums.present[0, every], sums.everything[0])
+    value = multilabel_alpha(sums.disagreements[0, every], sums.present[0, every], sums.opportunities[0])
+    shifted = multilabel_alpha(sums.chance_disagreements[0, every], sums.present[0, every], sums.opportunities[0])
     assert abs(float(value)) < 0.03
     assert abs(float(shifted)) < 0.01
-    matched, chance = sums.matched[0, IOU_LEVEL, every].sum(), sums.chance[0, IOU_LEVEL, every].sum()
+    matched, chance = sums.matched[0, SAME_EVENT_LEVEL, every].sum(), sums.chance[0, SAME_EVENT_LEVEL, every].sum()
     assert matched == pytest.approx(chance, rel=0.15)
 
 
 @given(counts=st.lists(st.integers(0, 4), min_size=1, max_size=6), share=st.sampled_from([0.5, 0.9]))
 def test_weighted_quantiles(counts: list[int], share: float) -> None:
     values = np.arange(len(counts)) * 10
-    (found,) = quantiles(values, np.array([counts]), [share])[0]
+    (found,) = weighted_quantiles(values, np.array([counts]), [share])[0]
     if sum(counts):
         assert found == np.quantile(np.repeat(values, counts), share, method="inverted_cdf")
     else:
@@ -389,7 +391,7 @@ def test_weighted_quantiles(counts: list[int], share: float) -> None:
 
 
 def test_overlap_of_spans() -> None:
-    assert iou(np.array([[0, 10]]), np.array([[0, 10], [5, 15], [10, 20], [2, 4]])).tolist() == [
+    assert temporal_ious(np.array([[0, 10]]), np.array([[0, 10], [5, 15], [10, 20], [2, 4]])).tolist() == [
         [1, pytest.approx(1 / 3), 0, 0.2]
     ]
 
@@ -406,7 +408,7 @@ def coverage(units: int, studies: int, rounds: int, seed: int = 0) -> float:
         tried = rng.poisson(6, units) + 1
         hits = rng.binomial(tried, share)
         drawn = Resampling.of([f"s-{u}" for u in range(units)], rounds, number)
-        ends = interval((drawn.total(hits) / drawn.total(tried))[1:], units)
+        ends = bootstrap_interval((drawn.total(hits) / drawn.total(tried))[1:], units)
         held += ends is not None and ends[0] <= 0.6 <= ends[1]
     return held / studies
 
@@ -439,13 +441,13 @@ def test_subjects_are_resampled_when_there_are_enough() -> None:
 
 def test_a_figure_that_would_be_an_anecdote_is_none() -> None:
     values = np.array([0.5, 0.4, 0.6])
-    assert figure(values, 4, "events", 3)["why"] == "4 events: too few"
-    assert figure(values, 9, "events", 1)["why"] == "9 events, all of one clip or subject: too few"
-    assert figure(np.array([math.nan] * 3), 9, "events", 9)["value"] is None
-    assert figure(values, 9, "events", 3) | {"why": ""} == {
+    assert make_figure(values, 4, "events", 3)["why"] == "4 events: too few"
+    assert make_figure(values, 9, "events", 1)["why"] == "9 events, all of one clip or subject: too few"
+    assert make_figure(np.array([math.nan] * 3), 9, "events", 9)["value"] is None
+    assert make_figure(values, 9, "events", 3) | {"why": ""} == {
         "value": 0.5, "low": None, "high": None, "chance": None, "n": 9, "unit": "events", "why": ""
     }  # fmt: skip
-    assert interval(np.array([math.nan] * 20 + [0.5] * 80), 20) is None, "undefined in too many rounds"
+    assert bootstrap_interval(np.array([math.nan] * 20 + [0.5] * 80), 20) is None, "undefined in too many rounds"
 
 
 @pytest.mark.parametrize("clips", [0, 1, 2, 30])
@@ -476,7 +478,7 @@ def test_what_became_of_proposals() -> None:
         clip, ANN, (0, 20, A), (33, 48, A), (60, 80, C), (122, 141, C), (200, 220, B),
         ids=["p-0", "p-1", "p-2", "fresh-1", "fresh-2"],
     )  # fmt: skip
-    found = fates(labels, [line], NFBL)
+    found = find_outcomes(labels, [line], NFBL)
     assert [(f.label, f.kind, f.start, f.end, f.changed_class) for f in found] == [
         (A, "accepted", 0, 0, False),
         (A, "corrected", 3, -2, False),
@@ -493,13 +495,13 @@ def test_origin_says_nothing() -> None:
     labels = says(clip, ANN, (0, 20, A), (50, 70, B), ids=["p-0"])
     for lb, origin in zip(labels[1:], ("manual", "prediction"), strict=True):
         lb.raw["results"][0]["origin"] = origin  # both are lies
-    assert [f.kind for f in fates(labels, [line_of(clip, (0, 20, A))], NFBL)] == ["accepted", "added"]
+    assert [f.kind for f in find_outcomes(labels, [line_of(clip, (0, 20, A))], NFBL)] == ["accepted", "added"]
 
 
 def test_of_a_region_with_several_ranges_one_is_the_proposal() -> None:
     clip = clip_of(0)
     labels = says(clip, ANN, (50, 70, A), (1, 20, A), ids=["p-0", "p-0"])
-    found = fates(labels, [line_of(clip, (0, 20, A))], NFBL)
+    found = find_outcomes(labels, [line_of(clip, (0, 20, A))], NFBL)
     assert [(f.kind, f.start) for f in found] == [("corrected", 1), ("added", 0)]
 
 
@@ -509,17 +511,19 @@ def test_an_untouched_proposal_is_accepted_at_any_rate(fps: str) -> None:
     clip = clip_of(7, 251, grid=grid)
     line = line_of(clip, *((k, k + 1 + k % 9, A) for k in range(0, 240, 7)))
     labels = says(clip, ANN, *((k, k + 1 + k % 9, A) for k in range(0, 240, 7)), ids=[p["id"] for p in line.proposals or ()])
-    assert {f.kind for f in fates(labels, [line], NFBL)} == {"accepted"}
+    assert {f.kind for f in find_outcomes(labels, [line], NFBL)} == {"accepted"}
 
 
 def test_who_saw_it_and_kept_nothing_removed_it_and_who_never_saw_it_did_not() -> None:
     clip, other = clip_of(0), clip_of(1)
     lines = [line_of(clip, (0, 20, A)), line_of(other, (0, 20, A))]
-    assert [(f.annotator, f.kind) for f in fates([*says(clip, ANN), *says(other, BEN, (0, 20, A))], lines, NFBL)] == [
+    assert [(f.annotator, f.kind) for f in find_outcomes([*says(clip, ANN), *says(other, BEN, (0, 20, A))], lines, NFBL)] == [
         (ANN, "removed"), (BEN, "accepted")
     ]  # fmt: skip
-    assert fates(says(clip, ANN, (0, 20, A)), [line_of(clip, shown=False)], NFBL) == [], "the control share proposes nothing"
-    assert fates(adjudicates(clip, CLEO, (0, 20, A)), lines[:1], NFBL) == []
+    assert find_outcomes(says(clip, ANN, (0, 20, A)), [line_of(clip, shown=False)], NFBL) == [], (
+        "the control share proposes nothing"
+    )
+    assert find_outcomes(adjudicates(clip, CLEO, (0, 20, A)), lines[:1], NFBL) == []
 
 
 def test_with_and_without_proposals() -> None:
@@ -592,7 +596,7 @@ def test_an_emotion_that_the_vocabulary_does_not_know_is_no_answer() -> None:
 
 
 def dispute_of(*labels: list[Label], clip: Clip) -> disputes.Dispute | None:
-    return disputes.disputed([lb for them in labels for lb in them], clip, NFBL)
+    return disputes.find_dispute([lb for them in labels for lb in them], clip, NFBL)
 
 
 def test_what_all_agree_on_is_no_dispute() -> None:
@@ -612,19 +616,19 @@ def test_what_all_agree_on_is_no_dispute() -> None:
 def test_what_is_a_dispute(event: Said | None, agreed: int | None) -> None:
     clip = clip_of(0)
     found = dispute_of(says(clip, ANN, (0, 100, A)), says(clip, BEN, *([event] if event else [])), clip=clip)
-    assert (None if found is None else len(found.agreed)) == agreed
+    assert (None if found is None else len(found.agreed_events)) == agreed
 
 
 def test_a_dispute_holds_what_is_agreed_and_every_version() -> None:
     clip = clip_of(0)
     found = dispute_of(says(clip, ANN, (0, 100, A), (150, 200, B)), says(clip, BEN, (10, 110, A)), clip=clip)
     assert found is not None
-    assert found.agreed == (MarkedEvent(5, 105, A),)
-    takes = {t.annotator: t for t in found.takes}
+    assert found.agreed_events == (MarkedEvent(5, 105, A),)
+    takes = {t.annotator: t for t in found.versions}
     assert takes[ANN].events == (MarkedEvent(0, 100, A), MarkedEvent(150, 200, B))
     assert takes[BEN].events == (MarkedEvent(10, 110, A),)
-    assert [t.letter for t in found.takes] == ["a", "b"]
-    shown = tasks.regions(found)
+    assert [t.letter for t in found.versions] == ["a", "b"]
+    shown = tasks.regions_of_dispute(found)
     assert [(r["from_name"], r["value"]["ranges"][0], r.get("readonly")) for r in shown if r["from_name"] == "nfbl"] == [
         ("nfbl", {"start": 6, "end": 105}, None)
     ]
@@ -633,7 +637,7 @@ def test_a_dispute_holds_what_is_agreed_and_every_version() -> None:
     assert all(r["readonly"] and r["type"] == "timelinelabels" for r in locked)
     assert len({r["id"] for r in shown}) == len(shown) == 4
     assert ANN not in json.dumps(shown)
-    assert {r["from_name"] for r in tasks.regions(found, most=1)} == {"nfbl", "ann_a"}
+    assert {r["from_name"] for r in tasks.regions_of_dispute(found, max_versions=1)} == {"nfbl", "ann_a"}
 
 
 def test_letters_are_the_same_every_time_and_do_not_say_who() -> None:
@@ -643,7 +647,7 @@ def test_letters_are_the_same_every_time_and_do_not_say_who() -> None:
         said = [says(clip, ANN, (0, 100, A)), says(clip, BEN)]
         found, again = dispute_of(*said, clip=clip), dispute_of(*reversed(said), clip=clip)
         assert found == again
-        letters += [t.letter for t in found.takes if t.annotator == ANN] if found else []
+        letters += [t.letter for t in found.versions if t.annotator == ANN] if found else []
     assert 8 < letters.count("a") < 32, "Ann is not always the same letter"
 
 
@@ -664,15 +668,15 @@ def test_two_real_annotators(tmp_path: Path, media: Path) -> None:
     (tmp_path / "match.csv").write_text("name,source\n1,clip_1.mp4\n")
     read_export(media / "label_studio/export_two_annotators.json", tmp_path / "labels", secret=b"k" * 32, vocabulary=vocabulary,
                 emotions=EMOTIONS, sources=[source], match=tmp_path / "match.csv")  # fmt: skip
-    labels = in_force(tmp_path / "labels")
+    labels = read_labels(tmp_path / "labels")
     public = replace(source, source=labels[0].source, id=labels[0].source)
-    told = agreement_measure.measure(labels, [public], vocabulary, EMOTIONS, [])
+    told = agreement_measure.measure_agreement(labels, [public], vocabulary, EMOTIONS, [])
     assert (told["counts"]["annotators"], told["counts"]["seen_by_more"]) == (2, 1)
     assert told["counts"]["events"] == sum(lb.kind == "nfbl" for lb in labels)
     assert told["overall"]["f1"]["0.5"]["value"] is None, "one clip is an anecdote"
     assert (
         told["any"]["f1"]["0.5"]["why"] == told["overall"]["f1"]["0.5"]["why"] == "4 events, all of one clip or subject: too few"
     )
-    assert disputes.disputed(labels, public, vocabulary) is None, "their edges are at most 240 ms apart"
+    assert disputes.find_dispute(labels, public, vocabulary) is None, "their edges are at most 240 ms apart"
     later = [replace(lb, end_ms=lb.end_ms + 300) if lb.kind == "nfbl" and lb == labels[0] else lb for lb in labels]
-    assert disputes.disputed(later, public, vocabulary) is not None
+    assert disputes.find_dispute(later, public, vocabulary) is not None

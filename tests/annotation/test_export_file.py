@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from deemo_data.annotation.export_file import Pulled, read_export
+from deemo_data.annotation.export_file import read_export
+from deemo_data.annotation.pull_result import PullResult
 from deemo_data.clip import Clip, Grid
 from deemo_data.errors import LabelError
 from deemo_data.files import File
-from deemo_data.labels.placing import events_of
-from deemo_data.labels.store import in_force
+from deemo_data.labels.placing import place_events
+from deemo_data.labels.store import read_labels
 from deemo_data.labels.vocabulary import Nfbl, load_emotions, load_nfbl
-from deemo_data.pseudonyms import public_id
+from deemo_data.pseudonyms import derive_public_id
 from tests.makers.labels import NTSC, clip_at
-from tests.makers.results import CLIP, SECRET, annotation, chosen, pull, push, region, written
+from tests.makers.results import CLIP, SECRET, annotation, choice, pull, push, region, text_answer
 from tests.makers.vocabularies import SMALL
 
 GRID25 = Grid(Fraction(25), False, Fraction(0), 300, 64, 36)
@@ -26,21 +27,21 @@ SOURCE = Clip("abc123", "abc123", 0, 12000, {"source": File("/footage/clip_1.mp4
 
 
 def kinds(tmp_path: Path) -> list[str]:
-    return sorted(lb.kind for lb in in_force(tmp_path / "labels"))
+    return sorted(lb.kind for lb in read_labels(tmp_path / "labels"))
 
 
 def test_frames_are_one_based_and_inclusive(tmp_path: Path) -> None:
     pulled = pull(tmp_path, annotation(region(1, 1), region(3, 8, id_="r2"), region(150, 150, id_="r3")))
     assert pulled.problems == ()
     assert (pulled.tasks, pulled.annotations, pulled.change.added) == (1, 1, 4)
-    placed = events_of(in_force(tmp_path / "labels"), CLIP)
+    placed = place_events(read_labels(tmp_path / "labels"), CLIP)
     assert [(p.start_frame, p.end_frame) for p in placed] == [(0, 1), (2, 8), (149, 150)]
     spans = {(p.label.start_ms, p.label.end_ms) for p in placed}
     assert (NTSC.ms_at(302), NTSC.ms_at(308)) in spans, "milliseconds on the clock of the source"
 
 
 def test_the_same_file_twice_adds_nothing(tmp_path: Path) -> None:
-    a = annotation(region(3, 8), chosen("emotion", "happy"))
+    a = annotation(region(3, 8), choice("emotion", "happy"))
     pull(tmp_path, a)
     before = (tmp_path / "labels/project-2.jsonl").read_bytes()
     again = pull(tmp_path, a)
@@ -52,7 +53,7 @@ def test_an_edit_replaces_and_a_deletion_removes(tmp_path: Path) -> None:
     pull(tmp_path, annotation(region(3, 8), region(20, 30, id_="r2")), annotation(region(5, 9), id_=2, who=4))
     change = pull(tmp_path, annotation(region(3, 10))).change
     assert (change.added, change.changed, change.deleted) == (0, 1, 3)
-    assert [(p.start_frame, p.end_frame) for p in events_of(in_force(tmp_path / "labels"), CLIP)] == [(2, 10)]
+    assert [(p.start_frame, p.end_frame) for p in place_events(read_labels(tmp_path / "labels"), CLIP)] == [(2, 10)]
 
 
 def test_a_skipped_annotation_takes_its_labels_back(tmp_path: Path) -> None:
@@ -63,27 +64,27 @@ def test_a_skipped_annotation_takes_its_labels_back(tmp_path: Path) -> None:
 
 
 def test_certainty_belongs_to_its_region(tmp_path: Path) -> None:
-    sure = chosen("certainty", "unsure", id="r2")
+    sure = choice("certainty", "unsure", id="r2")
     pull(tmp_path, annotation(region(3, 8), region(20, 30, id_="r2"), sure))
-    values = [p.label.value for p in events_of(in_force(tmp_path / "labels"), CLIP)]
+    values = [p.label.value for p in place_events(read_labels(tmp_path / "labels"), CLIP)]
     assert [v["certainty"] for v in values] == [None, "unsure"]
 
 
 def test_what_is_said_about_the_whole_clip(tmp_path: Path) -> None:
     pulled = pull(tmp_path, annotation(
-        chosen("emotion", "Happy"), chosen("sentiment", "positive"), chosen("intensity", "clear"),
-        written("emotion_words", "relieved, Exhausted", "glad"), written("clue_video", "arms up", "then down"),
-        written("other", "hm"),
+        choice("emotion", "Happy"), choice("sentiment", "positive"), choice("intensity", "clear"),
+        text_answer("emotion_words", "relieved, Exhausted", "glad"), text_answer("clue_video", "arms up", "then down"),
+        text_answer("other", "hm"),
         {"id": "q", "from_name": "stars", "type": "rating", "value": {"rating": 4}},
     ))  # fmt: skip
     assert pulled.problems == ()
-    values = {lb.kind: lb.value for lb in in_force(tmp_path / "labels")}
+    values = {lb.kind: lb.value for lb in read_labels(tmp_path / "labels")}
     assert values == {
         "seen": "clip", "emotion": "happy", "sentiment": "positive", "choice": {"name": "intensity", "choices": ["clear"]},
         "emotion_words": ["relieved", "exhausted", "glad"], "clue_video": "arms up\nthen down",
         "text": {"name": "other", "text": "hm"}, "rating": {"name": "stars", "rating": 4},
     }  # fmt: skip
-    assert all((lb.start_ms, lb.end_ms) == (CLIP.start_ms, CLIP.end_ms) for lb in in_force(tmp_path / "labels"))
+    assert all((lb.start_ms, lb.end_ms) == (CLIP.start_ms, CLIP.end_ms) for lb in read_labels(tmp_path / "labels"))
 
 
 ODD = {
@@ -102,12 +103,12 @@ ODD = {
     "no from_name": ({"id": "a", "value": {}}, "without from_name or value"),
     "a number": (5, "without from_name or value"),
     "region is gone": (
-        chosen("certainty", "sure", value={"ranges": [], "choices": ["sure"]}),
+        choice("certainty", "sure", value={"ranges": [], "choices": ["sure"]}),
         "belongs to a region that is not there",
     ),
-    "unknown emotion": (chosen("emotion", "hangry"), "'hangry' is not one of vocabulary emotions-12 1"),
-    "two emotions": (chosen("emotion", "happy", value={"choices": ["happy", "sad"]}), "is not one of vocabulary"),
-    "empty text": (written("clue_audio", " "), "clue_audio says nothing"),
+    "unknown emotion": (choice("emotion", "hangry"), "'hangry' is not one of vocabulary emotions-12 1"),
+    "two emotions": (choice("emotion", "happy", value={"choices": ["happy", "sad"]}), "is not one of vocabulary"),
+    "empty text": (text_answer("clue_audio", " "), "clue_audio says nothing"),
     "other control": ({"id": "b", "from_name": "brush", "type": "brushlabels", "value": {"rle": []}}, "brush says nothing"),
     "sound past the end": (
         {"id": "s", "from_name": "a", "type": "labels", "value": {"start": 1, "end": 99, "labels": ["x"]}},
@@ -118,7 +119,7 @@ ODD = {
 
 @pytest.mark.parametrize(("odd", "told"), ODD.values(), ids=ODD)
 def test_what_is_odd_is_told_in_one_line_and_costs_nothing_else(tmp_path: Path, odd: Any, told: str) -> None:
-    pulled = pull(tmp_path, annotation(region(3, 8, id_="good"), odd, chosen("sentiment", "neutral")))
+    pulled = pull(tmp_path, annotation(region(3, 8, id_="good"), odd, choice("sentiment", "neutral")))
     assert len(pulled.problems) == 1
     assert told in pulled.problems[0]
     assert "\n" not in pulled.problems[0]
@@ -156,8 +157,8 @@ def test_several_ranges_and_an_empty_annotation(tmp_path: Path) -> None:
     twice = region(5, 9)
     twice["value"]["ranges"].append({"start": 20, "end": 30})
     pull(tmp_path, annotation(twice), annotation(id_=2, who=4))
-    found = in_force(tmp_path / "labels")
-    assert [(p.start_frame, p.end_frame) for p in events_of(found, CLIP)] == [(4, 9), (19, 30)]
+    found = read_labels(tmp_path / "labels")
+    assert [(p.start_frame, p.end_frame) for p in place_events(found, CLIP)] == [(4, 9), (19, 30)]
     assert [lb.value for lb in found if lb.kind == "seen"] == ["nfbl", "nfbl"], "who looked and saw nothing also looked"
 
 
@@ -166,7 +167,7 @@ def test_sound_in_seconds(tmp_path: Path) -> None:
         tmp_path,
         annotation({"id": "s", "from_name": "speech", "type": "labels", "value": {"start": 1.5, "end": 3.25, "labels": ["a"]}}),
     )
-    (sound,) = [lb for lb in in_force(tmp_path / "labels") if lb.kind == "sound"]
+    (sound,) = [lb for lb in read_labels(tmp_path / "labels") if lb.kind == "sound"]
     assert (sound.start_ms - CLIP.start_ms, sound.end_ms - CLIP.start_ms) == (1500, 3250)
 
 
@@ -175,7 +176,7 @@ def test_nobodys_name_is_kept(tmp_path: Path) -> None:
     pull(tmp_path, annotation(region(3, 8), who=who, updated_by=3, created_username="ann@example.com, 3"))
     text = (tmp_path / "labels/project-2.jsonl").read_text()
     assert "ann" not in text.replace("annotat", "").lower()
-    raw = next(lb.raw for lb in in_force(tmp_path / "labels") if lb.kind == "nfbl")
+    raw = next(lb.raw for lb in read_labels(tmp_path / "labels") if lb.kind == "nfbl")
     assert raw["results"] == [region(3, 8)], "the rest is as Label Studio gave it"
     assert raw["vocabulary"] == "imigue-32 1"
 
@@ -192,25 +193,25 @@ def test_another_number_of_frames_than_was_pushed_is_not_mapped(tmp_path: Path) 
 
 def test_what_an_adjudicator_says_is_marked(tmp_path: Path) -> None:
     pull(tmp_path, annotation(region(3, 8), region(1, 5, name="ann_b", id_="c")), template="adjudicate")
-    found = {lb.kind: lb.value for lb in in_force(tmp_path / "labels")}
+    found = {lb.kind: lb.value for lb in read_labels(tmp_path / "labels")}
     assert found == {"seen": "adjudicated", "nfbl": {"label": "Folding arms", "certainty": None, "adjudicated": True}}
 
 
 def test_an_adjudicator_who_leaves_nothing_has_adjudicated(tmp_path: Path) -> None:
     pull(tmp_path, annotation(region(1, 5, name="ann_a", id_="c")), template="adjudicate")
-    assert [(lb.kind, lb.value) for lb in in_force(tmp_path / "labels")] == [("seen", "adjudicated")]
+    assert [(lb.kind, lb.value) for lb in read_labels(tmp_path / "labels")] == [("seen", "adjudicated")]
 
 
 def test_an_empty_page_about_the_whole_clip_is_no_look_at_body_language(tmp_path: Path) -> None:
-    pull(tmp_path, annotation(chosen("emotion", "happy")), template="mer_clues")
-    assert {lb.kind: lb.value for lb in in_force(tmp_path / "labels")} == {"seen": "clip", "emotion": "happy"}
+    pull(tmp_path, annotation(choice("emotion", "happy")), template="mer_clues")
+    assert {lb.kind: lb.value for lb in read_labels(tmp_path / "labels")} == {"seen": "clip", "emotion": "happy"}
 
 
 def test_a_clip_pushed_again_at_another_rate_maps_by_the_rate_it_was_shown_at(tmp_path: Path) -> None:
     clip25 = replace(clip_at(250, 375, grid=GRID25), id=CLIP.id)
     push(tmp_path, clip25)
     pull(tmp_path, annotation(region(26, 50)), data={"fps": 25, "num_frames": 50})
-    (event,) = [lb for lb in in_force(tmp_path / "labels") if lb.kind == "nfbl"]
+    (event,) = [lb for lb in read_labels(tmp_path / "labels") if lb.kind == "nfbl"]
     assert (event.start_ms, event.end_ms) == (GRID25.ms_at(275), GRID25.ms_at(300))
 
 
@@ -223,7 +224,7 @@ def test_an_export_of_another_project_is_refused_by_name(tmp_path: Path, media: 
     assert not list(tmp_path.iterdir())
 
 
-def foreign(path: Path, tmp_path: Path, rows: str, vocabulary: Nfbl | None = None) -> Pulled:
+def foreign(path: Path, tmp_path: Path, rows: str, vocabulary: Nfbl | None = None) -> PullResult:
     (tmp_path / "match.csv").write_text(rows)
     if vocabulary is None:
         (tmp_path / "v.toml").write_text(
@@ -240,7 +241,7 @@ def test_the_real_exports(tmp_path: Path, media: Path) -> None:
     )
     assert (pulled.tasks, pulled.annotations) == (2, 2), "task 2 is clip_2.mp4, which the table does not name"
     assert [p for p in pulled.problems if "task 2 (clip_2.mp4)" in p]
-    found = in_force(tmp_path / "labels")
+    found = read_labels(tmp_path / "labels")
     events = sorted((lb.start_ms, lb.end_ms, lb.value["label"]) for lb in found if lb.kind == "nfbl")
     assert events == [
         (360, 2400, "brow raise"),
@@ -248,7 +249,7 @@ def test_the_real_exports(tmp_path: Path, media: Path) -> None:
         (3880, 5960, "head_shake"),
         (3960, 6000, "head_shake"),
     ]
-    assert {lb.source for lb in found} == {public_id(SECRET, "v", "abc123")}
+    assert {lb.source for lb in found} == {derive_public_id(SECRET, "v", "abc123")}
     assert len({lb.annotator for lb in found}) == 2
     assert {lb.kind for lb in found} == {"nfbl", "seen", "choice", "text", "rating", "sound"}
 
@@ -265,7 +266,7 @@ def test_the_real_odd_export(tmp_path: Path, media: Path) -> None:
     ):
         assert told.count(wrong) == 1
     assert (pulled.tasks, pulled.annotations, len(pulled.problems)) == (9, 9, 5)
-    assert sum(lb.kind == "nfbl" for lb in in_force(tmp_path / "labels")) == 1 + 2 + 2 + 1
+    assert sum(lb.kind == "nfbl" for lb in read_labels(tmp_path / "labels")) == 1 + 2 + 2 + 1
     assert foreign(media / "label_studio/export_edge_cases.json", tmp_path, "name,source\nclip_1.mp4,abc123\n").change.added == 0
 
 
@@ -275,7 +276,7 @@ def test_a_match_table_may_say_rate_and_place(tmp_path: Path, media: Path) -> No
     foreign(path, tmp_path, rows)
     spans = sorted(
         (lb.start_ms, lb.end_ms)
-        for lb in in_force(tmp_path / "labels")
+        for lb in read_labels(tmp_path / "labels")
         if lb.kind == "nfbl" and lb.value["label"] == "brow raise"
     )
     assert spans == [(2000 + 720, 2000 + 4800), (2000 + 1040, 2000 + 5280)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deemo_data.annotation.raw_log import Log, snapshot
+from deemo_data.annotation.raw_log import RawLog, snapshot_of
 from deemo_data.errors import LabelError
 
 SECRET = b"k" * 32
@@ -30,41 +30,43 @@ def annotation(**more: Any) -> dict[str, Any]:
 
 
 def test_what_is_as_before_is_not_new(tmp_path: Path) -> None:
-    held = snapshot(task(annotation()), SECRET)
-    log = Log(tmp_path / "p.jsonl", "v 1")
+    held = snapshot_of(task(annotation()), SECRET)
+    log = RawLog(tmp_path / "p.jsonl", "v 1")
     assert log.is_new("k", held)
-    log.note({"k": held}, {"k": "noon"})
+    log.record({"k": held}, {"k": "noon"})
     assert not log.is_new("k", held)
-    again = Log(tmp_path / "p.jsonl", "v 1")
+    again = RawLog(tmp_path / "p.jsonl", "v 1")
     assert again.is_current("k", "noon")
     assert not again.is_current("k", "later")
-    assert not Log(tmp_path / "p.jsonl", "v 2").is_current("k", "noon")
+    assert not RawLog(tmp_path / "p.jsonl", "v 2").is_current("k", "noon")
     assert not again.is_new("k", held)
-    assert again.is_new("k", snapshot(task(annotation(result=[{"id": "r"}])), SECRET))
-    assert Log(tmp_path / "p.jsonl", "v 2").is_new("k", held), "with another vocabulary everything is read anew"
+    assert again.is_new("k", snapshot_of(task(annotation(result=[{"id": "r"}])), SECRET))
+    assert RawLog(tmp_path / "p.jsonl", "v 2").is_new("k", held), "with another vocabulary everything is read anew"
 
 
 def test_nobodys_name_is_kept(tmp_path: Path) -> None:
-    held = snapshot(task(annotation(completed_by={"id": 3, "email": "ann@example.com"})), SECRET)
-    Log(tmp_path / "p.jsonl", "v").note({"k": held}, {"k": "noon"})
+    held = snapshot_of(task(annotation(completed_by={"id": 3, "email": "ann@example.com"})), SECRET)
+    RawLog(tmp_path / "p.jsonl", "v").record({"k": held}, {"k": "noon"})
     assert "ann@" not in (tmp_path / "p.jsonl").read_text()
-    assert held["annotations"][0]["by"] == snapshot(task(annotation()), SECRET)["annotations"][0]["by"]
+    assert held["annotations"][0]["by"] == snapshot_of(task(annotation()), SECRET)["annotations"][0]["by"]
 
 
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:
-    Log(tmp_path / "p.jsonl", "v").note({"k": snapshot(task(annotation()), SECRET), "l": snapshot(task(id_=8), SECRET)}, {})
+    RawLog(tmp_path / "p.jsonl", "v").record(
+        {"k": snapshot_of(task(annotation()), SECRET), "l": snapshot_of(task(id_=8), SECRET)}, {}
+    )
     first, second = (tmp_path / "p.jsonl").read_text().splitlines()
     row = json.loads(second)
     row["held"]["id"] = 9
     (tmp_path / "p.jsonl").write_text(f"{first}\n{json.dumps(row)}\n")
     with pytest.raises(LabelError, match=r"p\.jsonl line 2 is damaged"):
-        Log(tmp_path / "p.jsonl", "v")
+        RawLog(tmp_path / "p.jsonl", "v")
 
 
 def test_what_is_gone_there_is_told_once(tmp_path: Path) -> None:
-    log = Log(tmp_path / "p.jsonl", "v")
-    log.note({"k": snapshot(task(annotation()), SECRET), "l": snapshot(task(id_=8), SECRET)}, {})
-    assert log.note_gone({"k"}) == ["c-1"]
-    assert log.note_gone({"k"}) == []
-    assert Log(tmp_path / "p.jsonl", "v").note_gone({"k"}) == []
+    log = RawLog(tmp_path / "p.jsonl", "v")
+    log.record({"k": snapshot_of(task(annotation()), SECRET), "l": snapshot_of(task(id_=8), SECRET)}, {})
+    assert log.record_deleted({"k"}) == ["c-1"]
+    assert log.record_deleted({"k"}) == []
+    assert RawLog(tmp_path / "p.jsonl", "v").record_deleted({"k"}) == []
     assert '"clip": "c-1"' in (tmp_path / "p.jsonl").read_text(), "what it held is kept"

@@ -13,29 +13,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from deemo_data.baseline.data import VOICE, Dataset, load
-from deemo_data.dataset.validation.dataset import validate
+from deemo_data.baseline.data import VOICE_COLUMNS, Dataset, load_dataset
+from deemo_data.dataset.validation.dataset import validate_dataset
 from deemo_data.errors import DatasetError
-from tests.makers.planted import EMOTIONS, GESTURES, MELODIES, NOTHING, half_of, planted
+from tests.makers.planted import EMOTIONS, GESTURES, MELODIES, NOTHING, half_of, write_planted_dataset
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return planted(tmp_path_factory.mktemp("planted"), 6, 4, seed=3, validation=1 / 6, test=2 / 6)
+    return write_planted_dataset(tmp_path_factory.mktemp("planted"), 6, 4, seed=3, validation=1 / 6, test=2 / 6)
 
 
 @pytest.fixture(scope="module")
 def dataset(made: Path) -> Dataset:
-    return load(made)
+    return load_dataset(made)
 
 
 def test_the_planted_dataset_is_sound(made: Path) -> None:
-    assert [str(f) for f in validate(made) if f.level == "error"] == []
+    assert [str(f) for f in validate_dataset(made) if f.level == "error"] == []
 
 
 def test_one_example_a_clip(dataset: Dataset, made: Path) -> None:
-    assert [len(dataset.of(s)) for s in ("train", "validation", "test")] == [12, 4, 8]
-    assert {s: len({e.subject_id for e in dataset.of(s)}) for s in ("train", "validation", "test")} == {
+    assert [len(dataset.in_split(s)) for s in ("train", "validation", "test")] == [12, 4, 8]
+    assert {s: len({e.subject_id for e in dataset.in_split(s)}) for s in ("train", "validation", "test")} == {
         "train": 3, "validation": 1, "test": 2,
     }  # fmt: skip
     assert dataset.emotions[:2] == ("happy", "sad")
@@ -52,14 +52,14 @@ def test_one_example_a_clip(dataset: Dataset, made: Path) -> None:
         assert all(0 <= start < end <= e.num_frames for start, end, _ in e.events)
         assert e.emotion in e.instruction
         assert e.reasoning.endswith(f"So the person is {e.emotion}.")
-        assert e.asked != e.instruction
-        assert (e.looked_at, e.sentiment, e.fps, e.width, e.height) == (True, e.sentiment, 25.0, 64, 48)
-        assert e.bytes == e.video.stat().st_size
+        assert e.reasoning_instruction != e.instruction
+        assert (e.events_annotated, e.sentiment, e.fps, e.width, e.height) == (True, e.sentiment, 25.0, 64, 48)
+        assert e.video_bytes == e.video.stat().st_size
         assert e.source_facts["licence"] == "CC BY 4.0"
 
 
 def test_each_subject_has_every_emotion_about_as_often(tmp_path: Path) -> None:
-    found = load(planted(tmp_path, 3, 8, seed=1))
+    found = load_dataset(write_planted_dataset(tmp_path, 3, 8, seed=1))
     assert set(Counter((e.subject_id, e.emotion) for e in found.examples).values()) == {2}
 
 
@@ -67,7 +67,7 @@ def test_body_points(dataset: Dataset) -> None:
     import av
 
     for e in dataset.examples[::5]:
-        body = e.body()
+        body = e.read_body()
         assert (body.shape, body.dtype) == ((e.num_frames, 64, 4), np.float32)
         assert np.isfinite(body).all()
         lost = body[..., 3] == 0
@@ -79,17 +79,17 @@ def test_body_points(dataset: Dataset) -> None:
 
 def test_a_row_is_that_of_its_clip(dataset: Dataset) -> None:
     """Rows of several row groups, in whatever order they are asked for."""
-    e = dataset.of("train")[-1]
+    e = dataset.in_split("train")[-1]
     table = pq.read_table(e.table).to_pylist()
     row = next(r for r in table if r["clip_id"] == e.clip_id)
     there = np.array(row["body"], np.float32).reshape(e.num_frames, 64, 3)
-    assert np.array_equal(np.nan_to_num(there), e.body()[..., :3])
+    assert np.array_equal(np.nan_to_num(there), e.read_body()[..., :3])
 
 
 def test_the_voice_is_centred_on_what_is_voiced_and_interpolated(dataset: Dataset) -> None:
     for e in dataset.examples[::5]:
-        voice = e.voice()
-        assert voice.shape == (round(e.duration_ms / 10), len(VOICE))
+        voice = e.read_voice()
+        assert voice.shape == (round(e.duration_ms / 10), len(VOICE_COLUMNS))
         assert np.isfinite(voice).all()
         voiced = voice[:, 2] == 1
         assert 0.5 < voiced.mean() < 1
@@ -106,7 +106,7 @@ def test_pictures_are_evenly_spaced(dataset: Dataset) -> None:
     import av
 
     e = dataset.examples[0]
-    frames = e.frames(4, 16)
+    frames = e.read_frames(4, 16)
     assert (frames.shape, frames.dtype) == ((4, 16, 16, 3), np.uint8)
     with av.open(str(e.video)) as container:
         every = [f.reformat(16, 16, "rgb24").to_ndarray().astype(float) for f in container.decode(video=0)]
@@ -115,7 +115,7 @@ def test_pictures_are_evenly_spaced(dataset: Dataset) -> None:
         apart = [np.abs(frame - other).mean() for other in every]
         assert apart[wanted] == min(apart)
         assert apart[wanted] < 3
-    assert e.sound().shape == (e.duration_ms * 16,), "silence where there is no sound track"
+    assert e.read_sound().shape == (e.duration_ms * 16,), "silence where there is no sound track"
 
 
 def damaged(made: Path, out: Path, change: Callable[[Path], None]) -> Path:
@@ -137,7 +137,7 @@ def without(config: str, column: str) -> Callable[[Path], None]:
 )
 def test_a_missing_column_is_named(made: Path, tmp_path: Path, config: str, column: str) -> None:
     with pytest.raises(DatasetError, match=rf"config {config}: .*metadata.parquet has no column {column}. Type: deemo export"):
-        load(damaged(made, tmp_path / "d", without(config, column)))
+        load_dataset(damaged(made, tmp_path / "d", without(config, column)))
 
 
 def test_class_names_are_needed(made: Path, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_class_names_are_needed(made: Path, tmp_path: Path) -> None:
         pq.write_table(pq.read_table(table).replace_schema_metadata(), table)
 
     with pytest.raises(DatasetError, match=r"column emotion of .* does not name its classes"):
-        load(damaged(made, tmp_path / "d", plain))
+        load_dataset(damaged(made, tmp_path / "d", plain))
 
 
 def test_a_dataset_without_emotions(made: Path, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_dataset_without_emotions(made: Path, tmp_path: Path) -> None:
             table.unlink()
 
     with pytest.raises(DatasetError, match="no clip has an emotion"):
-        load(damaged(made, tmp_path / "d", forget))
+        load_dataset(damaged(made, tmp_path / "d", forget))
 
 
 def test_a_video_that_is_gone(made: Path, tmp_path: Path) -> None:
@@ -163,51 +163,51 @@ def test_a_video_that_is_gone(made: Path, tmp_path: Path) -> None:
         next(folder.glob("train/clips/*.mp4")).unlink()
 
     with pytest.raises(DatasetError, match=r"clip c-\d+: its video .* is not there"):
-        load(damaged(made, tmp_path / "d", lose))
+        load_dataset(damaged(made, tmp_path / "d", lose))
 
 
 def test_no_dataset(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="is not a folder"):
-        load(tmp_path / "nothing")
+        load_dataset(tmp_path / "nothing")
     with pytest.raises(DatasetError, match="holds no table"):
-        load(tmp_path)
+        load_dataset(tmp_path)
 
 
 def test_of_a_project_its_dataset(made: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "deemo.toml").touch()
     (tmp_path / "out/dataset").symlink_to(made)
-    assert len(load(tmp_path).examples) == 24
+    assert len(load_dataset(tmp_path).examples) == 24
 
 
 def test_a_split_without_emotions_is_said(tmp_path: Path) -> None:
-    assert load(planted(tmp_path, 2, 2, seed=1)).warnings == ("no clip of split validation has an emotion",)
+    assert load_dataset(write_planted_dataset(tmp_path, 2, 2, seed=1)).warnings == ("no clip of split validation has an emotion",)
 
 
 def test_a_table_written_anew_is_read_anew(made: Path, tmp_path: Path) -> None:
     shutil.copytree(made, tmp_path / "d")
-    e = load(tmp_path / "d").of("test")[0]
-    before = e.voice()
+    e = load_dataset(tmp_path / "d").in_split("test")[0]
+    before = e.read_voice()
     table = pq.read_table(e.table)
     place = table.schema.get_field_index("prosody_energy")
     louder = pa.chunked_array([pa.array([[float(k) for k in range(len(row))] for row in table["prosody_energy"].to_pylist()],
                                         table.schema.field(place).type)])  # fmt: skip
     pq.write_table(table.set_column(place, table.schema.field(place), louder), e.table)
-    assert not np.array_equal(e.voice()[:, 1], before[:, 1])
+    assert not np.array_equal(e.read_voice()[:, 1], before[:, 1])
 
 
 def test_what_is_planted_can_be_told_apart(tmp_path: Path) -> None:
     """With hands and limbs of one's own, and another length for each emotion; neither, where it was not asked for."""
-    plain = load(planted(tmp_path / "plain", 3, 8, seed=5))
-    leaky = load(planted(tmp_path / "leak", 3, 8, seed=5, leak="limbs"))
-    short = load(planted(tmp_path / "short", 2, 8, seed=5, shortcut="length"))
-    middle = load(planted(tmp_path / "middle", 2, 8, seed=5, shortcut="u-length"))
+    plain = load_dataset(write_planted_dataset(tmp_path / "plain", 3, 8, seed=5))
+    leaky = load_dataset(write_planted_dataset(tmp_path / "leak", 3, 8, seed=5, leak="limbs"))
+    short = load_dataset(write_planted_dataset(tmp_path / "short", 2, 8, seed=5, shortcut="length"))
+    middle = load_dataset(write_planted_dataset(tmp_path / "middle", 2, 8, seed=5, shortcut="u-length"))
 
     def spread(found: Dataset) -> float:
         """Of the upper arms' lengths between subjects, over that between the clips of one."""
         arms: dict[str, list[float]] = {}
         for e in found.examples:
-            body = e.body()
+            body = e.read_body()
             sure = (body[:, 0, 3] > 0) & (body[:, 2, 3] > 0)
             arms.setdefault(e.subject_id, []).append(
                 float(np.median(np.linalg.norm(body[sure, 0, :3] - body[sure, 2, :3], axis=1)))
@@ -225,6 +225,6 @@ def test_what_is_planted_can_be_told_apart(tmp_path: Path) -> None:
 
 
 def test_without_cues_nothing_is_seen_or_heard(tmp_path: Path) -> None:
-    found = load(planted(tmp_path, 2, 4, seed=1, body=False, voice=False))
+    found = load_dataset(write_planted_dataset(tmp_path, 2, 4, seed=1, body=False, voice=False))
     assert {(e.clues["video"], e.clues["audio"], e.events) for e in found.examples} == {(NOTHING["video"], NOTHING["audio"], ())}
     assert json.loads((tmp_path / "dataset/deemo.json").read_text())["counts"]["events"] == 0

@@ -245,7 +245,7 @@ def test_a_source_that_cannot_be_read(project: Path, tmp_path: Path, monkeypatch
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied", str(tmp_path / "locked.mkv"))
 
-    monkeypatch.setattr(isolated_probe, "probed", refuse)  # root, who runs these tests in a container, may read all
+    monkeypatch.setattr(isolated_probe, "probe_in_process", refuse)  # root, who runs these tests in a container, may read all
     said = deemo("ingest", project, tmp_path / "locked.mkv")
     assert said.status == 2
     line = said.line_with("locked.mkv", "Permission denied")
@@ -475,9 +475,9 @@ def test_missing_weights_are_the_reason_that_build_gives(tmp_path: Path, eat: Pa
 
 
 def test_weights_that_are_not_ours(cut: Path, tmp_path: Path) -> None:
-    from deemo_data.models.runtime.weights import pinned
+    from deemo_data.models.runtime.weights import read_pinned
 
-    for row in pinned().values():
+    for row in read_pinned().values():
         (tmp_path / "models" / row.file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "models" / row.file).write_bytes(b"not a network")
     said = process("run", cut, "--workers", "1", DEEMO_MODELS=str(tmp_path / "models"))

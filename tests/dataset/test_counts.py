@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 
 from deemo_data.dataset import counts
-from tests.makers.documents import build
+from tests.makers.documents import build_dataset
 
 
 @pytest.fixture(scope="module")
 def counted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return counts.count(build(tmp_path_factory.mktemp("counts")))
+    return counts.count_dataset(build_dataset(tmp_path_factory.mktemp("counts")))
 
 
 def test_totals(counted: dict[str, Any]) -> None:
@@ -45,20 +45,20 @@ def test_classes_and_what_they_come_with(counted: dict[str, Any]) -> None:
 
 
 def test_tables_that_are_no_longer_part_of_it_are_not_counted(tmp_path: Path) -> None:
-    folder = build(tmp_path)
-    whole = counts.count(folder)
-    some = counts.count(folder, of={"train/metadata.parquet"})
+    folder = build_dataset(tmp_path)
+    whole = counts.count_dataset(folder)
+    some = counts.count_dataset(folder, of={"train/metadata.parquet"})
     assert some["clips"] == whole["splits"]["train"]["clips"] < whole["clips"]
     assert some["records"] == 0
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
-    nothing = counts.count(tmp_path)
+    nothing = counts.count_dataset(tmp_path)
     assert (nothing["clips"], nothing["splits"], nothing["classes"]) == (0, {}, {})
 
 
 def test_numbers_without_a_name() -> None:
-    assert counts.named({"a": [{"b": 1}, {"b": 9}, {"b": -1}]}, {"a.b": ["x", "y"]}) == {
+    assert counts.decode_classes({"a": [{"b": 1}, {"b": 9}, {"b": -1}]}, {"a.b": ["x", "y"]}) == {
         "a": [{"b": "y"}, {"b": "number 9"}, {"b": "number -1"}]
     }
     assert counts.class_names(pa.schema([("a", pa.int64())])) == {}

@@ -14,7 +14,7 @@ from deemo_data.clip import Clip
 from deemo_data.dataset import near_duplicates
 from deemo_data.dataset.near_duplicates import NearDuplicate, find_near_duplicates, perceptual_hash
 from deemo_data.files import File
-from tests.makers.films import film
+from tests.makers.films import write_film
 from tests.makers.labels import clip_at
 
 
@@ -26,13 +26,13 @@ def clip(number: int, subject: str, source: str = "", start: int = 0, end: int =
 
 def apart(a: str, b: str) -> float:
     one, other = (np.frombuffer(bytes.fromhex(x), np.uint64)[None] for x in (a, b))
-    return float(near_duplicates._distance(one, other)[0, 0]) / 3
+    return float(near_duplicates._hamming_distances(one, other)[0, 0]) / 3
 
 
 def test_a_video_encoded_anew_looks_the_same(tmp_path: Path) -> None:
-    film(tmp_path / "a.mp4", 1)
-    film(tmp_path / "b.mp4", 1, Fraction(25), crf=23)
-    film(tmp_path / "c.mp4", 2)
+    write_film(tmp_path / "a.mp4", 1)
+    write_film(tmp_path / "b.mp4", 1, Fraction(25), crf=23)
+    write_film(tmp_path / "c.mp4", 2)
     a, b, c = (perceptual_hash(tmp_path / f"{n}.mp4") for n in "abc")
     assert len(a) == 3 * 64
     assert apart(a, b) <= 5 < 50 < apart(a, c)
@@ -77,7 +77,7 @@ def test_one_subjects_clips_may_look_the_same() -> None:
 
 
 def test_every_two_subjects_are_tied_however_many_clips_look_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(near_duplicates, "BLOCK", 4)
+    monkeypatch.setattr(near_duplicates, "CLIPS_PER_BLOCK", 4)
     clips = [clip(n, f"s-{n % 5}") for n in range(30)]
     found = find_near_duplicates(clips, {c.id: SAME for c in clips}, 5)
     assert {p.subjects for p in found} >= {(f"s-{a}", f"s-{b}") for a in range(5) for b in range(a + 1, 5)} - {

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from deemo_data.clip import ms_of
+from deemo_data.clip import frame_to_ms
 from deemo_data.dataset.records import Evidence, MerRecord, NfblEvent, NfblRecord
 
 EVENT: dict[str, Any] = {
@@ -101,6 +101,6 @@ def test_records(change: dict[str, Any], told: str) -> None:
 
 
 def test_milliseconds_round_half_up() -> None:
-    assert [ms_of(k, Fraction(400)) for k in (1, 2, 3)] == [3, 5, 8]
-    assert ms_of(150, Fraction(30000, 1001)) == 5005
+    assert [frame_to_ms(k, Fraction(400)) for k in (1, 2, 3)] == [3, 5, 8]
+    assert frame_to_ms(150, Fraction(30000, 1001)) == 5005
     assert Evidence(event="c#1", start_ms=0, end_ms=1).end_ms == 1

@@ -13,11 +13,12 @@ import pytest
 from deemo_data.annotation import export_file
 from deemo_data.clip import Clip
 from deemo_data.demo import footage as demo_footage
-from deemo_data.demo.footage import LABELS, SIZE, SOURCES, make_demo
+from deemo_data.demo.footage import LABEL_FILE, SOURCES, VIDEO_SIZE, make_demo
 from deemo_data.errors import ModelError
 from deemo_data.labels import placing, store, vocabulary
-from deemo_data.pseudonyms import public_id
+from deemo_data.pseudonyms import derive_public_id
 from deemo_data.sources import intake, source_table
+from deemo_data.sources.intake import IntakeOptions
 from deemo_data.stages.detect.segment import Segment
 from deemo_data.workflow import segment
 
@@ -39,23 +40,23 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sources(footage: Path) -> list[Clip]:
-    rows = source_table.read_sources(str(footage / "sources.csv"))
-    found, refused = intake.ingest(rows, secret=SECRET, downloads=footage / "downloads")
+    rows = source_table.read_source_rows(str(footage / "sources.csv"))
+    found, refused = intake.take_in_sources(rows, IntakeOptions(SECRET, footage / "downloads"))
     assert not refused
     return found
 
 
 def test_the_labels_are_an_export_and_name_the_two_videos() -> None:
-    tasks = json.loads(LABELS.export.read_text())
+    tasks = json.loads(LABEL_FILE.export.read_text())
     names = {t["data"]["video"].rsplit("/", 1)[1] for t in tasks}
-    rows = list(csv.DictReader(LABELS.match.read_text().splitlines()))
+    rows = list(csv.DictReader(LABEL_FILE.match.read_text().splitlines()))
     assert names == {r["name"] for r in rows} == {r["source"] for r in rows} == {s["uri"] for s in SOURCES}
     assert max(len({a["completed_by"] for a in t["annotations"]}) for t in tasks) == 2
 
 
 def test_every_class_in_the_labels_is_one_of_the_vocabulary() -> None:
-    known = vocabulary.load_nfbl(LABELS.vocabulary)
-    tasks = json.loads(LABELS.export.read_text())
+    known = vocabulary.load_nfbl(LABEL_FILE.vocabulary)
+    tasks = json.loads(LABEL_FILE.export.read_text())
     results = [r for t in tasks for a in t["annotations"] for r in a["result"] if r["type"] == "timelinelabels"]
     assert len(results) == 7
     assert all(known.find(name) for r in results for name in r["value"]["timelinelabels"])
@@ -68,7 +69,7 @@ def test_the_package_holds_no_footage() -> None:
 
 def test_two_people_are_made_with_picture_and_sound(sources: list[Clip]) -> None:
     assert {s.path("source").name: s.grid.frames for s in sources} == {"carphone.mp4": 120, "astronaut.mp4": 165}
-    assert all(s.facts["has_sound"] and (s.grid.width, s.grid.height) == SIZE for s in sources)
+    assert all(s.facts["has_sound"] and (s.grid.width, s.grid.height) == VIDEO_SIZE for s in sources)
     assert len({s.facts["subject"] for s in sources}) == 2
     assert all(s.facts["consent"]["asserted"] is False and not s.facts["subject_assumed"] for s in sources)
 
@@ -78,7 +79,7 @@ def test_a_second_time_nothing_is_fetched_and_no_file_changes(footage: Path, mon
         return {p.name: p.stat().st_mtime_ns for p in footage.iterdir() if p.is_file()}
 
     before = times()
-    monkeypatch.setattr(demo_footage, "_make", lambda aside: pytest.fail("made again"))
+    monkeypatch.setattr(demo_footage, "_make_videos", lambda aside: pytest.fail("made again"))
     assert demo_footage.make_demo(footage) == footage / "sources.csv"
     assert times() == before
 
@@ -93,19 +94,19 @@ def test_a_damaged_video_is_made_anew_with_the_same_bytes(footage: Path) -> None
 
 
 def test_the_labels_land_on_the_clips_and_none_is_left_over(sources: list[Clip], weights: Path, tmp_path: Path) -> None:
-    clips = [c for s in sources for c in segment.clips_of_source(s, Segment(), tmp_path / "store", SECRET)]
+    clips = [c for s in sources for c in segment.cut_source_into_clips(s, Segment(), tmp_path / "store", SECRET)]
     assert len(clips) == 2
     pulled = export_file.read_export(
-        demo_footage.LABELS.export, tmp_path / "labels", secret=SECRET,
-        vocabulary=vocabulary.load_nfbl(demo_footage.LABELS.vocabulary),
-        emotions=vocabulary.load_emotions("emotions"), sources=sources, match=demo_footage.LABELS.match,
+        demo_footage.LABEL_FILE.export, tmp_path / "labels", secret=SECRET,
+        vocabulary=vocabulary.load_nfbl(demo_footage.LABEL_FILE.vocabulary),
+        emotions=vocabulary.load_emotions("emotions"), sources=sources, match=demo_footage.LABEL_FILE.match,
     )  # fmt: skip
     assert pulled.problems == ()
-    said = store.in_force(tmp_path / "labels")
-    public = [replace(c, source=public_id(SECRET, "v", c.source)) for c in clips]
-    assert placing.stale_labels(said, public) == []
-    man, portrait = sorted(public, key=lambda c: -len(placing.events_of(said, c)))
-    assert {p.label.value["label"] for p in placing.events_of(said, man)} == {"Moving torso", "Head up"}
-    assert len(placing.annotators_who_saw(said, man)) == 2
-    assert placing.events_of(said, portrait) == []
-    assert {lb.value for lb in placing.whole_clip(said, portrait) if lb.kind == "emotion"} == {"happy"}
+    said = store.read_labels(tmp_path / "labels")
+    public = [replace(c, source=derive_public_id(SECRET, "v", c.source)) for c in clips]
+    assert placing.find_stale_labels(said, public) == []
+    man, portrait = sorted(public, key=lambda c: -len(placing.place_events(said, c)))
+    assert {p.label.value["label"] for p in placing.place_events(said, man)} == {"Moving torso", "Head up"}
+    assert len(placing.annotators_who_viewed(said, man)) == 2
+    assert placing.place_events(said, portrait) == []
+    assert {lb.value for lb in placing.select_clip_labels(said, portrait) if lb.kind == "emotion"} == {"happy"}

@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from deemo_data.labels.screening import UnsupportedClaim, faults, flags, said, visible
+from deemo_data.labels.screening import UnsupportedClaim, describe_claim, find_claims, find_faults, visible_class_names
 from deemo_data.labels.vocabulary import load_nfbl
 
 NFBL = load_nfbl("nfbl")
-ALLOWED = visible(NFBL)
+ALLOWED = visible_class_names(NFBL)
 
 # Nothing in these is to be flagged.
 CLEAN = """
@@ -246,8 +246,8 @@ voice| The familiar voice of the speaker is calm.
 
 def rates(nlp: object = None) -> tuple[float, float, list[str]]:
     """Precision and recall over all sentences, and what was taken wrongly. A sentence counts when its kind is among the flags."""
-    false = [s for s in CLEAN if faults(s, allowed=ALLOWED, nlp=nlp)]
-    missed = [s for kind, s in FLAWED if kind not in {f.kind for f in faults(s, allowed=ALLOWED, nlp=nlp)}]
+    false = [s for s in CLEAN if find_faults(s, allowed=ALLOWED, nlp=nlp)]
+    missed = [s for kind, s in FLAWED if kind not in {f.kind for f in find_faults(s, allowed=ALLOWED, nlp=nlp)}]
     hits = len(FLAWED) - len(missed)
     return hits / (hits + len(false)), hits / len(FLAWED), [*false, *missed]
 
@@ -284,41 +284,41 @@ def test_precision_and_recall_with_spacys_names(weights: object) -> None:
     ],
 )
 def test_what_is_flagged_and_where(text: str, found: list[tuple[str, str]]) -> None:
-    assert [(f.kind, f.text) for f in flags(text, allowed=ALLOWED)] == found
-    assert all(text[f.start : f.end] == f.text for f in flags(text, allowed=ALLOWED))
+    assert [(f.kind, f.text) for f in find_claims(text, allowed=ALLOWED)] == found
+    assert all(text[f.start : f.end] == f.text for f in find_claims(text, allowed=ALLOWED))
 
 
 def test_names_of_classes_may_be_written_where_they_can_be_seen() -> None:
     assert "Rubbing eyes" in ALLOWED
     assert "Pressing lips" not in ALLOWED
-    assert faults("They show Rubbing eyes, then Covering face.", allowed=ALLOWED) == []
-    assert [f.kind for f in faults("They show Pressing lips.", allowed=ALLOWED)] == ["name", "face"]
+    assert find_faults("They show Rubbing eyes, then Covering face.", allowed=ALLOWED) == []
+    assert [f.kind for f in find_faults("They show Pressing lips.", allowed=ALLOWED)] == ["name", "face"]
 
 
 def test_known_names_are_found_misspelt_small_and_quoted() -> None:
     known = ["Rafael Nadelmann"]
     for text in ("as rafael said", "They say “thank you nadelman” twice.", "Rafaels hands rest."):
-        assert [f.kind for f in faults(text, known)] == ["name"], text
-        assert faults(text) == [], "without knowing the name nothing tells"
-    assert faults("They fold the arms.", known) == []
+        assert [f.kind for f in find_faults(text, known)] == ["name"], text
+        assert find_faults(text) == [], "without knowing the name nothing tells"
+    assert find_faults("They fold the arms.", known) == []
 
 
 def test_a_pronoun_is_advice_and_no_fault() -> None:
-    (flag,) = flags("He leans back.")
+    (flag,) = find_claims("He leans back.")
     assert flag.kind == "note"
-    assert "write “they”" in said(flag)
-    assert faults("He leans back.") == []
+    assert "write “they”" in describe_claim(flag)
+    assert find_faults("He leans back.") == []
     assert isinstance(flag, UnsupportedClaim)
 
 
 def test_emotion_words_are_looked_at_too() -> None:
-    assert faults("relieved, exhausted, at ease") == []
-    assert [f.kind for f in faults("smiling, tearful")] == ["face", "face"]
+    assert find_faults("relieved, exhausted, at ease") == []
+    assert [f.kind for f in find_faults("smiling, tearful")] == ["face", "face"]
 
 
 def test_a_long_text_takes_no_long_time() -> None:
     text = " ".join([*CLEAN, *(s for _, s in FLAWED)])
     begun = time.perf_counter()
-    assert flags(text, allowed=ALLOWED)
-    assert flags("hand " * 5000 + "a " * 5000, allowed=ALLOWED) == []
+    assert find_claims(text, allowed=ALLOWED)
+    assert find_claims("hand " * 5000 + "a " * 5000, allowed=ALLOWED) == []
     assert time.perf_counter() - begun < 10

@@ -15,52 +15,61 @@ from deemo_data import pseudonyms
 from deemo_data.clip import SafeClip
 from deemo_data.errors import LabelError
 from deemo_data.labels import store
-from deemo_data.labels.label import Label, Pushed
-from deemo_data.labels.placing import annotators_who_saw, events_of, matches_clip, stale_labels, whole_clip
-from deemo_data.labels.store import in_force, update
+from deemo_data.labels.label import Label, PushRecord
+from deemo_data.labels.placing import annotators_who_viewed, find_stale_labels, matches_clip, place_events, select_clip_labels
+from deemo_data.labels.store import read_labels, update_labels
 from deemo_data.labels.vocabulary import load_nfbl
 from tests.makers.labels import NTSC, clip_at, event, said
 
 
 def test_what_is_said_twice_adds_nothing(tmp_path: Path) -> None:
-    first = update(tmp_path, "p", {"k1": event(0, 10), "k2": event(10, 20)})
+    first = update_labels(tmp_path, "p", {"k1": event(0, 10), "k2": event(10, 20)})
     before = (tmp_path / "p.jsonl").read_bytes()
-    again = update(tmp_path, "p", {"k1": event(0, 10), "k2": event(10, 20)})
+    again = update_labels(tmp_path, "p", {"k1": event(0, 10), "k2": event(10, 20)})
     assert (first.added, again.added, again.same) == (2, 0, 2)
     assert (tmp_path / "p.jsonl").read_bytes() == before
 
 
 def test_edits_and_deletions_are_new_lines(tmp_path: Path) -> None:
-    update(tmp_path, "p", {"k1": event(0, 10), "k2": event(10, 20)})
+    update_labels(tmp_path, "p", {"k1": event(0, 10), "k2": event(10, 20)})
     before = (tmp_path / "p.jsonl").read_text()
-    change = update(tmp_path, "p", {"k1": event(0, 12)}, gone=["k1", "k2", "never-there"])
+    change = update_labels(tmp_path, "p", {"k1": event(0, 12)}, deleted=["k1", "k2", "never-there"])
     after = (tmp_path / "p.jsonl").read_text()
     assert after.startswith(before)
     assert (change.changed, change.deleted, change.added) == (1, 1, 0)
-    assert in_force(tmp_path) == [event(0, 12)]
-    update(tmp_path, "p", {"k2": event(10, 20)})
-    assert len(in_force(tmp_path)) == 2, "what was deleted may be said again"
+    assert read_labels(tmp_path) == [event(0, 12)]
+    update_labels(tmp_path, "p", {"k2": event(10, 20)})
+    assert len(read_labels(tmp_path)) == 2, "what was deleted may be said again"
 
 
 def test_half_a_line_of_a_killed_process_is_no_label(tmp_path: Path) -> None:
-    update(tmp_path, "p", {"k1": event(0, 10)})
+    update_labels(tmp_path, "p", {"k1": event(0, 10)})
     with open(tmp_path / "p.jsonl", "a") as f:
         f.write('{"key": "k2", "cli')
-    assert in_force(tmp_path) == [event(0, 10)]
-    update(tmp_path, "p", {"k3": event(30, 40)})
-    assert in_force(tmp_path) == [event(0, 10), event(30, 40)]
+    assert read_labels(tmp_path) == [event(0, 10)]
+    update_labels(tmp_path, "p", {"k3": event(30, 40)})
+    assert read_labels(tmp_path) == [event(0, 10), event(30, 40)]
+
+
+def test_a_last_label_that_an_editor_left_without_a_newline_is_kept(tmp_path: Path) -> None:
+    update_labels(tmp_path, "p", {"k1": event(0, 10), "k2": event(10, 20)})
+    path = tmp_path / "p.jsonl"
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    assert read_labels(tmp_path) == [event(0, 10), event(10, 20)]
+    update_labels(tmp_path, "p", {"k3": event(30, 40)})
+    assert read_labels(tmp_path) == [event(0, 10), event(10, 20), event(30, 40)]
 
 
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").write_text('{"key": "a"\n{"key": "b"}\n')
     with pytest.raises(LabelError, match=r"p\.jsonl line 1"):
-        in_force(tmp_path)
+        read_labels(tmp_path)
 
 
 def test_the_ledger_knows_what_was_pushed_once(tmp_path: Path) -> None:
     clip, nfbl = SafeClip(clip_at(300, 450)), load_nfbl("nfbl")
     shown = [{"id": "r1", "label": "Folding arms", "start_frame": 3, "end_frame": 9, "score": 0.5, "why": "..."}]
-    lines = [Pushed.of(clip, nfbl, "nfbl_timeline", shown), Pushed.of(clip, nfbl, "adjudicate", None)]
+    lines = [PushRecord.of(clip, nfbl, "nfbl_timeline", shown), PushRecord.of(clip, nfbl, "adjudicate", None)]
     store.record_pushed(tmp_path, lines)
     before = (tmp_path / "pushed.jsonl").read_bytes()
     store.record_pushed(tmp_path, lines)
@@ -68,7 +77,7 @@ def test_the_ledger_knows_what_was_pushed_once(tmp_path: Path) -> None:
     assert store.read_ledger(tmp_path) == lines
     line = lines[0]
     assert (line.fps, line.first_frame, line.num_frames, line.vocabulary) == ("30000/1001", 300, 150, "imigue-32 1")
-    assert in_force(tmp_path) == [], "the ledger holds no labels"
+    assert read_labels(tmp_path) == [], "the ledger holds no labels"
 
 
 def test_a_line_of_an_older_ledger_is_read(tmp_path: Path) -> None:
@@ -89,10 +98,10 @@ def test_a_line_of_an_older_ledger_is_read(tmp_path: Path) -> None:
 
 def test_pseudonyms() -> None:
     secret = b"s" * 32
-    assert pseudonyms.pseudonym(secret, 3) == pseudonyms.pseudonym(secret, {"id": 3, "email": "ann@example.com"})
-    assert pseudonyms.pseudonym(secret, 3) != pseudonyms.pseudonym(secret, 4)
-    assert pseudonyms.pseudonym(secret, 3) != pseudonyms.pseudonym(b"t" * 32, 3)
-    assert "ann" not in pseudonyms.pseudonym(secret, {"email": "ann@example.com"})
+    assert pseudonyms.derive_pseudonym(secret, 3) == pseudonyms.derive_pseudonym(secret, {"id": 3, "email": "ann@example.com"})
+    assert pseudonyms.derive_pseudonym(secret, 3) != pseudonyms.derive_pseudonym(secret, 4)
+    assert pseudonyms.derive_pseudonym(secret, 3) != pseudonyms.derive_pseudonym(b"t" * 32, 3)
+    assert "ann" not in pseudonyms.derive_pseudonym(secret, {"email": "ann@example.com"})
 
 
 @given(first=st.integers(0, 2000), size=st.integers(2, 900), start=st.integers(0, 899), length=st.integers(1, 900),
@@ -102,7 +111,7 @@ def test_an_event_comes_back_to_the_frames_it_was_drawn_on(first: int, size: int
     end = min(start + length, size)
     grid = replace(NTSC, fps=fps)
     clip = clip_at(first, first + size, grid=grid)
-    (placed,) = events_of([event(grid.ms_at(first + start), grid.ms_at(first + end))], clip)
+    (placed,) = place_events([event(grid.ms_at(first + start), grid.ms_at(first + end))], clip)
     assert (placed.start_frame, placed.end_frame, placed.truncated) == (start, end, False)
 
 
@@ -111,12 +120,12 @@ def test_an_event_goes_to_every_clip_that_holds_half_of_it() -> None:
     left, right = clip_at(0, 100, grid=grid), clip_at(100, 200, grid=grid)
     across = event(3900, 4100)
     for clip, frames in ((left, (98, 100)), (right, (0, 3))):
-        (placed,) = events_of([across], clip)
+        (placed,) = place_events([across], clip)
         assert (placed.start_frame, placed.end_frame, placed.truncated) == (*frames, True)
-    assert not events_of([event(3899, 4100)], right), "just less than half"
-    assert not events_of([event(3800, 4100)], right), "a third"
-    assert not events_of([event(4000, 4100)], left), "it only touches"
-    assert not events_of([across], clip_at(0, 100, source="v-2", grid=grid))
+    assert not place_events([event(3899, 4100)], right), "just less than half"
+    assert not place_events([event(3800, 4100)], right), "a third"
+    assert not place_events([event(4000, 4100)], left), "it only touches"
+    assert not place_events([across], clip_at(0, 100, source="v-2", grid=grid))
 
 
 def test_labels_survive_another_segmentation() -> None:
@@ -125,10 +134,10 @@ def test_labels_survive_another_segmentation() -> None:
     emotion, wave = said("emotion", "happy", whole), event(4000, 4400)
     assert matches_clip(emotion, shifted), "IoU 0.96"
     assert not matches_clip(emotion, half)
-    assert whole_clip([emotion, wave], shifted) == [emotion]
-    assert stale_labels([emotion, wave], [half]) == [emotion]
-    assert stale_labels([emotion, wave], [shifted]) == []
-    assert stale_labels([wave], [clip_at(150, 250, grid=grid)]) == [wave]
+    assert select_clip_labels([emotion, wave], shifted) == [emotion]
+    assert find_stale_labels([emotion, wave], [half]) == [emotion]
+    assert find_stale_labels([emotion, wave], [shifted]) == []
+    assert find_stale_labels([wave], [clip_at(150, 250, grid=grid)]) == [wave]
 
 
 def test_iou_of_exactly_nine_tenths_fits() -> None:
@@ -141,5 +150,5 @@ def test_iou_of_exactly_nine_tenths_fits() -> None:
 def test_who_looked() -> None:
     clip = clip_at(0, 100)
     seen = [said("seen", "nfbl", clip, "a-1"), said("seen", "clip", clip, "a-2"), said("seen", "nfbl", clip_at(0, 2000), "a-3")]
-    assert annotators_who_saw(seen, clip) == {"a-1", "a-3"}
-    assert stale_labels(seen, []) == []
+    assert annotators_who_viewed(seen, clip) == {"a-1", "a-3"}
+    assert find_stale_labels(seen, []) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deemo_data.errors import ConfigError
-from deemo_data.labels.vocabulary import load, load_emotions, load_nfbl
+from deemo_data.labels.vocabulary import load_emotions, load_nfbl, load_vocabulary
 from tests.makers.vocabularies import SMALL
 
 
@@ -48,7 +48,7 @@ def test_a_file_of_the_users(tmp_path: Path) -> None:
     path = tmp_path / "v.toml"
     path.write_text(SMALL)
     v = load_nfbl(path)
-    assert (v.said, v.labels, v.groups) == ("small 7", ["brow raise", "head_shake"], {"a": "A"})
+    assert (v.versioned_name, v.labels, v.groups) == ("small 7", ["brow raise", "head_shake"], {"a": "A"})
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_wrong_file_is_told_what(tmp_path: Path, old: str, new: str, told: str
     assert old in SMALL
     path.write_text(SMALL.replace(old, new))
     with pytest.raises(ConfigError) as e:
-        load(path)
+        load_vocabulary(path)
     assert told in e.value.what
     assert "v.toml" in e.value.what
     assert e.value.advice
@@ -83,7 +83,7 @@ def test_a_wrong_file_is_told_what(tmp_path: Path, old: str, new: str, told: str
 
 def test_a_vocabulary_that_is_not_there_or_of_the_other_kind() -> None:
     with pytest.raises(ConfigError, match=r"no vocabulary nbfl\. .*: nfbl, emotions"):
-        load("nbfl")
+        load_vocabulary("nbfl")
     with pytest.raises(ConfigError, match="is one of emotions"):
         load_nfbl("emotions")
     with pytest.raises(ConfigError, match="is one of body language"):

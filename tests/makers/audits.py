@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deemo_data.audit import report, sample
 from deemo_data.audit import run as audit_run
 from deemo_data.audit.attacks.scores import Score
-from deemo_data.audit.material import Found, Line, Material
+from deemo_data.audit.material import ChannelResult, Material, ResultLine
 from deemo_data.clip import Clip, Grid
 from deemo_data.files import File
 from deemo_data.media import encode
 from deemo_data.project import clips as project_clips
 from deemo_data.project.project import Project
 from deemo_data.project.release import PUBLIC_FILES
-from deemo_data.reports.privacy_verdict import BEFORE
+from deemo_data.reports.privacy_verdict import UNPROTECTED
 from deemo_data.workflow import run
 
 GRID = Grid(Fraction(25), False, Fraction(0), 100, 64, 48)
@@ -53,24 +54,32 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     project = Project.make(tmp_path / "project", "hardened")
     clips = [made(tmp_path, "0123456789ab", "s-1"), made(tmp_path, "123456789abc", "s-2")]
     clips.append(made(tmp_path, "23456789abcd", "s-2", leaks_passed=False))
-    for module in (audit_run, project_clips):
-        monkeypatch.setattr(module, "current", lambda _: clips)
+    for module in (sample, project_clips):
+        monkeypatch.setattr(module, "read_current_clips", lambda _: clips)
     monkeypatch.setattr(run, "run_attempts", lambda other, chosen, *_: ({c.id: c for c in chosen}, {}))
-    monkeypatch.setattr(Project, "clips", lambda _: clips)
+    monkeypatch.setattr(report, "read_project_clips", lambda _: clips)
     return project
 
 
-def found(material: Material) -> Found:
+def found(material: Material) -> ChannelResult:
     """A channel as they come: figures for all sides, some that could not be computed, the closest clips."""
-    cells = {BEFORE: Score(1, 0.4, 1, 0.5, 3, "clips"), "deemo-paper": None, "hardened": Score(0.52, 0.1, 0.9, 0.5, 3, "clips")}
-    nothing = Line("parrot", "a recogniser", "rank-1", {}, "low", note="needs two clips")
-    use = Line("body points moved by", "MediaPipe", "shoulder widths", {"hardened": Score(1.23, 1, 2, None, 3, "clips")}, "")
+    cells = {
+        UNPROTECTED: Score(1, 0.4, 1, 0.5, 3, "clips"),
+        "deemo-paper": None,
+        "hardened": Score(0.52, 0.1, 0.9, 0.5, 3, "clips"),
+    }
+    nothing = ResultLine("parrot", "a recogniser", "rank-1", {}, "low", note="needs two clips")
+    use = ResultLine(
+        "body points moved by", "MediaPipe", "shoulder widths", {"hardened": Score(1.23, 1, 2, None, 3, "clips")}, ""
+    )
     worst = {c.id: (0.1 * k, 7, "likeness 0.40 & 0.30") for k, c in enumerate(material.clips)}
-    return Found([Line("knows originals", "<i>net</i>", "rank-1", cells, "low", "w-123456"), nothing], [use], ["a note"], worst)
+    return ChannelResult(
+        [ResultLine("knows originals", "<i>net</i>", "rank-1", cells, "low", "w-123456"), nothing], [use], ["a note"], worst
+    )
 
 
 @pytest.fixture
-def channels(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[Material], Found]]:
-    chosen: dict[str, Callable[[Material], Found]] = {"face": found}
+def channels(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[Material], ChannelResult]]:
+    chosen: dict[str, Callable[[Material], ChannelResult]] = {"face": found}
     monkeypatch.setattr(audit_run, "CHANNELS", chosen)
     return chosen

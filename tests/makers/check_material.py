@@ -1,4 +1,4 @@
-"""Makers that tests of several packages share; taken from baseline/checks/test_run."""
+"""Material for the checks with planted signals, leaks and short cuts; without files."""
 
 from __future__ import annotations
 
@@ -8,24 +8,27 @@ from pathlib import Path
 import numpy as np
 
 from deemo_data.baseline.checks.check import Material
-from deemo_data.baseline.checks.features import Summaries
-from deemo_data.baseline.checks.statistics import ROUNDS
-from tests.makers.probe_examples import example
+from deemo_data.baseline.checks.features import FeatureTables
+from deemo_data.baseline.checks.statistics import PERMUTATION_ROUNDS
+from tests.makers.probe_examples import make_example
 
 EMOTIONS = ("happy", "sad", "angry")
 
 
-def made(
+def make_material(
     subjects: int = 24, each: int = 10, seed: int = 0, *, signal: float = 0.0, voice: float = 0.0, who: float = 0.0,
     clustered: bool = False, shuffled: bool = False, lengths: str = "", words: bool = False, splits: bool = True,
 ) -> Material:  # fmt: skip
-    """Clips without files: figures of body and voice are noise, plus what is asked for.
+    """Clips without files. Their features of body and voice are noise, plus the planted effects.
 
-    signal, voice  how far the emotion moves body and voice
-    who            how far the subject moves the body
-    clustered      each subject has one emotion nearly always
-    lengths        "straight", "u": clip length depends on the emotion
+    each           clips per subject
+    signal, voice  size of the emotion's effect on the body and on the voice
+    who            size of the subject's effect on the body
+    clustered      each subject has the same emotion in most clips
+    shuffled       the emotions are permuted afterwards
+    lengths        "straight" or "u": the clip length depends on the emotion
     words          the transcript names the emotion
+    splits         a third of the subjects is in the test split; False: all are in the train split
     """
     rng = np.random.default_rng(seed)
     rows, body, sound, limbs = [], [], [], []
@@ -44,14 +47,14 @@ def made(
             split = "train" if s < subjects * 2 // 3 or not splits else "test"
             said = f"today I am {EMOTIONS[emotion]} about it" if words else "we talk about the day"
             rows.append(
-                example(
+                make_example(
                     f"c-{s:03d}-{n:03d}",
                     f"s-{s:03d}",
                     EMOTIONS[emotion],
                     split,
                     said,
                     duration_ms=ms,
-                    bytes=int(ms * 60 + rng.integers(0, 90_000)),
+                    video_bytes=int(ms * 60 + rng.integers(0, 90_000)),
                 )
             )
             body.append(rng.standard_normal(12) + signal * means[0, emotion] + who * habits[s])
@@ -61,12 +64,12 @@ def made(
         order = rng.permutation(len(rows))
         rows = [replace(row, emotion=rows[k].emotion) for row, k in zip(rows, order, strict=True)]
     parts = {"limb lengths": np.array(limbs), "random encoder": np.maximum(np.array(body) @ rng.standard_normal((12, 40)), 0)}
-    summaries = Summaries(np.array(body), np.array(sound), parts, tuple(e.transcript for e in rows))
-    return Material(tuple(rows), summaries, EMOTIONS, ROUNDS, seed)
+    summaries = FeatureTables(np.array(body), np.array(sound), parts, tuple(e.transcript for e in rows))
+    return Material(tuple(rows), summaries, EMOTIONS, PERMUTATION_ROUNDS, seed)
 
 
-def on_disk(material: Material, folder: Path) -> Material:
-    """The same with files that differ and show nothing."""
+def put_on_disk(material: Material, folder: Path) -> Material:
+    """The same material with video files that differ and cannot be decoded."""
     rows = []
     for e in material.examples:
         (folder / f"{e.clip_id}.mp4").write_text(e.clip_id)

@@ -1,4 +1,4 @@
-"""Makers that tests of several packages share; taken from cli/test_app."""
+"""`deemo` as a process of its own, for tests: its exit status and its two outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makers that tests of several packages share; taken from dataset/export/test_export."""
+"""Makes released clips, labels about them and exported datasets: few clips with real little videos, or many quickly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deemo_data.clip import Clip, Grid, SafeClip
-from deemo_data.dataset.export.export import Export, Exported, export
+from deemo_data.dataset.export.export import ExportResult, export_dataset
+from deemo_data.dataset.export.settings import ExportSettings
 from deemo_data.files import File
 from deemo_data.labels.label import Label
 from deemo_data.labels.vocabulary import load_emotions, load_nfbl
@@ -57,24 +58,31 @@ def make_clip(folder: Path, number: int, subject: str = "", first: int = 30, fra
 
 
 def write_prosody(path: Path, steps: int) -> None:
-    """Curves of so many steps of 10 ms: voiced in the second half."""
+    """Prosody curves of `steps` steps of 10 ms, voiced in their second half."""
     f0 = np.where(np.arange(steps) < steps // 2, np.nan, 1.5).astype(np.float32)
     columns = {"f0_semitones": f0, "energy_db": np.full(steps, -30, np.float32), "voiced": ~np.isnan(f0),
                "speech_rate": np.full(steps, 4, np.float32)}  # fmt: skip
     pq.write_table(pa.table(columns), path)
 
 
-def marked(clip: Clip, start: int, end: int, label: str = "Folding arms", who: str = "a-1", kind: str = "nfbl") -> Label:
+def make_event_label(
+    clip: Clip, start: int, end: int, label: str = "Folding arms", who: str = "a-1", kind: str = "nfbl"
+) -> Label:
+    """The label of a body-language event, [start, end) in frames of the clip."""
     ms = [clip.grid.ms_at(clip.first_frame + f) for f in (start, end)]
     return Label(clip.id, clip.source, ms[0], ms[1], kind, {"label": label, "certainty": None}, who)
 
 
-def run(clips: Sequence[SafeClip], labels: Sequence[Label], out: Path, **settings: Any) -> Exported:
-    return export(clips, labels, out, nfbl=NFBL, emotions=EMOTIONS, settings=Export(**settings))
+def export_clips(clips: Sequence[SafeClip], labels: Sequence[Label], out: Path, **settings: Any) -> ExportResult:
+    """Export with the default vocabularies; `settings` are those of [export]."""
+    return export_dataset(clips, labels, out, nfbl=NFBL, emotions=EMOTIONS, settings=ExportSettings(**settings))
 
 
-def many(root: Path, number: int) -> tuple[list[SafeClip], list[Label]]:
-    """So many clips, 20 of a source: links to few files, each video with a tail of its own; events and emotions of two people."""
+def make_many_clips(root: Path, number: int) -> tuple[list[SafeClip], list[Label]]:
+    """`number` clips, 20 per source, with events and emotions of two annotators.
+
+    The clips share a few files. Each video has an empty box of its own at its end, so that its bytes are its own.
+    """
     kinds = [make_clip(root / "kinds", n, frames=125) for n in range(10)]
     (root / "released").mkdir()
     clips, labels = [], []
@@ -91,5 +99,5 @@ def many(root: Path, number: int) -> tuple[list[SafeClip], list[Label]]:
         clips.append(clip)
         for who in ("a-1", "a-2"):
             labels += [said("seen", "nfbl", clip, who), said("emotion", EMOTIONS.labels[n % 12], clip, who)]
-            labels += [marked(clip, 7 * k, 7 * k + 20, NFBL.labels[(n + k) % 32], who) for k in range(3)]
+            labels += [make_event_label(clip, 7 * k, 7 * k + 20, NFBL.labels[(n + k) % 32], who) for k in range(3)]
     return clips, labels

@@ -1,4 +1,4 @@
-"""Makers that tests of several packages share; taken from dataset/validation/test_dataset."""
+"""Makes little videos that differ from each other, also to a perceptual hash."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 NTSC = Fraction(30000, 1001)
 
 
-def film(path: Path, number: int, rate: Fraction = NTSC, crf: int = 18, **tags: str) -> None:
-    """Twenty frames of a pattern that is this number's; another crf is another encoding of the same."""
+def write_film(path: Path, number: int, rate: Fraction = NTSC, crf: int = 18, **tags: str) -> None:
+    """Write twenty frames of a pattern that depends on `number`. Another crf gives another encoding of the same pictures."""
     blocks = np.random.default_rng(number).integers(30, 225, (9, 16, 3), np.uint8)
     with av.open(str(path), "w") as out:
         out.metadata.update(tags)
@@ -26,10 +26,10 @@ def film(path: Path, number: int, rate: Fraction = NTSC, crf: int = 18, **tags: 
         out.mux(stream.encode())
 
 
-def first(folder: Path, split: str = "train") -> dict[str, Any]:
+def first_row(folder: Path, split: str = "train") -> dict[str, Any]:
     return pq.read_table(folder / split / "metadata.parquet").to_pylist()[0]
 
 
-def number(folder: Path) -> int:
-    """What `film` was given for the first clip in train."""
-    return int(first(folder)["clip_id"][2:], 16)
+def film_number(folder: Path) -> int:
+    """The `number` of the video of the first clip in train."""
+    return int(first_row(folder)["clip_id"][2:], 16)

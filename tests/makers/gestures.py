@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deemo_data.stages.gestures.scene import Scene, scene_of
+from deemo_data.stages.gestures.scene import Scene, build_scene
 
 FPS = 25.0
 # Somebody upright before the camera: in shoulder widths from the middle between the shoulders, x to the right in the picture,
@@ -71,7 +71,7 @@ class Acting:
         points = np.concatenate([every, np.zeros((self.count, 75, 1))], axis=2).astype(np.float32)
         sure = np.where(np.isfinite(points[..., 0]), self.sure, 0).astype(np.float32)
         faces = np.full((self.count, 2), [FACE * scale, 1.3 * FACE * scale], np.float32)
-        return scene_of(points, sure, faces, self.fps)
+        return build_scene(points, sure, faces, self.fps)
 
 
 def face_at(x: float, y: float) -> tuple[float, float]:

@@ -47,14 +47,14 @@ def interview(tmp_path: Path) -> tuple[Project, list[SafeClip]]:
     project = Project.make(tmp_path / "Rafael Nadelmann at Wimbledon", "hardened")
     clips = []
     for n in range(3):
-        public = made_up(project.store, f"c-{n}", transcript="I was so happy for [NAME], it was a great day in [PLACE].")
+        public = made_up(project.store_dir, f"c-{n}", transcript="I was so happy for [NAME], it was a great day in [PLACE].")
         files = {"public_body": public.files["body"], "prosody": public.files["prosody"]}
         for name, text in {
             "safe": "bytes", "leaks": "{}", "source": "bytes",
             "words": json.dumps({"words": [[0, 900, "Rafael Nadelmann", 0.9], [900, 1500, "Wimbledon", 0.9]]}),
             "turns": json.dumps({"speaker": "Jane Doering"}),
         }.items():  # fmt: skip
-            path = project.store / f"{name} of Rafael Nadelmann {n}.bin"
+            path = project.store_dir / f"{name} of Rafael Nadelmann {n}.bin"
             path.write_text(text)
             files[name] = File.of(path)
         facts = public.facts | {
@@ -65,4 +65,4 @@ def interview(tmp_path: Path) -> tuple[Project, list[SafeClip]]:
             "leaks_summary": {"by": ["Sunderland"]}, "proposals": [],
         }  # fmt: skip
         clips.append(Clip(f"0123456789ab-{n}-9000", "0123456789ab", 0, 10_000, files, facts))
-    return project, [release.release(c, project) for c in clips]
+    return project, [release.release_clip(c, project) for c in clips]

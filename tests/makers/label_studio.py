@@ -66,13 +66,13 @@ def migrated(program: Path, first: Path) -> Path:
     version = next(venv.glob("lib/python*/site-packages/label_studio-*.dist-info")).stem
     kept = venv / "migrated" / version
     if not kept.exists():
-        with local_server.running(Project.make(first), free_port()):
+        with local_server.start_server(Project.make(first), free_port()):
             pass
         kept.parent.mkdir(mode=0o700, exist_ok=True)
         aside = Path(tempfile.mkdtemp(dir=kept.parent))
-        for name in (local_server.FOLDER, workspace.ADDRESS):
+        for name in (workspace.SERVER_FOLDER, workspace.ADDRESS_FILE):
             shutil.move(first / "private" / name, aside / name)
-        (aside / local_server.FOLDER / "server.log").unlink()
+        (aside / workspace.SERVER_FOLDER / "server.log").unlink()
         aside.rename(kept)
     return kept
 
@@ -80,13 +80,13 @@ def migrated(program: Path, first: Path) -> Path:
 @pytest.fixture(scope="session")
 def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
     try:
-        program = local_server.program()
+        program = local_server.find_program()
     except LabelError as e:
         pytest.skip(f"{e.what}: type make label-studio-venv")
     folder = tmp_path_factory.mktemp("label-studio")
     kept = migrated(program, folder / "first")
     project = Project.make(folder / "project")
-    shutil.copytree(kept, project.private, dirs_exist_ok=True)
-    with local_server.running(project, free_port()):
-        said = workspace.address(project)
+    shutil.copytree(kept, project.private_dir, dirs_exist_ok=True)
+    with local_server.start_server(project, free_port()):
+        said = workspace.read_address(project)
         yield LabelStudio(said["url"], said["token"], project)

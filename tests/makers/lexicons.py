@@ -1,4 +1,4 @@
-"""Makers that tests of several packages share; taken from baseline/test_answers."""
+"""A lexicon of six emotions."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from deemo_data.baseline.wording import EmotionLexicon
 from deemo_data.labels import vocabulary
 
 LABELS = ("happy", "sad", "angry", "anxious", "neutral", "disappointed")
-WORDING = EmotionLexicon.of(LABELS, vocabulary.load_emotions("emotions"))
+LEXICON = EmotionLexicon.of(LABELS, vocabulary.load_emotions("emotions"))

@@ -57,5 +57,5 @@ def process(*arguments: object, **env: str) -> Said:
 
 def going_out(project: Project) -> dict[str, str]:
     """Every file that may leave, by its digest."""
-    files = [p for where in (project.served, project.dataset) for p in where.rglob("[!.]*") if p.is_file()]
-    return {p.relative_to(project.out).as_posix(): File.of(p).sha256 for p in files}
+    files = [p for where in (project.served_dir, project.dataset_dir) for p in where.rglob("[!.]*") if p.is_file()]
+    return {p.relative_to(project.out_dir).as_posix(): File.of(p).sha256 for p in files}

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deemo_data.annotation.export_file import Pulled, read_export
+from deemo_data.annotation.export_file import read_export
 from deemo_data.annotation.pages.tasks import data_of
+from deemo_data.annotation.pull_result import PullResult
 from deemo_data.clip import Clip, SafeClip
-from deemo_data.labels.label import Pushed
+from deemo_data.labels.label import PushRecord
 from deemo_data.labels.store import record_pushed
 from deemo_data.labels.vocabulary import load_emotions, load_nfbl
 from tests.makers.labels import clip_at
@@ -23,11 +24,11 @@ def region(start: object, end: object, label: str = "Folding arms", name: str = 
     return {"id": id_, "from_name": name, "to_name": "video", "type": "timelinelabels", "origin": "manual", "value": value}
 
 
-def chosen(name: str, choice: str, **more: Any) -> dict[str, Any]:
-    return {"id": "x" + name, "from_name": name, "to_name": "video", "type": "choices", "value": {"choices": [choice]}} | more
+def choice(name: str, answer: str, **more: Any) -> dict[str, Any]:
+    return {"id": "x" + name, "from_name": name, "to_name": "video", "type": "choices", "value": {"choices": [answer]}} | more
 
 
-def written(name: str, *lines: str) -> dict[str, Any]:
+def text_answer(name: str, *lines: str) -> dict[str, Any]:
     return {"id": "t" + name, "from_name": name, "to_name": "video", "type": "textarea", "value": {"text": list(lines)}}
 
 
@@ -37,7 +38,7 @@ def annotation(*results: Any, id_: int = 1, who: Any = 3, **more: Any) -> dict[s
 
 def push(tmp_path: Path, clip: Clip, template: str = "nfbl_timeline") -> dict[str, Any]:
     """Note the clip in the ledger; what an annotator's page is given of it."""
-    record_pushed(tmp_path / "labels", [Pushed.of(SafeClip(clip), load_nfbl("nfbl"), template, None)])
+    record_pushed(tmp_path / "labels", [PushRecord.of(SafeClip(clip), load_nfbl("nfbl"), template, None)])
     return data_of(SafeClip(clip), template)
 
 
@@ -48,7 +49,7 @@ def pull(
     template: str = "nfbl_timeline",
     data: dict[str, Any] | None = None,
     **task: Any,
-) -> Pulled:
+) -> PullResult:
     """Push `clip`, then read an export with these annotations on it."""
     pushed = push(tmp_path, clip, template)
     export = [

@@ -1,4 +1,4 @@
-"""Makers that tests of several packages share; taken from test_whole_line."""
+"""A whole run of the line for tests: two people's footage, `deemo` as a process, the bytes in the store, processes of a group."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from deemo_data.files import File
-from deemo_data.media.ffmpeg import ffmpeg_binary
+from deemo_data.media.ffmpeg import find_ffmpeg
 from deemo_data.project.project import Project
 
 SUBJECTS = ("Zebulon Quixote", "Perpetua Birdwhistle")
@@ -44,7 +44,7 @@ def csv(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     signer, talker = folder / "interview with Marguerite.mkv", folder / "Perpetua_home.mpg"
     subprocess.run(
-        [ffmpeg_binary(), "-v", "error", "-i", str(media / "video" / "asl_eat.mkv"), "-c", "copy", "-metadata", f"title={TITLE}",
+        [find_ffmpeg(), "-v", "error", "-i", str(media / "video" / "asl_eat.mkv"), "-c", "copy", "-metadata", f"title={TITLE}",
          "-metadata:s:v:0", "title=Ozymandias", str(signer)], check=True,
     )  # fmt: skip
     shutil.copyfile(media / "video" / "grid_bbaf2n.mpg", talker)
@@ -59,8 +59,8 @@ def csv(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stored(project: Project) -> dict[str, Any]:
     """Every byte in the store, but for how long it took to make."""
     found: dict[str, Any] = {}
-    for path in project.store.glob("[!.]*/[!.]*/*"):
-        name = path.relative_to(project.store).as_posix()
+    for path in project.store_dir.glob("[!.]*/[!.]*/*"):
+        name = path.relative_to(project.store_dir).as_posix()
         if path.name == "entry.json":
             found[name] = {k: v for k, v in json.loads(path.read_text()).items() if k != "seconds"}
         else:

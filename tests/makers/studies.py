@@ -12,7 +12,7 @@ import numpy as np
 from deemo_data.agreement import measure as agreement_measure
 from deemo_data.clip import Clip, Grid
 from deemo_data.files import File
-from deemo_data.labels.label import Label, Pushed
+from deemo_data.labels.label import Label, PushRecord
 from deemo_data.labels.vocabulary import Nfbl, load_emotions, load_nfbl
 
 NFBL = load_nfbl("nfbl")
@@ -49,14 +49,14 @@ def adjudicates(clip: Clip, who: str, *events: Said) -> list[Label]:
     ]
 
 
-def line_of(clip: Clip, *proposals: Said, shown: bool = True) -> Pushed:
+def line_of(clip: Clip, *proposals: Said, shown: bool = True) -> PushRecord:
     """A line of the ledger; the ids of its proposals are p-0, p-1, ..."""
     rows = [
         {"id": f"p-{n}", "label": name, "start_frame": s, "end_frame": e, "score": 0.8, "why": "The hand is there."}
         for n, (s, e, name) in enumerate(proposals)
     ]
     fps = str(clip.grid.fps)
-    return Pushed(clip.id, clip.source, clip.start_ms, clip.end_ms, fps, clip.num_frames, clip.first_frame, NFBL.said,
+    return PushRecord(clip.id, clip.source, clip.start_ms, clip.end_ms, fps, clip.num_frames, clip.first_frame, NFBL.versioned_name,
                   "nfbl_timeline", rows if shown else None)  # fmt: skip
 
 
@@ -90,7 +90,7 @@ class Study:
         self.people = [f"a-{n:012x}" for n in range(people)]
         self.names, self.frames, self.nfbl = nfbl.labels[:classes], frames, nfbl
         self.labels: list[Label] = []
-        self.pushed: list[Pushed] = []
+        self.pushed: list[PushRecord] = []
         hard = self.rng.uniform(0.3, 1.7, clips)  # by subject
         for number, clip in enumerate(self.clips):
             slip = hard[number // per_subject]
@@ -123,7 +123,7 @@ class Study:
         return start, end, str(self.rng.choice(self.names)) if self.rng.random() < swapped else event[2]
 
     def measured(self, **more: Any) -> dict[str, Any]:
-        return agreement_measure.measure(self.labels, self.clips, self.nfbl, EMOTIONS, self.pushed, **more)
+        return agreement_measure.measure_agreement(self.labels, self.clips, self.nfbl, EMOTIONS, self.pushed, **more)
 
 
 A, B, C = NFBL.labels[16], NFBL.labels[10], NFBL.labels[19]  # Folding arms, Touching jaw, Moving torso: of three groups

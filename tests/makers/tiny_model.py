@@ -1,4 +1,4 @@
-"""Makers that tests of several packages share; taken from baseline/llama/test_model."""
+"""Small models and a small planted dataset for tests of DEEMO-LLaMA. Needs torch."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from deemo_data.baseline.data import Dataset, load
+from deemo_data.baseline.data import Dataset, load_dataset
 from deemo_data.baseline.llama import tokenizer as words
 from deemo_data.baseline.llama.presets import LLAMA_7B, TINY, Preset
-from tests.makers.planted import planted
+from tests.makers.planted import write_planted_dataset
 
 torch = pytest.importorskip("torch")
 
@@ -25,16 +25,16 @@ SMALL = replace(
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return load(planted(tmp_path_factory.mktemp("planted"), 6, 4, seed=3, validation=1 / 6, test=2 / 6))
+    return load_dataset(write_planted_dataset(tmp_path_factory.mktemp("planted"), 6, 4, seed=3, validation=1 / 6, test=2 / 6))
 
 
-def saved(folder: Path, dataset: Dataset, checkpointing: bool = False) -> Preset:
-    """A preset whose base, vision and sound models are pretrained ones: small ones in the forms of LLaMA, CLIP and HuBERT."""
+def save_pretrained_parts(folder: Path, dataset: Dataset, checkpointing: bool = False) -> Preset:
+    """A preset whose base, vision and sound are pretrained models in `folder`: small ones of the types LLaMA, CLIP and HuBERT."""
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
     torch.manual_seed(1)
-    language = words.learn(dataset.examples, SMALL, dataset.emotions)
-    language.tokenizer.save_pretrained(folder / "base")
+    language = words.train_tokenizer(dataset.examples, SMALL, dataset.emotions)
+    language.hf_tokenizer.save_pretrained(folder / "base")
     shape = dict(SMALL.base_shape) | {"vocab_size": len(language)}
     AutoModelForCausalLM.from_config(AutoConfig.for_model(**shape)).save_pretrained(folder / "base")
     tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from deemo_data.errors import ConfigError, ModelError
 from deemo_data.models import language_model as lm
-from deemo_data.models.language_model import LanguageModel, Prompt, ask
+from deemo_data.models.language_model import FolderCache, LanguageModel, Prompt, ask
 from tests.makers.language_model import (
     StandIn,
     always,
@@ -37,7 +37,7 @@ def model(stand_in: StandIn, **more: Any) -> LanguageModel:
 
 
 def asked(how: LanguageModel, tmp_path: Path, **more: Any) -> Mood:
-    return ask(how, PROMPT, Mood, tmp_path / "private" / "language_model", pause=lambda s: None, **more)
+    return ask(how, PROMPT, Mood, FolderCache(tmp_path / "private" / "language_model"), pause=lambda s: None, **more)
 
 
 def test_an_answer_is_asked_for_by_schema_checked_and_kept(stand_in: StandIn, tmp_path: Path) -> None:
@@ -53,6 +53,13 @@ def test_an_answer_is_asked_for_by_schema_checked_and_kept(stand_in: StandIn, tm
     assert json.loads(kept.read_text())["asked"] == body["messages"], "what left is written down"
     assert asked(model(stand_in), tmp_path) == Mood(**GOOD)
     assert len(stand_in.got) == 1, "it was asked once"
+
+
+def test_an_answer_that_an_older_release_kept_is_still_read(tmp_path: Path) -> None:
+    """The name of the file is the digest of the question, written before FolderCache existed. It must not change."""
+    (tmp_path / "89f2c503e1a414e67c6222e04e024563ba18c3d2e885d60ecaf449f5c21b60dc.json").write_text(json.dumps({"answer": GOOD}))
+    nobody = LanguageModel(address="http://127.0.0.1:9/v1", model="stub-1", retries=0)
+    assert ask(nobody, PROMPT, Mood, FolderCache(tmp_path)) == Mood(**GOOD)
 
 
 @pytest.mark.parametrize("change", [{"model": "stub-2"}, {"temperature": 0.5}, {"max_tokens": 100}])
@@ -128,7 +135,7 @@ def test_who_is_busy_is_asked_again_and_longer_each_time(stand_in: StandIn, tmp_
     busy = always(status, b'{"error": {"message": "too many"}}')
     stand_in.answers = [busy, always(status, b"", **{"Retry-After": "7"}), always(200, completion(GOOD))]
     waited: list[float] = []
-    assert ask(model(stand_in), PROMPT, Mood, tmp_path, pause=waited.append) == Mood(**GOOD)
+    assert ask(model(stand_in), PROMPT, Mood, FolderCache(tmp_path), pause=waited.append) == Mood(**GOOD)
     assert waited == [0.5, 7.0]
     stand_in.answers = [busy]
     with pytest.raises(ModelError, match=f"is busy or broken \\(status {status}\\): too many; it was asked 3 times"):
@@ -138,7 +145,7 @@ def test_who_is_busy_is_asked_again_and_longer_each_time(stand_in: StandIn, tmp_
 def test_nobody_is_waited_for_longer_than_half_a_minute(stand_in: StandIn, tmp_path: Path) -> None:
     stand_in.answers = [always(429, b"", **{"Retry-After": "86400"}), always(200, completion(GOOD))]
     waited: list[float] = []
-    ask(model(stand_in), PROMPT, Mood, tmp_path, pause=waited.append)
+    ask(model(stand_in), PROMPT, Mood, FolderCache(tmp_path), pause=waited.append)
     assert waited == [30.0]
 
 
@@ -179,7 +186,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(stand_in: StandIn, tmp_pat
 
 
 def test_an_endless_answer_is_not_read(stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lm, "MOST", 1000)
+    monkeypatch.setattr(lm, "MAX_ANSWER_BYTES", 1000)
     stand_in.answers = [always(200, b"x" * 5000)]
     with pytest.raises(ModelError, match="cannot be reached or breaks off"):
         asked(model(stand_in, retries=0), tmp_path)
@@ -259,7 +266,7 @@ def test_addresses_that_are_refused(said: dict[str, str], says: str) -> None:
 
 
 def test_nothing_is_wanted_by_default_and_the_table_has_bounds() -> None:
-    assert not LanguageModel().wanted
+    assert not LanguageModel().is_configured
     assert not LanguageModel().fallback
     table = TypeAdapter(LanguageModel)
     assert table.validate_python({"address": "https://example.org/v1", "model": "m", "key_env": "K"}).host == "example.org"

@@ -27,7 +27,7 @@ from deemo_data.errors import ConfigError, ProjectError
 from deemo_data.files import File
 from deemo_data.pipeline import cluster as pipeline_cluster
 from deemo_data.pipeline.cluster import ClusterCheck
-from deemo_data.pipeline.entry import entry_of
+from deemo_data.pipeline.entry import read_entry
 from deemo_data.project.project import Project
 from deemo_data.workflow import run as workflow_run
 from deemo_data.workflow import segment
@@ -71,7 +71,7 @@ def made(media: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def terms(cluster: Cluster, tmp_path: Path) -> Iterator[ClusterCheck]:
-    with pipeline_cluster.cluster(cluster.address, tmp_path) as agreed:
+    with pipeline_cluster.connect_cluster(cluster.address, tmp_path) as agreed:
         yield agreed
     assert list(tmp_path.glob(".ray.*")) == []
 
@@ -87,7 +87,7 @@ def fresh(made: Made, root: Path) -> Project:
     project = Project.make(root, "hardened")
     for name in ("private/secret.key", "private/subjects.csv", "sources.jsonl"):
         shutil.copyfile(made.root / name, root / name)
-    segment.segment(project)
+    segment.segment_sources(project)
     return project
 
 
@@ -126,10 +126,10 @@ def test_clips_are_read_no_further_than_the_cluster_works(terms: ClusterCheck) -
 
     results = pipeline_cluster.run_on_ray(process_of, numbers(), 0, died, terms)
     next(results)
-    assert len(taken) <= pipeline_cluster.AHEAD * 2
+    assert len(taken) <= pipeline_cluster.CLIPS_PER_CPU * 2
     for _ in range(9):
         next(results)
-    assert 10 <= len(taken) <= 10 + pipeline_cluster.AHEAD * 2
+    assert 10 <= len(taken) <= 10 + pipeline_cluster.CLIPS_PER_CPU * 2
     results.close()  # type: ignore[attr-defined]
 
 
@@ -146,7 +146,7 @@ def test_a_node_that_goes_takes_no_clip_along(tmp_path: Path, tmp_path_factory: 
     try:
         there.add()
         there.add()
-        with pipeline_cluster.cluster(there.address, tmp_path) as terms:
+        with pipeline_cluster.connect_cluster(there.address, tmp_path) as terms:
             paths = [tmp_path / f"{n}" for n in range(12)]
             results = pipeline_cluster.run_on_ray(note, paths, 0, lambda p: p / "died", terms)
             answers = [next(results), next(results)]
@@ -170,7 +170,7 @@ def test_no_node_left_ends_the_run(tmp_path: Path, tmp_path_factory: pytest.Temp
     try:
         there.add(cpus=0)
         there.add()
-        with pipeline_cluster.cluster(there.address, tmp_path) as terms:
+        with pipeline_cluster.connect_cluster(there.address, tmp_path) as terms:
             results = pipeline_cluster.run_on_ray(note, [tmp_path / f"{n}" for n in range(9)], 0, lambda p: p / "died", terms)
             assert next(results) in [tmp_path / f"{n}" for n in range(9)]
             there.kill(1)
@@ -194,11 +194,11 @@ def test_a_node_that_is_not_like_us_does_nothing(how: str, tmp_path: Path, tmp_p
     says = r"would make other bytes: it has av 1\.0 instead of" if how == "version" else "lacks the weights .*deemo models pull"
     try:
         there.add()
-        with pipeline_cluster.cluster(there.address, tmp_path / "store") as terms:
+        with pipeline_cluster.connect_cluster(there.address, tmp_path / "store") as terms:
             there.add(**env)
             with pytest.raises(ConfigError, match=says):  # it came later
                 list(pipeline_cluster.run_on_ray(note, [tmp_path / f"{n}" for n in range(30)], 0, lambda p: p, terms))
-        with pytest.raises(ConfigError, match=says), pipeline_cluster.cluster(there.address, tmp_path / "store"):
+        with pytest.raises(ConfigError, match=says), pipeline_cluster.connect_cluster(there.address, tmp_path / "store"):
             pytest.fail("it is here before us")
         assert [p for p in tmp_path.iterdir() if f".{there.nodes[1].pid}." in p.name] == []
     finally:
@@ -221,16 +221,16 @@ def test_a_wrong_token_is_one_line(cluster: Cluster, tmp_path: Path) -> None:
 
 
 def out_of(project: Project) -> dict[str, str]:
-    return {p.relative_to(project.out).as_posix(): File.of(p).sha256 for p in project.out.rglob("*") if p.is_file()}
+    return {p.relative_to(project.out_dir).as_posix(): File.of(p).sha256 for p in project.out_dir.rglob("*") if p.is_file()}
 
 
 def test_the_same_bytes_as_here(cluster: Cluster, made: Made, tmp_path: Path) -> None:
     """`made` is of two processes. No log of Ray has the secret, in whatever form."""
     alone = fresh(made, tmp_path / "alone")
-    workflow_run.run(alone, workers=0)
+    workflow_run.run_project(alone, workers=0)
     assert stored(alone) == stored(made.project)
     project = Project.make(tmp_path / "ray", "hardened")
-    shutil.copyfile(made.root / "private" / "secret.key", project.private / "secret.key")
+    shutil.copyfile(made.root / "private" / "secret.key", project.private_dir / "secret.key")
     run = deemo(cluster, "build", project.root, made.csv)
     _, err = run.communicate(timeout=400)
     assert run.returncode == 0, err
@@ -244,12 +244,12 @@ def test_the_same_bytes_as_here(cluster: Cluster, made: Made, tmp_path: Path) ->
 
 def half_made(project: Project) -> set[Path]:
     """What was begun, and is neither done nor tidied away."""
-    return {p for p in project.store.glob("*/.*") if p.is_dir()}
+    return {p for p in project.store_dir.glob("*/.*") if p.is_dir()}
 
 
 def begun(project: Project) -> set[Path]:
     """Entries, and those half made."""
-    return half_made(project) | set(project.store.glob("[!.]*/[!.]*"))
+    return half_made(project) | set(project.store_dir.glob("[!.]*/[!.]*"))
 
 
 def at_work(project: Project, pids: Iterable[int] | None = None) -> set[Path]:
@@ -265,8 +265,8 @@ def at_work(project: Project, pids: Iterable[int] | None = None) -> set[Path]:
 
 def check_no_half(project: Project, made: Made) -> None:
     """What stands under a final name is whole, and what is made elsewhere too."""
-    for home in project.store.glob("[!.]*/[!.]*"):
-        entry = entry_of(home)
+    for home in project.store_dir.glob("[!.]*/[!.]*"):
+        entry = read_entry(home)
         assert entry is not None, home
         assert {p.name for p in home.iterdir()} == {"entry.json", *(f["name"] for f in entry["files"].values())}
     assert stored(project).items() <= stored(made.project).items()
@@ -274,11 +274,11 @@ def check_no_half(project: Project, made: Made) -> None:
 
 def check_tidied(project: Project, ray: str | None = None) -> None:
     """What killed processes left aside goes by itself after a day, which is now."""
-    for left in [*half_made(project), *project.store.glob(".ray.*")]:
+    for left in [*half_made(project), *project.store_dir.glob(".ray.*")]:
         os.utime(left, (1, 1))
-    workflow_run.run(project, workers=0, ray=ray)
+    workflow_run.run_project(project, workers=0, ray=ray)
     assert half_made(project) == set()
-    assert ray is None or list(project.store.glob(".ray.*")) == []
+    assert ray is None or list(project.store_dir.glob(".ray.*")) == []
 
 
 @pytest.mark.timeout(400 + 60 * KILLS)
@@ -389,13 +389,13 @@ def test_a_head_that_goes_ends_the_run(
         record_property("seconds to end", round(time.monotonic() - began))
         assert run.returncode == 2
         assert "the head of the Ray cluster is gone. Start one and run again" in err
-        assert list(project.store.glob(".ray.*")) == []
+        assert list(project.store_dir.glob(".ray.*")) == []
         time.sleep(10)
         assert at_work(project) == set(), "nobody works for a run that is gone"
         check_no_half(project, made)
     finally:
         there.stop()
-    workflow_run.run(project, workers=2)
+    workflow_run.run_project(project, workers=2)
     assert stored(project) == stored(made.project)
 
 
@@ -431,7 +431,7 @@ def test_ctrl_c_ends_the_run_and_what_it_gave_out(cluster: Cluster, made: Made, 
     project = fresh(made, tmp_path / "stopped")
     run = deemo(cluster, "run", project.root)
     until = time.monotonic() + 60
-    while not list(project.store.glob("TrackBody/.*.*")):
+    while not list(project.store_dir.glob("TrackBody/.*.*")):
         assert time.monotonic() < until
         time.sleep(0.05)
     os.killpg(run.pid, signal.SIGINT)
@@ -439,10 +439,10 @@ def test_ctrl_c_ends_the_run_and_what_it_gave_out(cluster: Cluster, made: Made, 
     assert run.returncode == 130, err
     assert "goes on from here" in err
     assert "Traceback" not in err
-    assert [p for p in project.store.glob("*/.*") if p.name != ".lock"] == [], "what was begun is tidied away"
+    assert [p for p in project.store_dir.glob("*/.*") if p.name != ".lock"] == [], "what was begun is tidied away"
     until = time.monotonic() + 10
     while left := of_session(run.pid):
         assert time.monotonic() < until, f"still there: {left}"
         time.sleep(0.05)
-    workflow_run.run(project, workers=2)
+    workflow_run.run_project(project, workers=2)
     assert stored(project) == stored(made.project)

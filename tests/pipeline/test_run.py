@@ -16,7 +16,7 @@ from deemo_data.clip import Clip, Facts, Grid
 from deemo_data.errors import ConfigError, MediaError
 from deemo_data.files import File
 from deemo_data.pipeline import order
-from deemo_data.pipeline.run import Failure, Watcher, run_stages, steps
+from deemo_data.pipeline.run import Failure, Watcher, group_into_steps, run_stages
 
 SECRET = b"k" * 32
 pytestmark = pytest.mark.timeout(60)
@@ -174,7 +174,7 @@ def test_one_changed_source_redoes_only_its_clip(bench: Bench) -> None:
     bench.run(ALL)
     bench.worked()
     (bench.root / "b").write_text("B")
-    bench.clips[1] = bench.clips[1].knowing({"source": File.of(bench.root / "b")}, {})
+    bench.clips[1] = bench.clips[1].with_results({"source": File.of(bench.root / "b")}, {})
     done, _ = bench.run(ALL)
     assert bench.worked() == ["First b", "Beside b", "Second b"]
     assert done["b"].path("two").read_text() == "2 BB"
@@ -204,18 +204,18 @@ def test_one_clip_that_fails_does_not_stop_the_others(bench: Bench, how: str, re
 
 
 def test_make_does_only_the_named_stages(bench: Bench) -> None:
-    done, failed = bench.run(ALL, make={"First"})
+    done, failed = bench.run(ALL, only={"First"})
     assert {w.split()[0] for w in bench.worked()} == {"First"}
     assert not failed, "what comes after the named stages is not lacking"
     assert set(done["a"].files) == {"source", "one"}
-    done, failed = bench.run(ALL, make={"Second"})
+    done, failed = bench.run(ALL, only={"Second"})
     assert not failed, "what it does not need is not asked for"
     assert done["c"].path("two").read_text() == "2 cc"
     assert {w.split()[0] for w in bench.worked()} == {"Second"}
 
 
 def test_a_named_stage_that_lacks_something_says_so(bench: Bench) -> None:
-    done, failed = bench.run(ALL, make={"Second"})
+    done, failed = bench.run(ALL, only={"Second"})
     assert not done
     said = {(f.stage, f.reason, f.advice) for f in failed.values()}
     assert said == {("Second", "one, told has not been made for it", "Type: deemo run, without --only")}
@@ -227,7 +227,7 @@ def test_making_nothing_shows_how_far_each_clip_is(bench: Bench) -> None:
     (bench.root / "e").write_text("e")
     bench.clips.append(Clip("e", "e", 0, 10, {"source": File.of(bench.root / "e")}, dict(bench.clips[0].facts)))
     bench.worked()
-    done, failed = bench.run(ALL, make=set())
+    done, failed = bench.run(ALL, only=set())
     assert bench.worked() == []
     assert not failed
     assert {i: sorted(c.files) for i, c in done.items()} == {i: ["one", "source"] for i in "abcd"} | {"e": ["source"]}
@@ -261,19 +261,19 @@ def test_the_order_is_checked() -> None:
 
 
 def test_our_own_order_holds() -> None:
-    order.check_order([stage() for stage in order.ORDER], order.GIVEN)
+    order.check_order([stage() for stage in order.STAGE_ORDER], order.INITIAL_INPUTS)
 
 
 def test_no_stage_works_beside_one_that_it_needs() -> None:
-    stages = [stage() for stage in order.ORDER]
-    found = steps(stages)
-    assert sorted(type(s).__name__ for step in found for s in step) == sorted(s.__name__ for s in order.ORDER)
-    have = set(order.GIVEN)
+    stages = [stage() for stage in order.STAGE_ORDER]
+    found = group_into_steps(stages)
+    assert sorted(type(s).__name__ for step in found for s in step) == sorted(s.__name__ for s in order.STAGE_ORDER)
+    have = set(order.INITIAL_INPUTS)
     for step in found:
         assert all(set(s.needs) <= have for s in step)
         have |= {name for s in step for name in (*s.makes, *s.tells)}
     assert len(found) < len(stages) / 2
-    assert steps([]) == []
+    assert group_into_steps([]) == []
 
 
 def test_two_stages_of_one_clip_work_at_the_same_time(bench: Bench) -> None:
@@ -293,9 +293,9 @@ def test_a_clip_that_fails_in_two_stages_of_a_step_is_told_of_once_and_of_the_fi
 
 
 def test_a_stage_of_the_source_is_done_once_for_all_its_clips(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deemo_data.pipeline.run.PER_SOURCE", (First,))
+    monkeypatch.setattr("deemo_data.pipeline.run.PER_SOURCE_STAGES", (First,))
     grid = Grid(Fraction(25), False, Fraction(0), 50, 64, 48).to_fact()
-    a, b = (c.knowing({}, {"grid": grid}) for c in bench.clips[:2])
+    a, b = (c.with_results({}, {"grid": grid}) for c in bench.clips[:2])
     bench.clips = [Clip.of_span(a, 0, 1000), Clip.of_span(a, 1000, 2000), Clip.of_span(b, 0, 1000)]
     done, failed = bench.run(ALL, workers=2)
     assert not failed
@@ -309,9 +309,9 @@ def test_a_stage_of_the_source_is_done_once_for_all_its_clips(bench: Bench, monk
 
 
 def test_when_it_fails_each_clip_of_the_source_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deemo_data.pipeline.run.PER_SOURCE", (First,))
+    monkeypatch.setattr("deemo_data.pipeline.run.PER_SOURCE_STAGES", (First,))
     grid = Grid(Fraction(25), False, Fraction(0), 50, 64, 48).to_fact()
-    a, b = (c.knowing({}, {"grid": grid}) for c in bench.clips[:2])
+    a, b = (c.with_results({}, {"grid": grid}) for c in bench.clips[:2])
     bench.clips = [Clip.of_span(a, 0, 1000), Clip.of_span(a, 1000, 2000), Clip.of_span(b, 0, 1000)]
     done, failed = bench.run([First(bad="a", how="ours"), *ALL[1:]], workers=1)
     assert set(done) == {"b-0-1000"}

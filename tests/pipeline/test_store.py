@@ -22,7 +22,7 @@ from deemo_data.clip import Clip, Facts
 from deemo_data.errors import SourceError, StageError
 from deemo_data.files import File
 from deemo_data.pipeline import environment, store
-from deemo_data.pipeline.entry import entry_of
+from deemo_data.pipeline.entry import read_entry
 
 SECRET = b"k" * 32
 REPO = Path(__file__).resolve().parents[2]
@@ -76,7 +76,7 @@ def clip(tmp_path: Path) -> Clip:
 
 
 def key(stage: object, clip: Clip, secret: bytes = SECRET) -> str:
-    return Path(store.Entries(stage, Path("store"), secret).home(clip)).name  # type: ignore[arg-type]
+    return Path(store.StageEntries(stage, Path("store"), secret).entry_dir(clip)).name  # type: ignore[arg-type]
 
 
 # ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -94,8 +94,8 @@ def test_what_changes_a_key(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None
         "stage": key(Quieter(), clip),
         "start": key(Louder(), replace(clip, start_ms=1)),
         "end": key(Louder(), replace(clip, end_ms=101)),
-        "file": key(Louder(), clip.knowing({"source": File(clip.files["source"].path, "0" * 64)}, {})),
-        "fact": key(Louder(), clip.knowing({}, {"grid": {"fps": "24"}})),
+        "file": key(Louder(), clip.with_results({"source": File(clip.files["source"].path, "0" * 64)}, {})),
+        "fact": key(Louder(), clip.with_results({}, {"grid": {"fps": "24"}})),
         "secret": key(Louder(), clip, b"another"),
     }
     monkeypatch.setattr(Louder, "version", 2)
@@ -106,13 +106,13 @@ def test_what_changes_a_key(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_changes_no_key(clip: Clip) -> None:
     same = key(Louder(), clip)
     assert same == key(Louder(gain=2.0), replace(clip, id="other"))
-    assert same == key(Louder(), clip.knowing({"source": replace(clip.files["source"], path="/elsewhere")}, {}))
-    assert same == key(Louder(), clip.knowing({"faces": File("f", "1" * 64), "new": File("n", "2")}, {}))
-    assert same == key(Louder(), clip.knowing({}, {"subject": "s-2", "stamp": [0, 0], "words": "said"}))
+    assert same == key(Louder(), clip.with_results({"source": replace(clip.files["source"], path="/elsewhere")}, {}))
+    assert same == key(Louder(), clip.with_results({"faces": File("f", "1" * 64), "new": File("n", "2")}, {}))
+    assert same == key(Louder(), clip.with_results({}, {"subject": "s-2", "stamp": [0, 0], "words": "said"}))
 
 
 def test_each_stage_gets_a_key_of_its_own(clip: Clip) -> None:
-    ours, theirs = (store.seen_by(s, clip, SECRET).facts["secret"] for s in (Louder(), Quieter()))
+    ours, theirs = (store.restrict_clip(s, clip, SECRET).facts["secret"] for s in (Louder(), Quieter()))
     assert len({ours, theirs, SECRET.hex(), SECRET.decode()}) == 4
 
 
@@ -120,7 +120,7 @@ def test_each_stage_gets_a_key_of_its_own(clip: Clip) -> None:
 
 
 def apply(stage: Louder, clip: Clip, where: Path) -> Clip:
-    return store.apply(stage, clip, store=where, secret=SECRET)
+    return store.apply_stage(stage, clip, store_dir=where, secret=SECRET)
 
 
 def entries(where: Path) -> list[Path]:
@@ -129,7 +129,7 @@ def entries(where: Path) -> list[Path]:
 
 def test_made_once_and_found_again(clip: Clip, tmp_path: Path) -> None:
     where = tmp_path / "store"
-    assert store.find(Louder(), clip, where, SECRET) is None
+    assert store.find_outputs(Louder(), clip, where, SECRET) is None
     made = apply(Louder(), clip, where)
     assert made.path("loud").read_bytes() == b"footage " * 200
     assert made.files["loud"] == File.of(made.path("loud"))
@@ -137,7 +137,7 @@ def test_made_once_and_found_again(clip: Clip, tmp_path: Path) -> None:
     assert made.files.keys() == {"source", "faces", "loud", "more"}
     (home,) = entries(where)
     before = {p: p.stat().st_mtime_ns for p in [home, *home.iterdir()]}
-    assert apply(Louder(), clip, where) == made == store.find(Louder(), clip, where, SECRET)
+    assert apply(Louder(), clip, where) == made == store.find_outputs(Louder(), clip, where, SECRET)
     assert {p: p.stat().st_mtime_ns for p in [home, *home.iterdir()]} == before, "not touched again"
 
 
@@ -164,12 +164,12 @@ def test_the_build_of_onnxruntime_is_among_the_versions(monkeypatch: pytest.Monk
         return found
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    environment.versions.cache_clear()
+    environment.library_versions.cache_clear()
     try:
-        assert environment.versions()["onnxruntime-gpu"] == "1.31.1"
-        assert "onnxruntime" not in environment.versions()
+        assert environment.library_versions()["onnxruntime-gpu"] == "1.31.1"
+        assert "onnxruntime" not in environment.library_versions()
     finally:
-        environment.versions.cache_clear()
+        environment.library_versions.cache_clear()
 
 
 @pytest.mark.parametrize("kind", ["of the text", "of what it says", "none"])
@@ -184,17 +184,17 @@ def test_an_entry_is_what_was_written(clip: Clip, tmp_path: Path, kind: str) -> 
         path.chmod(0o600)
         path.write_text(json.dumps(said | {"seconds": 1.5} | ({"sum": digest} if kind != "none" else {}), indent=1))
     whole = path.read_text()
-    assert entry_of(home) == json.loads(whole)
+    assert read_entry(home) == json.loads(whole)
     path.chmod(0o600)
     path.write_text(re.sub('"seconds": [0-9.e-]+', '"seconds": 1234.5', whole))
-    assert entry_of(home), "how long it took is not looked at: a store that is made again has the same digests"
+    assert read_entry(home), "how long it took is not looked at: a store that is made again has the same digests"
     path.write_text(whole.replace('"gain": 3', '"gain": 4'))
-    assert (entry_of(home) is None) == (kind != "none")
+    assert (read_entry(home) is None) == (kind != "none")
 
 
 def test_no_secret_is_written_down(clip: Clip, tmp_path: Path) -> None:
     apply(Louder(), clip, tmp_path / "store")
-    derived = pseudonyms.derive(SECRET, "Louder")
+    derived = pseudonyms.derive_key(SECRET, "Louder")
     for path in (tmp_path / "store").rglob("*"):
         said = str(path).encode() + (path.read_bytes() if path.is_file() else b"")
         for word in (SECRET, SECRET.hex().encode(), derived.encode(), bytes.fromhex(derived)):
@@ -224,7 +224,7 @@ def test_a_damaged_entry_is_made_anew(clip: Clip, tmp_path: Path, damage: str) -
         case "a file":
             os.rename(home, tmp_path / "gone")
             home.write_text("?")
-    assert store.find(Louder(), clip, where, SECRET) is None
+    assert store.find_outputs(Louder(), clip, where, SECRET) is None
     assert apply(Louder(), clip, where) == made
     assert made.path("loud").read_bytes() == b"footage " * 200
     assert [p for p in entries(where) if not p.name.startswith(".")] == [home]
@@ -265,7 +265,7 @@ def test_footage_of_the_same_size_that_was_changed_is_refused(clip: Clip, tmp_pa
 def test_what_was_never_made_is_said(clip: Clip, tmp_path: Path) -> None:
     bare = replace(clip, facts={})
     with pytest.raises(StageError, match="grid was never made"):
-        store.find(Louder(), bare, tmp_path / "store", SECRET)
+        store.find_outputs(Louder(), bare, tmp_path / "store", SECRET)
 
 
 def test_old_leavings_are_tidied_and_fresh_ones_are_not(clip: Clip, tmp_path: Path) -> None:
@@ -276,10 +276,10 @@ def test_old_leavings_are_tidied_and_fresh_ones_are_not(clip: Clip, tmp_path: Pa
         left.mkdir()
         (left / "half.mp4").touch()
     os.utime(old, (1, 1))
-    store.tidy(where)
+    store.remove_leftovers(where)
     assert not old.exists()
     assert fresh.exists()
-    assert store.find(Louder(), clip, where, SECRET)
+    assert store.find_outputs(Louder(), clip, where, SECRET)
 
 
 # ── kills and races ──────────────────────────────────────────────────────────────────────────────────────────
@@ -308,7 +308,7 @@ def test_a_kill_leaves_no_entry_and_the_next_run_makes_the_same(clip: Clip, tmp_
     run.kill()
     run.wait()
     assert not [p for p in entries(where) if not p.name.startswith(".")], "nothing half done has a final name"
-    assert store.find(Louder(), clip, where, SECRET) is None
+    assert store.find_outputs(Louder(), clip, where, SECRET) is None
     made = apply(Louder(), clip, where)
     assert [made.files[n].sha256 for n in Louder.makes] == [expected.files[n].sha256 for n in Louder.makes]
 
@@ -329,5 +329,5 @@ def test_racing_for_one_entry(clip: Clip, tmp_path: Path, before: str) -> None:
     assert [r.exitcode for r in racers] == [0, 0, 0, 0]
     named = [p for p in entries(where) if not p.name.startswith(".")]
     assert len(named) == 1
-    assert entry_of(named[0])
+    assert read_entry(named[0])
     assert len(entries(where)) <= 1 + (before != "nothing"), "nothing left aside but what was broken"

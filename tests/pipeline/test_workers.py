@@ -169,23 +169,23 @@ def terms(tmp_path: Path) -> cluster.ClusterCheck:
 
 
 def test_this_machine_is_like_itself(terms: cluster.ClusterCheck) -> None:
-    assert cluster.list_differences(terms) == ""
+    assert cluster.describe_difference(terms) == ""
 
 
 @pytest.mark.parametrize("name", ["av", "ffmpeg", "deemo-data", "the code of deemo_data", "python", "machine"])
 def test_other_versions_are_named(terms: cluster.ClusterCheck, name: str) -> None:
     versions = tuple((n, "0.0" if n == name else v) for n, v in terms.versions)
-    assert f"{name} {dict(terms.versions)[name]} instead of 0.0" in cluster.list_differences(replace(terms, versions=versions))
+    assert f"{name} {dict(terms.versions)[name]} instead of 0.0" in cluster.describe_difference(replace(terms, versions=versions))
 
 
 def test_weights_that_are_not_here_are_named(terms: cluster.ClusterCheck) -> None:
-    assert "lacks the weights nobody-000000" in cluster.list_differences(replace(terms, weights=("nobody-000000",)))
+    assert "lacks the weights nobody-000000" in cluster.describe_difference(replace(terms, weights=("nobody-000000",)))
 
 
 @pytest.mark.parametrize("how", ["another", "none"])
 def test_another_store_under_the_same_path_is_found_out(terms: cluster.ClusterCheck, how: str) -> None:
     if how == "none":
-        terms.proof.unlink()
+        terms.proof_file.unlink()
     else:
-        terms.proof.write_text("of the run before")
-    assert "all nodes must share it" in cluster.list_differences(terms)
+        terms.proof_file.write_text("of the run before")
+    assert "all nodes must share it" in cluster.describe_difference(terms)

@@ -14,14 +14,15 @@ import pytest
 from deemo_data.clip import Clip, Grid, write_clips
 from deemo_data.errors import ConfigError, ProjectError
 from deemo_data.files import File
-from deemo_data.pipeline.order import ORDER
+from deemo_data.pipeline.order import STAGE_ORDER
 from deemo_data.pipeline.stage import table_name
 from deemo_data.project import config, corrections
+from deemo_data.project.clips import read_project_clips
 from deemo_data.project.config import PROFILES, read_config
 from deemo_data.project.project import Project
 from deemo_data.sources.subjects import Person, write_subjects
 
-MASK = [s.__name__ for s in ORDER].index("MaskVideo")
+MASK = [s.__name__ for s in STAGE_ORDER].index("MaskVideo")
 
 
 def read(tmp_path: Path, text: str) -> config.Config:
@@ -31,8 +32,8 @@ def read(tmp_path: Path, text: str) -> config.Config:
 
 def test_an_empty_file_is_all_defaults(tmp_path: Path) -> None:
     made = read(tmp_path, "")
-    assert made.attempts == [[stage() for stage in ORDER]]
-    assert made.project == config.About()
+    assert made.attempts == [[stage() for stage in STAGE_ORDER]]
+    assert made.project == config.ProjectSettings()
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -41,15 +42,15 @@ def test_a_profile_is_a_whole_file_of_known_keys(tmp_path: Path, profile: str) -
     assert made.project.profile == profile
     assert len(made.attempts) == 2, "a clip that the leak check refused gets another try"
     for stages in made.attempts:
-        assert [type(s) for s in stages] == list(ORDER)
+        assert [type(s) for s in stages] == list(STAGE_ORDER)
 
 
 def test_hardened_says_what_the_defaults_are(tmp_path: Path) -> None:
     made = read(tmp_path, config.profile_text("hardened"))
-    for stage, default in zip(made.attempts[0], [s() for s in ORDER], strict=True):
+    for stage, default in zip(made.attempts[0], [s() for s in STAGE_ORDER], strict=True):
         assert stage == default, "a default is written in two places, and they differ"
     said = tomllib.loads(config.profile_text("hardened"))
-    assert set(said["project"]) == {f.name for f in fields(config.About)}
+    assert set(said["project"]) == {f.name for f in fields(config.ProjectSettings)}
     assert set(said["mask_video"]) == {f.name for f in fields(made.attempts[0][MASK])}
 
 
@@ -110,7 +111,7 @@ def test_table_names(stage: str, name: str) -> None:
 
 def test_a_new_project(tmp_path: Path) -> None:
     made = Project.make(tmp_path / "p", "hardened")
-    assert (made.private.stat().st_mode & 0o777, (made.private / "secret.key").stat().st_mode & 0o777) == (0o700, 0o600)
+    assert (made.private_dir.stat().st_mode & 0o777, (made.private_dir / "secret.key").stat().st_mode & 0o777) == (0o700, 0o600)
     assert (made.root / ".gitignore").read_text() == "*\n"
     assert len(made.secret) == 32
     assert {p.name for p in made.root.iterdir()} >= {"deemo.toml", "private", "labels", "corrections", "out"}
@@ -143,7 +144,7 @@ def test_no_project(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", [None, "", "abc", "z" * 64, "ab" * 15])
 def test_a_secret_that_is_lost_or_damaged_is_not_made_anew(tmp_path: Path, text: str | None) -> None:
     made = Project.make(tmp_path / "p", "hardened")
-    key = made.private / "secret.key"
+    key = made.private_dir / "secret.key"
     key.unlink()
     if text is not None:
         key.write_text(text)
@@ -163,7 +164,7 @@ def test_clips_know_what_their_source_knows(tmp_path: Path) -> None:
     write_clips([source], made.root / "sources.jsonl")
     mine = Clip("aa-0-400", "aa", 0, 400, {"safe": File("safe.mp4", "2")}, {"leaks_passed": True})
     write_clips([mine, Clip("bb-0-5", "bb", 0, 5)], made.root / "clips.jsonl")
-    (clip,) = made.clips()
+    (clip,) = read_project_clips(made)
     assert (clip.id, clip.start_ms, clip.end_ms) == ("aa-0-400", 0, 400)
     assert clip.files == {"source": File("raw.mp4", "1"), "safe": File("safe.mp4", "2")}
     said = {"known_names": [], "drawn": [], "speakers_said": {}}
@@ -174,9 +175,9 @@ def test_clips_know_what_people_said_of_them(tmp_path: Path) -> None:
     made = Project.make(tmp_path / "p", "hardened")
     write_clips([Clip("aa", "aa", 0, 900, {}, {"subject": "s-1", "grid": GRID})], made.root / "sources.jsonl")
     write_clips([Clip("aa-0-400", "aa", 0, 400), Clip("aa-400-900", "aa", 400, 900)], made.root / "clips.jsonl")
-    write_subjects(made.private / "subjects.csv", [Person("aa", "s-1", "Johanna Falkenberg", ("Toni", "Falke"))])
-    corrections.add(made.root, "aa", 500, 600, [0.1, 0.2, 0.3, 0.4])
-    first, second = made.clips()
+    write_subjects(made.private_dir / "subjects.csv", [Person("aa", "s-1", "Johanna Falkenberg", ("Toni", "Falke"))])
+    corrections.add_box(made.root, "aa", 500, 600, [0.1, 0.2, 0.3, 0.4])
+    first, second = read_project_clips(made)
     assert first.facts["known_names"] == ["Toni", "Falke", "Johanna Falkenberg"]
     assert first.facts["drawn"] == [], "a box elsewhere does not touch it"
     assert second.facts["drawn"] == [{"start_ms": 500, "end_ms": 600, "box": [0.1, 0.2, 0.3, 0.4]}]
@@ -190,13 +191,13 @@ def test_a_code_is_no_name(name: str) -> None:
 def test_reports_are_stable(tmp_path: Path) -> None:
     made = Project.make(tmp_path / "p", "hardened")
     made.write_report("run.json", {"b": 1, "a": ["é"]})
-    stat = (made.out / "run.json").stat()
+    stat = (made.out_dir / "run.json").stat()
     made.write_report("run.json", {"a": ["é"], "b": 1})
-    assert (made.out / "run.json").stat().st_mtime_ns == stat.st_mtime_ns
+    assert (made.out_dir / "run.json").stat().st_mtime_ns == stat.st_mtime_ns
 
 
 def hold(root: Path, seconds: float, log: Path) -> None:
-    with Project.open(root).locked():
+    with Project.open(root).lock():
         with open(log, "a") as f:
             f.write("in\n")
         time.sleep(seconds)
@@ -214,3 +215,12 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
     for w in writers:
         w.join(30)
     assert (tmp_path / "log").read_text().split() == ["in", "out"] * 3
+
+
+def test_the_other_profile_is_another_config_of_the_same_folder(tmp_path: Path) -> None:
+    project = Project.make(tmp_path / "p", "hardened")
+    other = project.with_profile("deemo-paper")
+    assert (project.config.project.profile, other.config.project.profile) == ("hardened", "deemo-paper")
+    assert (other.store_dir, other.secret) == (project.store_dir, project.secret)
+    assert project.config.attempts[0] != other.config.attempts[0]
+    assert project.with_profile("hardened").config == project.config

@@ -31,27 +31,27 @@ def lines(root: Path, name: str = "boxes.jsonl") -> list[dict[str, Any]]:
 
 
 def test_nothing_said_yet(tmp_path: Path) -> None:
-    assert corrections.boxes(tmp_path) == []
-    assert corrections.boxes_in_force(tmp_path) == {}
-    assert corrections.sources_touched(tmp_path) == set()
+    assert corrections.read_boxes(tmp_path) == []
+    assert corrections.boxes_by_source(tmp_path) == {}
+    assert corrections.sources_with_boxes(tmp_path) == set()
     assert not corrections.is_withheld(tmp_path, clip())
 
 
 def test_a_box_is_a_line_and_its_removal_another(tmp_path: Path) -> None:
-    made = corrections.add(tmp_path, "a", 500, 900, [0.123456789, 0.2, 1, 1])
-    other = corrections.add(tmp_path, "a", 0, 1, BOX)
+    made = corrections.add_box(tmp_path, "a", 500, 900, [0.123456789, 0.2, 1, 1])
+    other = corrections.add_box(tmp_path, "a", 0, 1, BOX)
     (first, second) = lines(tmp_path)
     assert first == {"id": made.id, "source": "a", "start_ms": 500, "end_ms": 900, "box": [0.12346, 0.2, 1.0, 1.0], "at": made.at}
     assert datetime.fromisoformat(first["at"]).utcoffset() is not None
     assert second["id"] == other.id != made.id
-    assert corrections.boxes(tmp_path) == [made, other]
-    corrections.remove(tmp_path, made.id)
+    assert corrections.read_boxes(tmp_path) == [made, other]
+    corrections.remove_box(tmp_path, made.id)
     assert lines(tmp_path)[:2] == [first, second], "what was said stays"
     assert lines(tmp_path)[2]["removes"] == made.id
-    assert corrections.boxes(tmp_path) == [other]
-    assert corrections.sources_touched(tmp_path) == {"a"}
+    assert corrections.read_boxes(tmp_path) == [other]
+    assert corrections.sources_with_boxes(tmp_path) == {"a"}
     with pytest.raises(LabelError, match="there is no"):
-        corrections.remove(tmp_path, made.id)
+        corrections.remove_box(tmp_path, made.id)
     assert len(lines(tmp_path)) == 3
 
 
@@ -80,7 +80,7 @@ def test_a_box_is_a_line_and_its_removal_another(tmp_path: Path) -> None:
 )
 def test_what_makes_no_sense_is_not_written(tmp_path: Path, span: Any, box: Any, says: str) -> None:
     with pytest.raises(LabelError, match=says) as e:
-        corrections.add(tmp_path, "a", *span, box)
+        corrections.add_box(tmp_path, "a", *span, box)
     assert e.value.advice
     assert not (tmp_path / "corrections").exists()
 
@@ -102,14 +102,14 @@ def test_the_order_in_which_boxes_were_drawn_does_not_matter(
     one, other = (tmp_path_factory.mktemp("c") for _ in range(2))
     for root, order in ((one, said), (other, data.draw(st.permutations([*said, *said])))):
         for source, start, length, x, y in order:
-            corrections.add(root, source, start, start + length, (x, y, 1, 1))
+            corrections.add_box(root, source, start, start + length, (x, y, 1, 1))
     for source, start, length, x, y in said:  # drawn by mistake and taken back: as if it had never been
-        mistake = corrections.add(other, source, start, start + length + 1, (x, y, 1, 1))
-        corrections.remove(other, mistake.id)
-    both = [json.dumps(corrections.boxes_in_force(root), sort_keys=False) for root in (one, other)]
+        mistake = corrections.add_box(other, source, start, start + length + 1, (x, y, 1, 1))
+        corrections.remove_box(other, mistake.id)
+    both = [json.dumps(corrections.boxes_by_source(root), sort_keys=False) for root in (one, other)]
     assert both[0] == both[1]
     for c in (clip(), clip(source="b"), clip(0, 10_000)):
-        facts = [corrections.drawn(c, corrections.boxes_in_force(root)) for root in (one, other)]
+        facts = [corrections.boxes_on_clip(c, corrections.boxes_by_source(root)) for root in (one, other)]
         assert json.dumps(facts[0]) == json.dumps(facts[1])
 
 
@@ -120,8 +120,8 @@ def test_a_clip_has_just_the_boxes_of_its_time(
 ) -> None:
     root, mine = tmp_path_factory.mktemp("c"), clip(start, start + length)
     for source, first, duration, x, y in said:
-        corrections.add(root, source, first, first + duration, (x, y, 1, 1))
-    found = corrections.drawn(mine, corrections.boxes_in_force(root))
+        corrections.add_box(root, source, first, first + duration, (x, y, 1, 1))
+    found = corrections.boxes_on_clip(mine, corrections.boxes_by_source(root))
     for ms in {start, start + length - 1, start + length // 2}:
         meant = {(x, y) for source, a, d, x, y in said if source == "a" and a <= ms < a + d}
         assert {(b["box"][0], b["box"][1]) for b in found if b["start_ms"] <= ms < b["end_ms"]} == meant
@@ -129,41 +129,41 @@ def test_a_clip_has_just_the_boxes_of_its_time(
 
 
 def test_a_box_beside_the_clip_changes_nothing_of_it(tmp_path: Path) -> None:
-    corrections.add(tmp_path, "a", 0, 1000, BOX)
-    corrections.add(tmp_path, "a", 2000, 2001, BOX)
-    corrections.add(tmp_path, "b", 1000, 2000, BOX)
-    assert corrections.drawn(clip(), corrections.boxes_in_force(tmp_path)) == []
-    (box,) = [corrections.add(tmp_path, "a", 1999, 9000, BOX)]
-    assert corrections.drawn(clip(), corrections.boxes_in_force(tmp_path)) == [
+    corrections.add_box(tmp_path, "a", 0, 1000, BOX)
+    corrections.add_box(tmp_path, "a", 2000, 2001, BOX)
+    corrections.add_box(tmp_path, "b", 1000, 2000, BOX)
+    assert corrections.boxes_on_clip(clip(), corrections.boxes_by_source(tmp_path)) == []
+    (box,) = [corrections.add_box(tmp_path, "a", 1999, 9000, BOX)]
+    assert corrections.boxes_on_clip(clip(), corrections.boxes_by_source(tmp_path)) == [
         {"start_ms": 1999, "end_ms": 2000, "box": list(BOX)}
     ]
     clips = [clip(), clip(2000, 3000), clip(9000, 9500), clip(source="b")]
-    assert corrections.touched_by(box, clips) == clips[:2]
+    assert corrections.clips_under_correction(box, clips) == clips[:2]
 
 
 # ── withholding ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_withheld_whatever_it_is_called_later(tmp_path: Path) -> None:
-    held = corrections.withhold(tmp_path, clip())
+    held = corrections.withhold_clip(tmp_path, clip())
     assert corrections.is_withheld(tmp_path, clip())
     for again in (clip(0, 1001), clip(1999, 4000), clip(1200, 1300), clip(0, 9000)):
         assert corrections.is_withheld(tmp_path, again), "cut anew, it shows a part of it"
     for other in (clip(0, 1000), clip(2000, 3000), clip(source="b")):
         assert not corrections.is_withheld(tmp_path, other)
     assert set(lines(tmp_path, "withheld.jsonl")[0]) == {"id", "source", "start_ms", "end_ms", "at"}
-    corrections.allow(tmp_path, held.id)
+    corrections.allow_span(tmp_path, held.id)
     assert not corrections.is_withheld(tmp_path, clip())
     assert len(lines(tmp_path, "withheld.jsonl")) == 2
     with pytest.raises(LabelError):
-        corrections.allow(tmp_path, held.id)
+        corrections.allow_span(tmp_path, held.id)
 
 
 def test_twice_withheld_is_taken_back_twice(tmp_path: Path) -> None:
-    first, second = corrections.withhold(tmp_path, clip()), corrections.withhold(tmp_path, clip(1500, 2500))
-    corrections.allow(tmp_path, first.id)
+    first, second = corrections.withhold_clip(tmp_path, clip()), corrections.withhold_clip(tmp_path, clip(1500, 2500))
+    corrections.allow_span(tmp_path, first.id)
     assert corrections.is_withheld(tmp_path, clip())
-    corrections.allow(tmp_path, second.id)
+    corrections.allow_span(tmp_path, second.id)
     assert not corrections.is_withheld(tmp_path, clip())
 
 
@@ -171,24 +171,24 @@ def test_twice_withheld_is_taken_back_twice(tmp_path: Path) -> None:
 
 
 def test_half_a_line_of_a_killed_process_is_none(tmp_path: Path) -> None:
-    made = corrections.add(tmp_path, "a", 0, 5, BOX)
+    made = corrections.add_box(tmp_path, "a", 0, 5, BOX)
     path = tmp_path / "corrections" / "boxes.jsonl"
     whole = path.read_bytes()
     for end in range(1, len(whole) - 1):
         path.write_bytes(whole + whole[:end])
-        assert corrections.boxes(tmp_path) == [made]
+        assert corrections.read_boxes(tmp_path) == [made]
     path.write_bytes(whole + whole[:20])
-    other = corrections.add(tmp_path, "a", 5, 9, BOX)
-    assert corrections.boxes(tmp_path) == [made, other]
+    other = corrections.add_box(tmp_path, "a", 5, 9, BOX)
+    assert corrections.read_boxes(tmp_path) == [made, other]
 
 
 def test_a_line_that_an_editor_left_without_an_end_counts(tmp_path: Path) -> None:
-    made = corrections.add(tmp_path, "a", 0, 5, BOX)
+    made = corrections.add_box(tmp_path, "a", 0, 5, BOX)
     path = tmp_path / "corrections" / "boxes.jsonl"
     path.write_bytes(path.read_bytes().rstrip(b"\n"))
-    assert corrections.boxes(tmp_path) == [made]
-    other = corrections.add(tmp_path, "a", 5, 9, BOX)
-    assert corrections.boxes(tmp_path) == [made, other]
+    assert corrections.read_boxes(tmp_path) == [made]
+    other = corrections.add_box(tmp_path, "a", 5, 9, BOX)
+    assert corrections.read_boxes(tmp_path) == [made, other]
 
 
 @pytest.mark.parametrize(
@@ -202,24 +202,24 @@ def test_a_line_that_an_editor_left_without_an_end_counts(tmp_path: Path) -> Non
 )  # fmt: skip
 def test_a_line_that_cannot_be_read_stops_everything(tmp_path: Path, line: str) -> None:
     """It may be a box over a face: to go on without it would show that face."""
-    corrections.add(tmp_path, "a", 0, 5, BOX)
+    corrections.add_box(tmp_path, "a", 0, 5, BOX)
     path = tmp_path / "corrections" / "boxes.jsonl"
     path.write_text(path.read_text() + line + "\n")
     with pytest.raises(ProjectError, match=r"corrections/boxes.jsonl, line 2") as e:
-        corrections.boxes_in_force(tmp_path)
+        corrections.boxes_by_source(tmp_path)
     assert "backup" in e.value.advice
 
 
 def test_blank_lines_are_nothing(tmp_path: Path) -> None:
-    made = corrections.add(tmp_path, "a", 0, 5, BOX)
+    made = corrections.add_box(tmp_path, "a", 0, 5, BOX)
     path = tmp_path / "corrections" / "boxes.jsonl"
     path.write_text("\n" + path.read_text() + "\n\n")
-    assert corrections.boxes(tmp_path) == [made]
+    assert corrections.read_boxes(tmp_path) == [made]
 
 
 def many(root: Path, source: str) -> None:
     for n in range(20):
-        corrections.add(root, source, n, n + 1, BOX)
+        corrections.add_box(root, source, n, n + 1, BOX)
 
 
 def test_two_who_write_at_once_lose_nothing(tmp_path: Path) -> None:
@@ -229,4 +229,4 @@ def test_two_who_write_at_once_lose_nothing(tmp_path: Path) -> None:
         one.start()
     for one in both:
         one.join()
-    assert {s: len(b) for s, b in corrections.boxes_in_force(tmp_path).items()} == {"a": 20, "b": 20}
+    assert {s: len(b) for s, b in corrections.boxes_by_source(tmp_path).items()} == {"a": 20, "b": 20}

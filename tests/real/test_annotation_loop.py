@@ -16,24 +16,24 @@ import pytest
 
 from deemo_data.annotation import pull, push
 from deemo_data.annotation.label_studio import local_server, workspace
-from deemo_data.annotation.pages.tasks import region
+from deemo_data.annotation.pages.tasks import region_json
 from deemo_data.clip import Clip, Grid, SafeClip
 from deemo_data.files import File
 from deemo_data.labels import store
-from deemo_data.labels.label import Annotation
-from deemo_data.labels.placing import events_of
+from deemo_data.labels.label import AnnotationLevel
+from deemo_data.labels.placing import place_events
 from deemo_data.labels.vocabulary import load_nfbl
 from deemo_data.project.project import Project
-from deemo_data.pseudonyms import public_id
+from deemo_data.pseudonyms import derive_public_id
 from deemo_data.workflow import ingest
 from tests.makers.annotation_loop import marked
 from tests.makers.commands import process
 from tests.makers.label_studio import LabelStudio, free_port, migrated
-from tests.makers.results import chosen
+from tests.makers.results import choice
 
 pytestmark = pytest.mark.slow
 NFBL = load_nfbl("nfbl")
-LEVELS = get_args(Annotation)  # in the order of their numbers in the dataset
+LEVELS = get_args(AnnotationLevel)  # in the order of their numbers in the dataset
 RATES = [
     Fraction(24000, 1001),
     Fraction(24),
@@ -53,12 +53,12 @@ FOOTAGE = (
 
 
 @pytest.fixture
-def desk(label_studio: LabelStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def study(label_studio: LabelStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A project of its own at the server, whose videos lie in the folder that it serves."""
-    monkeypatch.setattr(Project, "released", label_studio.project.released)
+    monkeypatch.setattr(Project, "released_dir", label_studio.project.released_dir)
     project = Project.make(tmp_path / "project")
     said = {"url": label_studio.url, "token": label_studio.token}
-    (project.private / workspace.ADDRESS).write_text(json.dumps(said))
+    (project.private_dir / workspace.ADDRESS_FILE).write_text(json.dumps(said))
     return project
 
 
@@ -68,7 +68,7 @@ def cut(source: Clip, first: int, end: int, number: int) -> SafeClip:
     name = f"c-{number:016x}"
     files = {"video": File(f"/somewhere/{name}.mp4", "0" * 64)}
     facts = {"grid": grid.to_fact(), "subject": "s-1", "transcript": "", "proposals": []}
-    return SafeClip(Clip(name, public_id(b"k" * 32, "v", source.id), grid.ms_at(first), grid.ms_at(end), files, facts))
+    return SafeClip(Clip(name, derive_public_id(b"k" * 32, "v", source.id), grid.ms_at(first), grid.ms_at(end), files, facts))
 
 
 def sources(media: Path, tmp_path: Path) -> list[Clip]:
@@ -83,12 +83,12 @@ def sources(media: Path, tmp_path: Path) -> list[Clip]:
     (tmp_path / "footage").mkdir()
     for name in FOOTAGE:
         (tmp_path / "footage" / name).symlink_to(media / "video" / name)
-    taken, missing = ingest.ingest(real, str(tmp_path / "footage"), "for tests")
+    taken, missing = ingest.ingest_sources(real, str(tmp_path / "footage"), "for tests")
     assert missing == []
     return made + taken
 
 
-def test_every_frame_comes_back(desk: Project, label_studio: LabelStudio, media: Path, tmp_path: Path) -> None:
+def test_every_frame_comes_back(study: Project, label_studio: LabelStudio, media: Path, tmp_path: Path) -> None:
     """Clip, push, annotation, pull, label, event: the frames that were marked, in 120 clips and some 500 events."""
     chance = random.Random(7)
     clips: dict[str, SafeClip] = {}
@@ -98,10 +98,10 @@ def test_every_frame_comes_back(desk: Project, label_studio: LabelStudio, media:
         first = chance.randrange(source.grid.frames - 1)
         clip = cut(source, first, chance.randrange(first + 1, min(first + 700, source.grid.frames) + 1), number)
         clips[clip.id] = clip
-    server = workspace.server_of(desk)
-    handed = push.push_clips(desk, server, list(clips.values()), "nfbl_timeline")
-    assert (handed.new, handed.there_before) == (120, 0)
-    number_there = workspace.project_numbers(desk)["nfbl_timeline"]
+    server = workspace.connect_server(study)
+    handed = push.push_clips(study, server, list(clips.values()), "nfbl_timeline")
+    assert (handed.new, handed.already_there) == (120, 0)
+    number_there = workspace.read_project_numbers(study)["nfbl_timeline"]
     tokens = [label_studio.annotator(name)[2] for name in ("ann", "ben")]
     drawn: dict[str, list[tuple[int, int, str]]] = {}
     for name, task in label_studio.tasks(number_there).items():
@@ -113,20 +113,20 @@ def test_every_frame_comes_back(desk: Project, label_studio: LabelStudio, media:
         drawn[name] = [(s, e, chance.choice(NFBL.labels)) for s, e in sorted(spans)]
         marked = [{"id": f"{n:016x}", "label": c, "start_frame": s, "end_frame": e, "score": 1, "why": ""}
                   for n, (s, e, c) in enumerate(drawn[name])]  # fmt: skip
-        label_studio.hand_in(chance.choice(tokens), task, *map(region, marked))
-    pulled = pull.pull(desk)
+        label_studio.hand_in(chance.choice(tokens), task, *map(region_json, marked))
+    pulled = pull.pull(study)
     assert (pulled.annotations, pulled.problems) == (120, ())
-    found = store.in_force(desk.labels)
+    found = store.read_labels(study.labels_dir)
     wrong = []
     for name, want in drawn.items():
-        placed = events_of([lb for lb in found if lb.clip == name], clips[name])
+        placed = place_events([lb for lb in found if lb.clip == name], clips[name])
         got = sorted((p.start_frame, p.end_frame, p.label.value["label"]) for p in placed)
         if got != sorted(want):
             wrong.append((clips[name].grid, want, got))
     assert wrong == []
-    again = pull.pull(desk)
+    again = pull.pull(study)
     assert (again.annotations, again.change.added, again.problems) == (0, 0, ())
-    assert push.push_clips(desk, server, list(clips.values()), "nfbl_timeline").new == 0
+    assert push.push_clips(study, server, list(clips.values()), "nfbl_timeline").new == 0
 
 
 ODD = {
@@ -146,53 +146,53 @@ def plain(project: Project, count: int, first: int = 0) -> list[SafeClip]:
     return [cut(source, 100 * n, 100 * n + 100, n) for n in range(first, first + count)]
 
 
-def test_what_is_odd_is_one_line_and_costs_nothing_else(desk: Project, label_studio: LabelStudio) -> None:
-    clips = plain(desk, len(ODD) + 1)
-    push.push_clips(desk, workspace.server_of(desk), clips, "nfbl_timeline")
+def test_what_is_odd_is_one_line_and_costs_nothing_else(study: Project, label_studio: LabelStudio) -> None:
+    clips = plain(study, len(ODD) + 1)
+    push.push_clips(study, workspace.connect_server(study), clips, "nfbl_timeline")
     token = label_studio.annotator("ann")[2]
-    tasks = label_studio.tasks(workspace.project_numbers(desk)["nfbl_timeline"])
+    tasks = label_studio.tasks(workspace.read_project_numbers(study)["nfbl_timeline"])
     for clip, (change, _) in zip(clips, ODD.values(), strict=False):
         bad = marked(10, 20, id_="bad")
         bad["value"] = {k: v for k, v in {**bad["value"], **change}.items() if v is not None}
         label_studio.hand_in(token, tasks[clip.id], marked(3, 8, id_="good"), bad)
     label_studio.hand_in(token, tasks[clips[-1].id], marked(3, 8))
-    pulled = pull.pull(desk)
+    pulled = pull.pull(study)
     assert len(pulled.problems) == len(ODD)
     for line, (_, told) in zip(pulled.problems, ODD.values(), strict=True):
         assert told in line
         assert line.endswith("left out")
-    assert sum(lb.kind == "nfbl" for lb in store.in_force(desk.labels)) == len(clips), "the good ones are all there"
+    assert sum(lb.kind == "nfbl" for lb in store.read_labels(study.labels_dir)) == len(clips), "the good ones are all there"
 
 
-def test_edits_deletions_and_what_is_gone(desk: Project, label_studio: LabelStudio) -> None:
-    clips = plain(desk, 4)
-    server = workspace.server_of(desk)
-    push.push_clips(desk, server, clips, "nfbl_timeline")
-    number = workspace.project_numbers(desk)["nfbl_timeline"]
+def test_edits_deletions_and_what_is_gone(study: Project, label_studio: LabelStudio) -> None:
+    clips = plain(study, 4)
+    server = workspace.connect_server(study)
+    push.push_clips(study, server, clips, "nfbl_timeline")
+    number = workspace.read_project_numbers(study)["nfbl_timeline"]
     tasks, token = label_studio.tasks(number), label_studio.annotator("ann")[2]
     made = [label_studio.hand_in(token, tasks[c.id], marked(3, 8), marked(10, 20, id_="r2")) for c in clips]
-    assert pull.pull(desk).change.added == 12
+    assert pull.pull(study).change.added == 12
     with label_studio.client(token) as client:
         client.patch(f"/api/annotations/{made[0]['id']}", json={"result": [marked(3, 9)]})
         client.delete(f"/api/annotations/{made[1]['id']}")
         client.delete(f"/api/tasks/{tasks[clips[2].id]}")
-    pulled = pull.pull(desk)
+    pulled = pull.pull(study)
     assert (pulled.change.changed, pulled.change.deleted) == (2, 1 + 3), "with the region its look, which has a new time"
     assert pulled.problems == (f"clip {clips[2].id}: was deleted in Label Studio; its labels are kept",)
-    held = {c.id: sum(lb.clip == c.id for lb in store.in_force(desk.labels)) for c in clips}
+    held = {c.id: sum(lb.clip == c.id for lb in store.read_labels(study.labels_dir)) for c in clips}
     assert list(held.values()) == [2, 0, 3, 3]
-    assert pull.pull(desk).problems == ()
-    again = push.push_clips(desk, server, clips, "nfbl_timeline")
+    assert pull.pull(study).problems == ()
+    again = push.push_clips(study, server, clips, "nfbl_timeline")
     assert again.new == 1, "the deleted one is pushed anew"
     recut = [replace(clips[3], end_ms=clips[3].end_ms)]
-    assert push.push_clips(desk, server, recut, "nfbl_timeline").new == 0
+    assert push.push_clips(study, server, recut, "nfbl_timeline").new == 0
 
 
-def test_two_see_each_clip_and_a_third_none(desk: Project, label_studio: LabelStudio) -> None:
+def test_two_see_each_clip_and_a_third_none(study: Project, label_studio: LabelStudio) -> None:
     """Blind double labelling by the label stream: whoever asks for the next clip gets one that needs them."""
-    clips = plain(desk, 3)
-    push.push_clips(desk, workspace.server_of(desk), clips, "nfbl_timeline")
-    number = workspace.project_numbers(desk)["nfbl_timeline"]
+    clips = plain(study, 3)
+    push.push_clips(study, workspace.connect_server(study), clips, "nfbl_timeline")
+    number = workspace.read_project_numbers(study)["nfbl_timeline"]
     for name in ("ann", "ben", "dan"):
         token = label_studio.annotator(name)[2]
         got = []
@@ -217,9 +217,9 @@ def line(
         (root / "footage" / name).symlink_to(media / "video" / name)
     assert process("build", root / "project", root / "footage", "--consent", "for tests").status == 0
     project = Project.open(root / "project")
-    shutil.copytree(migrated(local_server.program(), root / "first"), project.private, dirs_exist_ok=True)
-    with local_server.running(project, free_port()):
-        said = workspace.address(project)
+    shutil.copytree(migrated(local_server.find_program(), root / "first"), project.private_dir, dirs_exist_ok=True)
+    with local_server.start_server(project, free_port()):
+        said = workspace.read_address(project)
         yield LabelStudio(said["url"], said["token"], project)
 
 
@@ -236,7 +236,7 @@ def test_the_whole_loop(line: LabelStudio) -> None:
     assert "/projects/" in said.out
     assert "labeling=1" in said.out
     assert "0 clips pushed" in process("push", project.root).out
-    tasks = line.tasks(workspace.project_numbers(project)["nfbl_timeline"])
+    tasks = line.tasks(workspace.read_project_numbers(project)["nfbl_timeline"])
     one, two = sorted(tasks)
     with line.client(ann) as client:
         video = client.get(client.get(f"/api/tasks/{tasks[one]}").json()["data"]["video"], headers={"Range": "bytes=0-99"})
@@ -251,11 +251,13 @@ def test_the_whole_loop(line: LabelStudio) -> None:
     assert "labelled: 0 by one person, 2 by more, 0 adjudicated (2 people)" in process("status", project.root).out
     said = process("agree", project.root, "--rounds", "50")
     assert said.status == 0, said.err
-    assert (project.out / "agreement.html").stat().st_size > 10_000
-    assert "example.com" not in (project.out / "agreement.json").read_text() + (project.out / "agreement.html").read_text()
+    assert (project.out_dir / "agreement.html").stat().st_size > 10_000
+    assert (
+        "example.com" not in (project.out_dir / "agreement.json").read_text() + (project.out_dir / "agreement.html").read_text()
+    )
     said = process("push", project.root, "--adjudicate")
     assert said.out.startswith("1 clips pushed"), said.err
-    (disputed, task), *none = line.tasks(workspace.project_numbers(project)["adjudicate"]).items()
+    (disputed, task), *none = line.tasks(workspace.read_project_numbers(project)["adjudicate"]).items()
     assert (disputed, none) == (one, [])
     with line.client(cleo) as client:
         (shown,) = client.get(f"/api/tasks/{task}").json()["predictions"]
@@ -265,11 +267,11 @@ def test_the_whole_loop(line: LabelStudio) -> None:
     line.hand_in(cleo, task, *shown["result"], marked(26, 41, "Moving torso", "r9"))
     assert process("pull", project.root).status == 0
     assert process("export", project.root).status == 0
-    assert process("validate", project.dataset).status == 0
+    assert process("validate", project.dataset_dir).status == 0
     rows = {}
     for split in ("train", "validation", "test"):
-        if (project.dataset / split / "metadata.parquet").exists():
-            table = pq.read_table(project.dataset / split / "metadata.parquet")
+        if (project.dataset_dir / split / "metadata.parquet").exists():
+            table = pq.read_table(project.dataset_dir / split / "metadata.parquet")
             rows |= {r["clip_id"]: r for r in table.to_pylist()}
     level = {r: rows[r]["annotation"] for r in (one, two)}
     assert level == {one: LEVELS.index("adjudicated"), two: LEVELS.index("reviewed")}
@@ -282,16 +284,16 @@ def test_the_whole_loop(line: LabelStudio) -> None:
 def test_an_alarm_takes_the_video_off_the_server(line: LabelStudio) -> None:
     project, token = line.project, line.annotator("ann")[2]
     assert process("push", project.root, "--template", "clip_review").status == 0
-    tasks = line.tasks(workspace.project_numbers(project)["clip_review"])
+    tasks = line.tasks(workspace.read_project_numbers(project)["clip_review"])
     clip = max(tasks)
-    line.hand_in(token, tasks[clip], chosen("strong_emotion", "yes"), chosen("identifying", "spoken name"))
+    line.hand_in(token, tasks[clip], choice("strong_emotion", "yes"), choice("identifying", "spoken name"))
     said = process("pull", project.root)
     assert said.status == 1
     assert f"clip {clip}: an annotator sees something identifying (spoken name); withheld" in said.err
     with line.client(token) as client:
         assert client.get(f"/api/tasks/{tasks[clip]}").status_code == 404
         assert client.get(f"/data/local-files/?d=clips/{clip}.mp4").status_code in (404, 500)
-    assert clip not in line.tasks(workspace.project_numbers(project)["nfbl_timeline"]), "on no page"
+    assert clip not in line.tasks(workspace.read_project_numbers(project)["nfbl_timeline"]), "on no page"
     said = process("push", project.root)
     assert said.status == 1
     assert "its owner withholds it" in said.err
@@ -310,18 +312,18 @@ def test_an_alarm_takes_the_video_off_the_server(line: LabelStudio) -> None:
 def test_a_server_that_is_wrong_is_one_line(
     line: LabelStudio, monkeypatch: pytest.MonkeyPatch, command: str, change: dict[str, str], told: str
 ) -> None:
-    before = {p: p.read_bytes() for p in line.project.labels.rglob("*.jsonl")}
+    before = {p: p.read_bytes() for p in line.project.labels_dir.rglob("*.jsonl")}
     for name, value in change.items():
         monkeypatch.setenv(name, value)
     said = process(command, line.project.root, *(["--install"] if command == "templates" else []))
     assert said.status == 2
     assert told in said.err
     assert len(said.err.strip().splitlines()) == 1
-    assert {p: p.read_bytes() for p in line.project.labels.rglob("*.jsonl")} == before
+    assert {p: p.read_bytes() for p in line.project.labels_dir.rglob("*.jsonl")} == before
 
 
 def test_another_project_in_our_place_is_one_line(line: LabelStudio) -> None:
-    path = line.project.private / workspace.ADDRESS
+    path = line.project.private_dir / workspace.ADDRESS_FILE
     kept = path.read_text()
     with line.client() as client:
         other = client.post("/api/projects/", json={"title": "somebody's"}).json()["id"]

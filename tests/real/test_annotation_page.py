@@ -20,15 +20,15 @@ import pytest
 from deemo_data.annotation import pull
 from deemo_data.annotation.label_studio import projects, workspace
 from deemo_data.annotation.pages import templates
-from deemo_data.annotation.pages.tasks import region
+from deemo_data.annotation.pages.tasks import region_json
 from deemo_data.annotation.push import push_clips
 from deemo_data.clip import Clip, Grid, SafeClip
 from deemo_data.files import File
 from deemo_data.labels import store
-from deemo_data.labels.placing import events_of
+from deemo_data.labels.placing import place_events
 from deemo_data.labels.vocabulary import load_emotions, load_nfbl
 from deemo_data.media import encode, ffmpeg
-from deemo_data.media.sound import sound_length, write_wav
+from deemo_data.media.sound import frames_to_samples, write_wav
 from deemo_data.project.project import Project
 from deemo_data.tracks.body import Body, write_body
 from tests.makers.datasets import write_prosody
@@ -95,10 +95,10 @@ def filmed(folder: Path, name: str, fps: Fraction, frames: int, size: tuple[int,
     picture, voice = folder.parent / f"{name}.picture.mp4", folder.parent / f"{name}.wav"
     yuv = (cv2.cvtColor(numbered(n, *size), cv2.COLOR_BGR2YUV_I420) for n in range(frames))
     encode.write_video(picture, yuv, grid, 20, "ultrafast")  # type: ignore[arg-type]
-    wave = np.sin(np.arange(sound_length(frames, fps)) / 6) * (0.2 if sound == "a tone" else 0)
+    wave = np.sin(np.arange(frames_to_samples(frames, fps)) / 6) * (0.2 if sound == "a tone" else 0)
     write_wav(voice, wave)
     if sound:
-        ffmpeg.join(picture, voice, path)
+        ffmpeg.join_video_and_sound(picture, voice, path)
         picture.unlink()
     else:
         picture.rename(path)
@@ -115,7 +115,7 @@ def filmed(folder: Path, name: str, fps: Fraction, frames: int, size: tuple[int,
 @pytest.fixture(scope="module")
 def clips(label_studio: LabelStudio) -> dict[str, SafeClip]:
     """By name: one of 12 s in 720p, the same silent and without a sound track, and a short small one at each rate."""
-    folder = label_studio.project.released
+    folder = label_studio.project.released_dir
     made = [filmed(folder, "c-long", Fraction(25), 300, (1280, 720))]
     made += [filmed(folder, "c-silent", Fraction(25), 60, (640, 360), "silence")]
     made += [filmed(folder, "c-mute", Fraction(25), 60, (640, 360), "")]
@@ -138,7 +138,7 @@ class Browser:
     """One for all tests. Who signed in once stays signed in."""
 
     chromium: Any
-    projects: LabelStudio
+    label_studio: LabelStudio
     known: dict[str, Any] = field(default_factory=dict)
 
     def signed_in(self, who: str, size: str) -> Any:
@@ -147,7 +147,7 @@ class Browser:
         window = {"width": width, "height": height}
         if who not in self.known:
             email, password, token = self.label_studio.annotator(who)
-            projects.install_hotkeys(self.label_studio.url, token, templates.hotkeys())
+            projects.install_hotkeys(self.label_studio.url, token, templates.read_hotkeys())
             context = self.chromium.new_context()
             page = context.new_page()
             page.goto(f"{self.label_studio.url}/user/login/")
@@ -163,7 +163,7 @@ class Browser:
 
 
 @dataclass
-class Seat:
+class AnnotatorPage:
     """An annotator before their page, whose keys, clicks and drags are counted."""
 
     page: Any
@@ -179,7 +179,7 @@ class Seat:
 
     def choose(self, label: str) -> None:
         """By its key."""
-        self.key(templates.keys_of(NFBL)[label])
+        self.key(templates.keys_of_classes(NFBL)[label])
         self.page.wait_for_function(f"{LIT}.includes({json.dumps(label)})")
 
     def click(self, x: float, y: float, times: int = 1) -> None:
@@ -261,11 +261,11 @@ class Seat:
 
 
 @dataclass
-class Desk:
+class Site:
     """A project of its own at the server."""
 
     project: Project
-    projects: LabelStudio
+    label_studio: LabelStudio
     browser: Browser
     shots: Path
 
@@ -274,78 +274,78 @@ class Desk:
         settings = f'[labelling]\nsize = "{size}"\nproposals = 1\noverlap = 2\n'
         (self.project.root / "deemo.toml").write_text(settings)
         said = [{"rule": r, "start_frame": s, "end_frame": e, "score": 0.8, "why": WHY} for r, s, e in proposals]
-        clip = SafeClip(clip.knowing({}, {"proposals": said}))
-        handed = push_clips(self.project, workspace.server_of(self.project), [clip], template)
+        clip = SafeClip(clip.with_results({}, {"proposals": said}))
+        handed = push_clips(self.project, workspace.connect_server(self.project), [clip], template)
         assert handed.new == 1
         return clip
 
     @contextmanager
-    def seat(self, who: str = "ann", template: str = "nfbl_timeline", size: str = "1440x900") -> Iterator[Seat]:
+    def open_page(self, who: str = "ann", template: str = "nfbl_timeline", size: str = "1440x900") -> Iterator[AnnotatorPage]:
         """Sign in as an ordinary annotator, with our keys, and open the label stream."""
         context = self.browser.signed_in(who, size)
         page = context.new_page()
-        seat, ours = Seat(page, self.shots), (self.label_studio.url, "blob:", "data:")
-        page.on("pageerror", lambda e: seat.errors.append(str(e)))
-        page.on("request", lambda r: None if r.url.startswith(ours) else seat.errors.append(r.url))
-        page.goto(f"{self.label_studio.url}/projects/{workspace.project_numbers(self.project)[template]}/data?labeling=1")
+        annotator, ours = AnnotatorPage(page, self.shots), (self.label_studio.url, "blob:", "data:")
+        page.on("pageerror", lambda e: annotator.errors.append(str(e)))
+        page.on("request", lambda r: None if r.url.startswith(ours) else annotator.errors.append(r.url))
+        page.goto(f"{self.label_studio.url}/projects/{workspace.read_project_numbers(self.project)[template]}/data?labeling=1")
         page.wait_for_selector(".lsf-bottombar")
         page.wait_for_function(STILL)
         page.wait_for_timeout(1200)
-        yield seat
-        assert seat.errors == []
+        yield annotator
+        assert annotator.errors == []
         context.close()
 
     def pulled(self, clip: SafeClip) -> list[tuple[int, int, str, str]]:
         """What `deemo pull` brings back of a clip: (first frame, end frame, class, certainty)."""
         assert pull.pull(self.project).problems == ()
-        found = [lb for lb in store.in_force(self.project.labels) if lb.clip == clip.id]
+        found = [lb for lb in store.read_labels(self.project.labels_dir) if lb.clip == clip.id]
         return sorted(
             (p.start_frame, p.end_frame, p.label.value["label"], p.label.value.get("certainty") or "")
-            for p in events_of(found, clip)
+            for p in place_events(found, clip)
         )
 
 
 @pytest.fixture
-def desk(
+def site(
     label_studio: LabelStudio,
     browser: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Desk:
+) -> Site:
     project = Project.make(tmp_path / "project")
     said = {"url": label_studio.url, "token": label_studio.token}
-    (project.private / workspace.ADDRESS).write_text(json.dumps(said))
-    monkeypatch.setattr(Project, "released", label_studio.project.released)  # whose videos are served
+    (project.private_dir / workspace.ADDRESS_FILE).write_text(json.dumps(said))
+    monkeypatch.setattr(Project, "released_dir", label_studio.project.released_dir)  # whose videos are served
     shots = Path(os.environ.get("DEEMO_SHOTS") or tmp_path_factory.getbasetemp() / "shots")
     shots.mkdir(parents=True, exist_ok=True)
-    return Desk(project, label_studio, browser, shots)
+    return Site(project, label_studio, browser, shots)
 
 
 RULES = [c.rule for c in NFBL.classes if c.rule]
 
 
-@pytest.mark.parametrize("size", templates.SIZES)
+@pytest.mark.parametrize("size", templates.PAGE_SIZES)
 @pytest.mark.parametrize("template", ["nfbl_timeline", "adjudicate"])
-def test_everything_lies_above_the_bar(desk: Desk, clips: dict[str, SafeClip], size: str, template: str) -> None:
-    clip = desk.push(
+def test_everything_lies_above_the_bar(site: Site, clips: dict[str, SafeClip], size: str, template: str) -> None:
+    clip = site.push(
         clips["c-long"], "nfbl_timeline", size, [(rule, 5 + 30 * n, 25 + 30 * n) for n, rule in enumerate(RULES[:6])]
     )
     if template == "adjudicate":
         for who, shift in (("ann", 0), ("ben", 9)):
             one = [marked(n, NFBL.labels[n], 10 + 30 * n + shift, 30 + 30 * n + shift) for n in range(5)]
-            task = desk.label_studio.tasks(workspace.project_numbers(desk.project)["nfbl_timeline"])[clip.id]
-            desk.label_studio.hand_in(desk.label_studio.annotator(who)[2], task, *one)
-        desk.pulled(clip)
-        assert push_clips(desk.project, workspace.server_of(desk.project), [clip], "adjudicate").new == 1
-    with desk.seat("cleo" if template == "adjudicate" else "ann", template, size) as seat:
-        seat.page.wait_for_selector(".dd .lsf-keypoints >> nth=5")
-        boxes = seat.page.evaluate(BOXES)
-        seat.shot(f"{template}-{size}")
+            task = site.label_studio.tasks(workspace.read_project_numbers(site.project)["nfbl_timeline"])[clip.id]
+            site.label_studio.hand_in(site.label_studio.annotator(who)[2], task, *one)
+        site.pulled(clip)
+        assert push_clips(site.project, workspace.connect_server(site.project), [clip], "adjudicate").new == 1
+    with site.open_page("cleo" if template == "adjudicate" else "ann", template, size) as annotator:
+        annotator.page.wait_for_selector(".dd .lsf-keypoints >> nth=5")
+        boxes = annotator.page.evaluate(BOXES)
+        annotator.shot(f"{template}-{size}")
         width, bar = int(size.split("x")[0]), boxes["bar"][1]
         left, top, right, bottom = boxes["video"]
         assert (right - left) >= (bottom - top) * 16 / 9 - 1, "the picture is as high as the player"
-        assert bottom - top >= templates.SIZES[size].video - 1
+        assert bottom - top >= templates.PAGE_SIZES[size].video - 1
         whole = [row for row in boxes["rows"] if row[3] <= min(boxes["timeline"][3], bar)]
         assert len(whole) >= 5, "rows of events"
         assert max(box[3] for box in boxes["wave"]) <= bar
@@ -354,216 +354,220 @@ def test_everything_lies_above_the_bar(desk: Desk, clips: dict[str, SafeClip], s
         assert all(x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= bar for x0, y0, x1, y1 in boxes["labels"])
         assert boxes["right"][3] <= bar
         assert boxes["scrolls"] == []
-        seat.on(seat.page.locator(".lsf-outliner-item").first)
-        boxes = seat.page.evaluate(BOXES)
+        annotator.on(annotator.page.locator(".lsf-outliner-item").first)
+        boxes = annotator.page.evaluate(BOXES)
         assert boxes["right"][3] <= bar, "with the choice of how sure"
         assert boxes["scrolls"] == []
 
 
 def marked(number: int, label: str, start: int, end: int) -> dict[str, Any]:
-    return region({"id": f"{number:016x}", "label": label, "start_frame": start, "end_frame": end, "score": 1, "why": ""})
+    return region_json({"id": f"{number:016x}", "label": label, "start_frame": start, "end_frame": end, "score": 1, "why": ""})
 
 
-def test_what_is_done_comes_back_to_the_frame(desk: Desk, clips: dict[str, SafeClip]) -> None:
+def test_what_is_done_comes_back_to_the_frame(site: Site, clips: dict[str, SafeClip]) -> None:
     """Accept, move two edges, draw a short and a long event; counted, and pulled."""
-    clip = desk.push(clips["c-long"], proposals=[(RULES[0], 2, 12), (RULES[1], 15, 30), (RULES[2], 60, 90)])
-    names = [NFBL.by_rule(rule).name for rule in RULES[:3]]  # type: ignore[union-attr]
-    with desk.seat() as seat:
-        items = seat.page.locator(".lsf-outliner-item")
+    clip = site.push(clips["c-long"], proposals=[(RULES[0], 2, 12), (RULES[1], 15, 30), (RULES[2], 60, 90)])
+    names = [NFBL.class_of_rule(rule).name for rule in RULES[:3]]  # type: ignore[union-attr]
+    with site.open_page() as annotator:
+        items = annotator.page.locator(".lsf-outliner-item")
         assert items.count() == 3
-        rows = {name: n for n, name in enumerate(seat.page.locator(".lsf-keypoints__name").all_inner_texts())}
-        of = {name: next(n for n, text in enumerate(seat.listed()) if name in text) for name in names}
+        rows = {name: n for n, name in enumerate(annotator.page.locator(".lsf-keypoints__name").all_inner_texts())}
+        of = {name: next(n for n, text in enumerate(annotator.listed()) if name in text) for name in names}
 
-        seat.on(items.nth(of[names[0]]))
-        assert WHY in seat.page.locator("body").inner_text(), "why it was proposed can be read"
-        seat.key("Shift+1")
-        keys, clicks, drags = seat.took()
+        annotator.on(items.nth(of[names[0]]))
+        assert WHY in annotator.page.locator("body").inner_text(), "why it was proposed can be read"
+        annotator.key("Shift+1")
+        keys, clicks, drags = annotator.took()
         assert (keys, clicks, drags) <= (1, 1, 0), "accepted"
-        seat.shot("accepted")
+        annotator.shot("accepted")
 
-        seat.on(items.nth(of[names[1]]))
-        seat.drag(seat.x_of(29), seat.y_of(rows[names[1]]), seat.x_of(32))
-        assert [f.input_value() for f in seat.fields()] == ["16", "33"], "the end, three frames on, by hand"
+        annotator.on(items.nth(of[names[1]]))
+        annotator.drag(annotator.x_of(29), annotator.y_of(rows[names[1]]), annotator.x_of(32))
+        assert [f.input_value() for f in annotator.fields()] == ["16", "33"], "the end, three frames on, by hand"
 
-        seat.on(items.nth(of[names[2]]))
-        seat.on(seat.fields()[0], 2)
-        seat.page.keyboard.type("58")
-        seat.key("Enter")
-        assert [f.input_value() for f in seat.fields()] == ["58", "90"], "the beginning, three frames back, by number"
+        annotator.on(items.nth(of[names[2]]))
+        annotator.on(annotator.fields()[0], 2)
+        annotator.page.keyboard.type("58")
+        annotator.key("Enter")
+        assert [f.input_value() for f in annotator.fields()] == ["58", "90"], "the beginning, three frames back, by number"
 
-        seat.key("u")
-        seat.go_to(0)
-        seat.took()
-        seat.choose("Moving torso")
-        seat.drag(seat.x_of(10), seat.y_of(0), seat.x_of(29))
-        seat.key("Shift+2")
-        assert seat.took() == (2, 0, 1), "a new event of 20 frames"
-        seat.shot("drawn")
+        annotator.key("u")
+        annotator.go_to(0)
+        annotator.took()
+        annotator.choose("Moving torso")
+        annotator.drag(annotator.x_of(10), annotator.y_of(0), annotator.x_of(29))
+        annotator.key("Shift+2")
+        assert annotator.took() == (2, 0, 1), "a new event of 20 frames"
+        annotator.shot("drawn")
 
-        seat.key("u")
-        seat.took()
-        seat.choose("Folding arms")
-        seat.click(seat.x_of(33), seat.y_of(0))
-        seat.on(seat.fields()[1], 2)
-        seat.key("1", "3", "3", "Enter")
-        keys, clicks, drags = seat.took()
+        annotator.key("u")
+        annotator.took()
+        annotator.choose("Folding arms")
+        annotator.click(annotator.x_of(33), annotator.y_of(0))
+        annotator.on(annotator.fields()[1], 2)
+        annotator.key("1", "3", "3", "Enter")
+        keys, clicks, drags = annotator.took()
         assert keys <= 6
         assert clicks <= 3
         assert drags == 0
-        seat.key("Shift+3")
-        seat.shot("long")
-        seat.hand_in()
-    assert desk.pulled(clip) == sorted([
+        annotator.key("Shift+3")
+        annotator.shot("long")
+        annotator.hand_in()
+    assert site.pulled(clip) == sorted([
         (2, 12, names[0], "sure"), (15, 33, names[1], ""), (57, 90, names[2], ""), (10, 30, "Moving torso", "unsure"),
         (33, 133, "Folding arms", "guess"),
     ])  # fmt: skip
 
 
 @pytest.mark.parametrize("fps", RATES, ids=str)
-def test_the_picture_is_of_the_frame_that_the_page_says(desk: Desk, clips: dict[str, SafeClip], fps: Fraction) -> None:
+def test_the_picture_is_of_the_frame_that_the_page_says(site: Site, clips: dict[str, SafeClip], fps: Fraction) -> None:
     """By number, by arrow keys, by an event, after playing, to both ends. The first complaint of Label Studio's users."""
-    clip = desk.push(clips[f"c-{fps.numerator}-{fps.denominator}"], proposals=[(RULES[0], 41, 77)])
+    clip = site.push(clips[f"c-{fps.numerator}-{fps.denominator}"], proposals=[(RULES[0], 41, 77)])
     last, found = clip.num_frames - 1, []
-    with desk.seat() as seat:
-        assert seat.page.locator(".lsf-frames-control").inner_text().split() == ["1", "of", str(clip.num_frames)]
+    with site.open_page() as annotator:
+        assert annotator.page.locator(".lsf-frames-control").inner_text().split() == ["1", "of", str(clip.num_frames)]
 
         def look(where: str, want: int | None = None) -> None:
-            picture, number = seat.seen(), seat.frame()
+            picture, number = annotator.seen(), annotator.frame()
             found.append((where, number if want is None else want, number, picture))
 
         look("opened", 0)
-        seat.on(seat.page.locator(".lsf-outliner-item").first)
+        annotator.on(annotator.page.locator(".lsf-outliner-item").first)
         look("its event", 41)
-        seat.key("u")
+        annotator.key("u")
         for frame in (1, 23, 24, 25, 29, 30, 50, 59, 60, 100, 119, last - 1):
-            seat.go_to(frame)
+            annotator.go_to(frame)
             look("number", frame)
-        seat.click(950, 800)
+        annotator.click(950, 800)
         for want in (last, last):  # it does not go past the end
-            seat.key("ArrowRight")
+            annotator.key("ArrowRight")
             look("right", want)
         for back in range(1, 8):
-            seat.key("ArrowLeft")
+            annotator.key("ArrowLeft")
             look("left", last - back)
-        seat.go_to(10)
-        seat.click(950, 800)
-        seat.key("Alt+q")
-        seat.page.wait_for_timeout(700)
-        seat.key("Alt+q")
-        seat.page.wait_for_timeout(300)
+        annotator.go_to(10)
+        annotator.click(950, 800)
+        annotator.key("Alt+q")
+        annotator.page.wait_for_timeout(700)
+        annotator.key("Alt+q")
+        annotator.page.wait_for_timeout(300)
         look("after playing")
-        assert seat.frame() > 10
+        assert annotator.frame() > 10
     assert [line for line in found if len(set(line[1:])) > 1] == []
 
 
 @pytest.mark.parametrize("template", ["nfbl_timeline", "clip_review", "mer_clues"])
-def test_no_key_loses_or_skips_anything(desk: Desk, clips: dict[str, SafeClip], template: str) -> None:
-    desk.push(clips["c-long"], template, proposals=[(RULES[0], 2, 12)])
-    page = ElementTree.fromstring(templates.render(template, NFBL, EMOTIONS))
-    with desk.seat(template=template) as seat:
+def test_no_key_loses_or_skips_anything(site: Site, clips: dict[str, SafeClip], template: str) -> None:
+    site.push(clips["c-long"], template, proposals=[(RULES[0], 2, 12)])
+    page = ElementTree.fromstring(templates.render_page(template, NFBL, EMOTIONS))
+    with site.open_page(template=template) as annotator:
         sent: list[str] = []
-        seat.page.on(
+        annotator.page.on(
             "request", lambda r: sent.append(r.url) if r.method in ("POST", "DELETE") and "annotations" in r.url else None
         )
-        seat.click(950, 810)
-        before, missed = seat.listed(), []
+        annotator.click(950, 810)
+        before, missed = annotator.listed(), []
         for label in page.iter("Label"):
             if key := label.get("hotkey"):
-                seat.key(key)
-                missed += [] if seat.chosen() == [label.get("value")] else [(key, label.get("value"), seat.chosen())]
-                seat.key(key)
+                annotator.key(key)
+                missed += [] if annotator.chosen() == [label.get("value")] else [(key, label.get("value"), annotator.chosen())]
+                annotator.key(key)
         for choices in page.iter("Choices"):
             for choice in choices.iter("Choice"):
                 if (key := choice.get("hotkey")) and not choices.get("perRegion"):
-                    seat.key(key.replace("shift", "Shift"))
-                    missed += [] if choice.get("value") in seat.ticked() else [(key, choice.get("value"), seat.ticked())]
+                    annotator.key(key.replace("shift", "Shift"))
+                    missed += (
+                        [] if choice.get("value") in annotator.ticked() else [(key, choice.get("value"), annotator.ticked())]
+                    )
         for key in ("Control+d", "Control+Space", "Control+Backspace", "Space"):
-            seat.key(key)
-            seat.page.wait_for_timeout(300)
+            annotator.key(key)
+            annotator.page.wait_for_timeout(300)
         assert missed == []
-        assert seat.listed() == before
+        assert annotator.listed() == before
         assert sent == []
-        assert seat.page.locator(".lsf-bottombar").is_visible()
-        seat.shot(f"{template}-keys")
+        assert annotator.page.locator(".lsf-bottombar").is_visible()
+        annotator.shot(f"{template}-keys")
 
 
 SENTENCE = "The quick brown fox; jumps over (a lazy) dog 1234567890 times / I am Quiet, zebra.  Two  spaces?"
 
 
-def test_what_is_typed_comes_back(desk: Desk, clips: dict[str, SafeClip]) -> None:
-    desk.push(clips["c-long"], "mer_clues")
-    with desk.seat(template="mer_clues") as seat:
-        seat.click(950, 810)
-        seat.key("2", "w", "Shift+3")
-        boxes = seat.page.locator(".dd-right .lsf-text-area input, .dd-right .lsf-text-area textarea")
+def test_what_is_typed_comes_back(site: Site, clips: dict[str, SafeClip]) -> None:
+    site.push(clips["c-long"], "mer_clues")
+    with site.open_page(template="mer_clues") as annotator:
+        annotator.click(950, 810)
+        annotator.key("2", "w", "Shift+3")
+        boxes = annotator.page.locator(".dd-right .lsf-text-area input, .dd-right .lsf-text-area textarea")
         names = ["emotion_words", "clue_video", "clue_audio", "clue_text", "reasoning"]
         assert boxes.count() == len(names)
         for n in range(len(names)):
             boxes.nth(n).click()
-            seat.page.keyboard.press("Control+End")
-            seat.page.keyboard.type(f"{n} {SENTENCE}")
-        seat.shot("mer_clues-typed")
-        seat.click(950, 830)
-        sent = seat.hand_in()
+            annotator.page.keyboard.press("Control+End")
+            annotator.page.keyboard.type(f"{n} {SENTENCE}")
+        annotator.shot("mer_clues-typed")
+        annotator.click(950, 830)
+        sent = annotator.hand_in()
     got = {r["from_name"]: r["value"] for r in sent["result"]}
     for n, name in enumerate(names):
         (text,) = got[name]["text"]
         assert text.endswith(f"{n} {SENTENCE}"), "typed behind the draft that the box began with"
     assert got["sentiment"]["choices"] == [EMOTIONS.sentiments[1]]
     assert got["emotion"]["choices"] == [EMOTIONS.labels[1]]
-    assert pull.pull(desk.project).problems == ()
-    said = {lb.kind: lb.value for lb in store.in_force(desk.project.labels)}
+    assert pull.pull(site.project).problems == ()
+    said = {lb.kind: lb.value for lb in store.read_labels(site.project.labels_dir)}
     assert f"4 {SENTENCE}" in json.dumps(said)
 
 
-def test_a_review_by_key_comes_back(desk: Desk, clips: dict[str, SafeClip]) -> None:
-    desk.push(clips["c-long"], "clip_review")
-    with desk.seat(template="clip_review") as seat:
-        seat.click(950, 810)
-        seat.key("1", "e", "0")
-        seat.shot("clip_review")
-        sent = seat.hand_in()
+def test_a_review_by_key_comes_back(site: Site, clips: dict[str, SafeClip]) -> None:
+    site.push(clips["c-long"], "clip_review")
+    with site.open_page(template="clip_review") as annotator:
+        annotator.click(950, 810)
+        annotator.key("1", "e", "0")
+        annotator.shot("clip_review")
+        sent = annotator.hand_in()
     got = {r["from_name"]: r["value"]["choices"] for r in sent["result"]}
     assert got == {"strong_emotion": ["yes"], "intensity": ["strong"], "identifying": ["nothing"]}
 
 
-def test_the_adjudicator_sees_both_and_hands_in_one(desk: Desk, clips: dict[str, SafeClip]) -> None:
-    clip = desk.push(clips["c-long"])
-    task = desk.label_studio.tasks(workspace.project_numbers(desk.project)["nfbl_timeline"])[clip.id]
+def test_the_adjudicator_sees_both_and_hands_in_one(site: Site, clips: dict[str, SafeClip]) -> None:
+    clip = site.push(clips["c-long"])
+    task = site.label_studio.tasks(workspace.read_project_numbers(site.project)["nfbl_timeline"])[clip.id]
     agreed, first, second = "Moving torso", "Folding arms", "Crossing fingers"
     for who, other, shift in (("ann", first, 0), ("ben", second, 2)):
-        token = desk.label_studio.annotator(who)[2]
-        desk.label_studio.hand_in(token, task, marked(1, agreed, 2, 20), marked(2, other, 22 + shift, 33 + shift))
-    desk.pulled(clip)
-    assert push_clips(desk.project, workspace.server_of(desk.project), [clip], "adjudicate").new == 1
-    with desk.seat("cleo", "adjudicate") as seat:
-        seat.shot("adjudicate")
-        assert sorted(name for name in (agreed, first, second) for text in seat.listed() if name in text).count(first) == 1
-        assert any(second in text for text in seat.listed())
-        seat.choose(second)
-        seat.drag(seat.x_of(24), seat.y_of(0), seat.x_of(34))
-        seat.key("Shift+1")
-        seat.shot("adjudicate-drawn")
-        sent = seat.hand_in()
+        token = site.label_studio.annotator(who)[2]
+        site.label_studio.hand_in(token, task, marked(1, agreed, 2, 20), marked(2, other, 22 + shift, 33 + shift))
+    site.pulled(clip)
+    assert push_clips(site.project, workspace.connect_server(site.project), [clip], "adjudicate").new == 1
+    with site.open_page("cleo", "adjudicate") as annotator:
+        annotator.shot("adjudicate")
+        assert sorted(name for name in (agreed, first, second) for text in annotator.listed() if name in text).count(first) == 1
+        assert any(second in text for text in annotator.listed())
+        annotator.choose(second)
+        annotator.drag(annotator.x_of(24), annotator.y_of(0), annotator.x_of(34))
+        annotator.key("Shift+1")
+        annotator.shot("adjudicate-drawn")
+        sent = annotator.hand_in()
         names = {r["from_name"] for r in sent["result"]}
         assert {"nfbl", "ann_a", "ann_b"} <= names, "their versions come back, as they were shown"
-    assert pull.pull(desk.project).problems == ()
-    said = [lb for lb in store.in_force(desk.project.labels) if lb.kind == "nfbl" and lb.value.get("adjudicated")]
-    placed = events_of(said, clip)
+    assert pull.pull(site.project).problems == ()
+    said = [lb for lb in store.read_labels(site.project.labels_dir) if lb.kind == "nfbl" and lb.value.get("adjudicated")]
+    placed = place_events(said, clip)
     assert sorted((p.start_frame, p.end_frame, p.label.value["label"]) for p in placed) == [(2, 20, agreed), (24, 35, second)]
     assert "ann_" not in json.dumps([lb.raw.get("results") for lb in said])
 
 
-def test_a_silent_clip_shows_no_error(desk: Desk, clips: dict[str, SafeClip]) -> None:
+def test_a_silent_clip_shows_no_error(site: Site, clips: dict[str, SafeClip]) -> None:
     complaints = "[class*=error], [class*=Error], .ant-alert"
-    desk.push(clips["c-silent"])
-    with desk.seat() as seat:
-        seat.shot("silent")
-        assert [text for text in seat.page.locator(complaints).all_inner_texts() if text.strip()] == []
-    other = Desk(Project.make(desk.project.root.parent / "other"), desk.label_studio, desk.browser, desk.shots)
-    said = {"url": desk.label_studio.url, "token": desk.label_studio.token}
-    (other.project.private / workspace.ADDRESS).write_text(json.dumps(said))
+    site.push(clips["c-silent"])
+    with site.open_page() as annotator:
+        annotator.shot("silent")
+        assert [text for text in annotator.page.locator(complaints).all_inner_texts() if text.strip()] == []
+    other = Site(Project.make(site.project.root.parent / "other"), site.label_studio, site.browser, site.shots)
+    said = {"url": site.label_studio.url, "token": site.label_studio.token}
+    (other.project.private_dir / workspace.ADDRESS_FILE).write_text(json.dumps(said))
     other.push(clips["c-mute"])
-    with other.seat() as seat:
-        seat.shot("no-sound-track")
-        assert [text for text in seat.page.locator(complaints).all_inner_texts() if text.strip()], "this is how it would look"
+    with other.annotator() as annotator:
+        annotator.shot("no-sound-track")
+        assert [text for text in annotator.page.locator(complaints).all_inner_texts() if text.strip()], (
+            "this is how it would look"
+        )

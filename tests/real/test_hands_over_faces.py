@@ -54,7 +54,7 @@ def clip_of(path: Path, start_ms: int = 0, end_ms: int | None = None) -> Clip:
 
 def face_in(bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The surest face (x0, y0, x1, y1, score)."""
-    width, height = centerface.working_size(bgr.shape[1], bgr.shape[0], 640)
+    width, height = centerface.choose_input_size(bgr.shape[1], bgr.shape[0], 640)
     found = centerface.detect(centerface.load(), cv2.resize(bgr, (width, height)), 0.3)[0]
     return found * np.array([bgr.shape[1] / width, bgr.shape[0] / height] * 2 + [1], np.float32)
 
@@ -64,7 +64,7 @@ def cuts(talker: Path, start_ms: int) -> list[Cut]:
     clip = clip_of(talker, start_ms, start_ms + LASTING * 40)
     made: list[Cut] = []
     size = np.array([clip.grid.width, clip.grid.height], np.float32)
-    with mediapipe.hands() as look:
+    with mediapipe.open_hand_landmarker() as look:
         for frame in read_frames(clip):
             bgr = frame.bgr()
             face = face_in(bgr)
@@ -127,9 +127,9 @@ def composed(clip: Clip, hand: list[Cut], spot: tuple[float, float], out: Path) 
     made = Clip("m", "m", 0, grid.ms_at(len(frames)), files, {"grid": grid.to_fact(), "drawn": []})
     (out / "seen").mkdir()
     TrackBody()(made, out / "seen")
-    made = made.knowing({"body": File.of(out / "body.parquet"), "hands": File.of(out / "seen" / "hands.parquet")}, {})
+    made = made.with_results({"body": File.of(out / "body.parquet"), "hands": File.of(out / "seen" / "hands.parquet")}, {})
     TrackHands()(made, out)
-    return made.knowing({"hand_looks": File.of(out / "hand_looks.parquet")}, {}), [m for _, m, _ in frames], box
+    return made.with_results({"hand_looks": File.of(out / "hand_looks.parquet")}, {}), [m for _, m, _ in frames], box
 
 
 @dataclass(frozen=True)
@@ -146,12 +146,12 @@ def costs(stage: MaskVideo, clip: Clip, mattes: list[NDArray[np.bool_]], box: ND
     middle, axes = (box[:2] + box[2:4]) / 2, (box[2:4] - box[:2]) * 0.45
     cv2.ellipse(face, [int(v) for v in middle], [int(v) for v in axes], 0, 0, 360, 1, -1)
     ellipse = face > 0
-    pairs, made = stage.pairs(clip), []
+    pairs, made = stage.pair_hands(clip), []
     for frame, matte in zip(read_frames(clip), mattes, strict=True):
         source = frame.yuv()
         yuv = source.copy()
-        stage.cover(yuv, box)
-        bare = stage.put_back(yuv, source, box[None], pairs.get(frame.index, []))
+        stage.cover_face(yuv, box)
+        bare = stage.restore_hands(yuv, source, box[None], pairs.get(frame.index, []))
         hidden = (ellipse & matte).sum() / ellipse.sum()
         if hidden > 0.05:
             face_shown = (bare & ellipse & ~matte).sum() / ellipse.sum()
@@ -210,13 +210,13 @@ def test_a_recogniser_does_no_better_with_the_hand_than_with_the_mask_alone(film
         """Rank-1 share, and the mean likeness to the right person less that to the others."""
         right, ahead = [], []
         for person, (clip, _, box) in enumerate(films):
-            pairs = stage.pairs(clip) if stage else {}
+            pairs = stage.pair_hands(clip) if stage else {}
             for frame in read_frames(clip):
                 source = frame.yuv()
                 yuv = source.copy()
                 if stage:
-                    stage.cover(yuv, box)
-                    stage.put_back(yuv, source, box[None], pairs.get(frame.index, []))
+                    stage.cover_face(yuv, box)
+                    stage.restore_hands(yuv, source, box[None], pairs.get(frame.index, []))
                 alike = known @ insightface.embed(mobile, cv2.cvtColor(yuv, cv2.COLOR_YUV2BGR_I420), aligned[person])
                 right.append(int(alike.argmax()) == person)
                 ahead.append(float(alike[person] - np.delete(alike, person).mean()))

@@ -14,11 +14,12 @@ from deemo_data.clip import Clip
 from deemo_data.media import frames, probe
 from deemo_data.models.faces import insightface
 from deemo_data.project import problems
+from deemo_data.project.clips import read_project_clips
 from deemo_data.project.project import Project
-from deemo_data.pseudonyms import public_id
+from deemo_data.pseudonyms import derive_public_id
 from deemo_data.tracks.body import read_body
 from deemo_data.tracks.faces import boxes_by_frame, read_faces
-from deemo_data.tracks.hands import read_looks
+from deemo_data.tracks.hands import read_hands
 from deemo_data.workflow import export, ingest, run, segment
 from tests.makers.coverage import SCRFD, covered, decoded, with_its_flesh
 
@@ -34,9 +35,9 @@ def made_of(folder: Path, rows: list[tuple[Path, str, str]], workers: int = 2) -
     """A project of these spans (file, start_ms, end_ms), through all stages."""
     (folder / "s.csv").write_text("uri,start_ms,end_ms,consent\n" + "".join(f"{p},{a},{b},yes\n" for p, a, b in rows))
     project = Project.make(folder / "project", "hardened")
-    _, refused = ingest.ingest(project, str(folder / "s.csv"), None)
-    clips, uncut = segment.segment(project)
-    done, missing = run.run(project, workers=workers)
+    _, refused = ingest.ingest_sources(project, str(folder / "s.csv"), None)
+    clips, uncut = segment.segment_sources(project)
+    done, missing = run.run_project(project, workers=workers)
     assert (refused, uncut, missing) == ([], [], [])
     assert len(done) == len(clips) == len(rows)
     return project
@@ -53,7 +54,7 @@ def detector(media_folder: Path) -> Any:
 def uncovered(project: Project, clip: Clip, net: Any, every: int, threshold: float) -> tuple[int, list[tuple[int, float]]]:
     """Faces seen in every `every`-th frame of the footage, and (frame, share covered) of those that show more than 5 %."""
     shown = decoded(clip.path("safe"))
-    looks = read_looks(clip.path("hand_looks"), clip.grid.width, clip.grid.height)
+    looks = read_hands(clip.path("hand_looks"), clip.grid.width, clip.grid.height)
     seen, bad = 0, []
     for frame, masked in zip(frames.read_frames(clip), shown, strict=True):
         if frame.index % every == 0:
@@ -69,7 +70,7 @@ def uncovered(project: Project, clip: Clip, net: Any, every: int, threshold: flo
 @pytest.fixture(scope="module")
 def talker(media: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Clip]:
     project = made_of(tmp_path_factory.mktemp("talker"), [(media / "video" / TALKER, "0", "17267")])
-    (clip,) = project.clips()
+    (clip,) = read_project_clips(project)
     return project, clip
 
 
@@ -123,7 +124,7 @@ ROTATED = {"iphone4s_rotated_gps_noface.mov": (320, 568), "selfie_rotated90_2peo
 @pytest.mark.slow
 def test_rotated_footage_comes_out_upright(media: Path, weights: Path, tmp_path: Path) -> None:
     project = made_of(tmp_path, [(media / "video" / n, "0", "1000") for n in ROTATED])
-    for clip in project.clips():
+    for clip in read_project_clips(project):
         name = clip.path("source").name
         upright, shown = next(decoded(clip.path("source"))), next(decoded(clip.path("safe")))
         assert (shown.shape[1], shown.shape[0]) == ROTATED[name] == (clip.grid.width, clip.grid.height)
@@ -154,10 +155,10 @@ def tags(path: Path) -> set[str]:
 def corpus(media: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, list[problems.Problem]]:
     """All 37 files, as `make build-dataset SOURCES=... CONSENT=...` takes them."""
     project = Project.make(tmp_path_factory.mktemp("corpus") / "project", "hardened")
-    _, missing = ingest.ingest(project, str(media / "video"), "test media")
-    missing += segment.segment(project)[1]
-    missing += run.run(project, workers=2)[1]
-    export.export(project)
+    _, missing = ingest.ingest_sources(project, str(media / "video"), "test media")
+    missing += segment.segment_sources(project)[1]
+    missing += run.run_project(project, workers=2)[1]
+    export.export_project(project)
     return project, missing
 
 
@@ -167,27 +168,27 @@ def test_nearly_every_file_gives_a_released_clip(corpus: tuple[Project, list[pro
     project, missing = corpus
     files = {p.name for p in (media / "video").iterdir()}
     assert len(files) == 37
-    taken = {s.path("source").name for s in project.sources()}
+    taken = {s.path("source").name for s in project.read_sources()}
     refused = {Path(m.what).name for m in missing if m.step == "ingest"}
     assert refused == UNREADABLE
     assert taken == files - UNREADABLE
     assert all(m.reason and m.advice for m in missing)
-    out = {p.stem for p in project.released.glob("*.mp4")}
-    names = {c.path("source").name for c in project.clips() if public_id(project.secret, "c", c.id) in out}
+    out = {p.stem for p in project.released_dir.glob("*.mp4")}
+    names = {c.path("source").name for c in read_project_clips(project) if derive_public_id(project.secret, "c", c.id) in out}
     assert len(names) >= 28, sorted(files - names)
-    kept = {c.id for c in project.clips() if public_id(project.secret, "c", c.id) not in out}
+    kept = {c.id for c in read_project_clips(project) if derive_public_id(project.secret, "c", c.id) not in out}
     assert kept <= {m.what for m in missing}, "the rest is accounted for"
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_dataset_of_all_files_is_sound(corpus: tuple[Project, list[problems.Problem]]) -> None:
-    from deemo_data.dataset.validation.dataset import validate
+    from deemo_data.dataset.validation.dataset import validate_dataset
 
     project, _ = corpus
-    assert [str(f) for f in validate(project.dataset) if f.level == "error"] == []
-    manifest = json.loads((project.dataset / "deemo.json").read_text())
-    assert sum(s["clips"] for s in manifest["counts"]["splits"].values()) == len(list(project.released.glob("*.mp4")))
+    assert [str(f) for f in validate_dataset(project.dataset_dir) if f.level == "error"] == []
+    manifest = json.loads((project.dataset_dir / "deemo.json").read_text())
+    assert sum(s["clips"] for s in manifest["counts"]["splits"].values()) == len(list(project.released_dir.glob("*.mp4")))
 
 
 @pytest.mark.slow
@@ -197,7 +198,7 @@ def test_no_face_that_another_detector_is_sure_of_shows(corpus: tuple[Project, l
     project, _ = corpus
     net = detector(media)
     seen, found = 0, {}
-    for clip in project.clips():
+    for clip in read_project_clips(project):
         if clip.facts.get("leaks_passed"):
             faces, bad = uncovered(project, clip, net, every=10, threshold=0.7)
             seen += faces

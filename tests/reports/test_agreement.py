@@ -12,7 +12,7 @@ import pytest
 from deemo_data.agreement import measure
 from deemo_data.labels.vocabulary import Nfbl
 from deemo_data.reports import agreement, svg
-from deemo_data.reports.agreement import effect_sentence, findings, next_steps, page, summary
+from deemo_data.reports.agreement import describe_effect, list_findings, render_page, suggest_next_steps, summarise
 from tests.makers.pages import (
     Tags,
     browser,  # noqa: F401
@@ -39,7 +39,7 @@ def measured() -> dict[str, Any]:
 
 
 def test_the_page_stands_alone(measured: dict[str, Any]) -> None:
-    text = page(measured)
+    text = render_page(measured)
     said = Tags(text)
     assert said.open == []
     assert {tag for tag, _ in said.tags}.isdisjoint({"script", "link", "iframe", "img", "a", "object", "form"})
@@ -50,7 +50,7 @@ def test_the_page_stands_alone(measured: dict[str, Any]) -> None:
 
 
 def test_every_part_is_there(measured: dict[str, Any]) -> None:
-    text = page(measured)
+    text = render_page(measured)
     headings = re.findall(r"<h2>(.*?)</h2>", text)
     assert headings == [
         "Class by class", "Where edges lie", "What the other one called it", "Between people", "Proposals", "About whole clips",
@@ -66,13 +66,13 @@ def test_every_part_is_there(measured: dict[str, Any]) -> None:
 
 
 def test_the_figures_are_those_that_were_measured(measured: dict[str, Any]) -> None:
-    text = words(page(measured))
+    text = words(render_page(measured))
     overall = measured["overall"]
     for figure in (overall["f1"]["0.5"], overall["alpha"]):
         assert f"{figure['value']:.2f} {figure['low']:.2f} to {figure['high']:.2f}" in text
     tally = measured["proposals"]["overall"]
     assert f"Of {tally['corrected']} corrections, {tally['class_changed']} changed the class" in text
-    circles = re.findall(r"<circle[^>]*><title>(.*?)</title>", page(measured))
+    circles = re.findall(r"<circle[^>]*><title>(.*?)</title>", render_page(measured))
     known = [c for c in measured["classes"] if c["alpha"]["value"] is not None]
     assert all(any(c["name"] in t and f"{c['alpha']['value']:.2f}" in t for t in circles) for c in known)
 
@@ -89,7 +89,7 @@ def test_names_are_escaped() -> None:
     measured = study.measured(rounds=20)
     assert NASTY in {c["name"] for c in measured["classes"] if c["events"]}
     assert any(clip["clip"] == NASTY for clip in measured["disputed"])
-    text = page(measured)
+    text = render_page(measured)
     assert "<img" not in text
     assert "&lt;img src=x onerror=" in text
     assert Tags(text).open == []
@@ -99,9 +99,9 @@ def test_names_are_escaped() -> None:
 @pytest.mark.parametrize("clips", [0, 1, 3])
 def test_it_works_with_next_to_nothing_and_says_what_to_do(clips: int, people: int) -> None:
     measured = Study(clips, people).measured(rounds=10)
-    text = page(measured)
+    text = render_page(measured)
     assert Tags(text).open == []
-    steps = next_steps(measured)
+    steps = suggest_next_steps(measured)
     assert steps
     assert all(s.split(":")[0].split(".")[0] in words(text) for s in steps)
     wanted = "no clips" if not clips else ("Nobody has labelled", "One person has labelled", "that is little")[people]
@@ -109,19 +109,19 @@ def test_it_works_with_next_to_nothing_and_says_what_to_do(clips: int, people: i
     if clips and people < 2:
         assert "deemo" in steps[0]
         assert "<svg" not in text
-        assert summary(measured)[1:] == steps
+        assert summarise(measured)[1:] == steps
 
 
 def test_two_people_who_saw_different_clips() -> None:
     clips = [clip_of(0), clip_of(1)]
-    measured = measure.measure([*says(clips[0], ANN), *says(clips[1], BEN)], clips, NFBL, EMOTIONS, [], rounds=5)
-    assert "no clip was seen by two" in next_steps(measured)[0]
+    measured = measure.measure_agreement([*says(clips[0], ANN), *says(clips[1], BEN)], clips, NFBL, EMOTIONS, [], rounds=5)
+    assert "no clip was seen by two" in suggest_next_steps(measured)[0]
 
 
 def test_two_people_who_marked_nothing() -> None:
     clips = [clip_of(n) for n in range(8)]
     labels = [lb for c in clips for who in (ANN, BEN) for lb in says(c, who)]
-    text = page(measure.measure(labels, clips, NFBL, EMOTIONS, [], rounds=5))
+    text = render_page(measure.measure_agreement(labels, clips, NFBL, EMOTIONS, [], rounds=5))
     assert "No two people marked the same event" in text
     assert Tags(text).open == []
 
@@ -134,7 +134,7 @@ def test_forty_classes_five_hundred_clips() -> None:
     study = Study(500, 3, each=3, nfbl=replace(NFBL, classes=NFBL.classes + extra), classes=40, per_subject=5)
     measured = study.measured(rounds=50)
     assert measured["resampled"] == {"by": "subjects", "n": 100}
-    text = page(measured)
+    text = render_page(measured)
     assert len(measured["disputed"]) == text.count("stand alone, F1") == 12
     assert len(text) < 1_000_000
 
@@ -149,7 +149,7 @@ def test_a_timeline_draws_events_where_they_are() -> None:
     event = {"start_ms": 2500, "end_ms": 5000, "label": A, "group": "self-protective", "certainty": "sure"}
     clip = {"clip": "c-1", "duration_ms": 10_000, "versions": [{"name": ANN, "events": [event]}, {"name": BEN, "events": []}],
             "adjudicated": [event], "proposals": []}  # fmt: skip
-    drawn = svg.timeline(clip, list(NFBL.groups))
+    drawn = svg.draw_timeline(clip, list(NFBL.groups))
     x, width = (float(v) for v in re.findall(r'<rect class="g2" x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', drawn)[0])
     left, right = 130, 894
     assert x == pytest.approx(left + 0.25 * (right - left), abs=0.1)
@@ -164,13 +164,13 @@ def test_a_timeline_draws_events_where_they_are() -> None:
 def test_events_at_one_time_get_lanes_of_their_own() -> None:
     spans = [(0, 10), (5, 15), (10, 20), (15, 30), (16, 18)]
     events = [{"start_ms": s, "end_ms": e} for s, e in spans]
-    lanes = svg.lanes_of(events)
+    lanes = svg.assign_lanes(events)
     assert lanes == [0, 1, 0, 1, 2]
-    assert svg.lanes_of(events[::-1])[::-1] == lanes
+    assert svg.assign_lanes(events[::-1])[::-1] == lanes
 
 
 def test_the_bands_of_alpha() -> None:
-    said = [agreement.band({"value": v, "why": None}) for v in (0.9, 0.8, 0.7, 0.5, -0.1)]
+    said = [agreement.describe_alpha({"value": v, "why": None}) for v in (0.9, 0.8, 0.7, 0.5, -0.1)]
     assert said == [
         "reliable",
         "reliable",
@@ -178,17 +178,17 @@ def test_the_bands_of_alpha() -> None:
         "too low to rest conclusions on",
         "no better than chance",
     ]
-    assert "3 events: too few" in agreement.band({"value": None, "why": "3 events: too few"})
+    assert "3 events: too few" in agreement.describe_alpha({"value": None, "why": "3 events: too few"})
 
 
 def test_what_is_good_and_what_is_not() -> None:
     clips = [clip_of(n) for n in range(24)]
     alike = [lb for c in clips for who in (ANN, BEN) for lb in says(c, who, (50, 100, A))]
-    fine = findings(measure.measure(alike, clips, NFBL, EMOTIONS, [], rounds=50))
+    fine = list_findings(measure.measure_agreement(alike, clips, NFBL, EMOTIONS, [], rounds=50))
     assert fine["bad"] == []
     assert any("reliable" in words for words in fine["good"])
     apart = [lb for c in clips for who, at in ((ANN, 0), (BEN, 150)) for lb in says(c, who, (at, at + 50, A))]
-    poor = findings(measure.measure(apart, clips, NFBL, EMOTIONS, [], rounds=50))
+    poor = list_findings(measure.measure_agreement(apart, clips, NFBL, EMOTIONS, [], rounds=50))
     assert poor["good"] == []
     assert any("no better than chance" in words for words in poor["bad"])
 
@@ -198,16 +198,16 @@ def test_anchoring_is_said_in_words() -> None:
     for n, clip in enumerate(clips):
         pushed.append(line_of(clip, (0, 100, A), shown=n % 2 == 0))
         labels += says(clip, ANN, (0, 100, A)) + says(clip, BEN, (0, 100, A) if n % 2 == 0 else (150, 250, A))
-    measured = measure.measure(labels, clips, NFBL, EMOTIONS, pushed, rounds=50)
-    assert "1.00 higher (+1.00 to +1.00)" in effect_sentence(measured)
-    assert "anchoring" in effect_sentence(measured)
-    assert any("shown proposals" in words for words in findings(measured)["bad"])
-    none = measure.measure(labels, clips, NFBL, EMOTIONS, [], rounds=50)
-    assert "cannot be said" in effect_sentence(none)
+    measured = measure.measure_agreement(labels, clips, NFBL, EMOTIONS, pushed, rounds=50)
+    assert "1.00 higher (+1.00 to +1.00)" in describe_effect(measured)
+    assert "anchoring" in describe_effect(measured)
+    assert any("shown proposals" in words for words in list_findings(measured)["bad"])
+    none = measure.measure_agreement(labels, clips, NFBL, EMOTIONS, [], rounds=50)
+    assert "cannot be said" in describe_effect(none)
 
 
 def test_the_terminal_gets_a_few_lines(measured: dict[str, Any]) -> None:
-    lines = summary(measured)
+    lines = summarise(measured)
     assert 5 <= len(lines) <= 8
     assert all(line and len(line) < 260 for line in lines)
     assert f"{measured['overall']['f1']['0.5']['value']:.2f} at IoU 0.5" in lines[1]
@@ -217,5 +217,5 @@ def test_the_terminal_gets_a_few_lines(measured: dict[str, Any]) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 600])
 def test_in_a_browser(browser: Any, measured: dict[str, Any], tmp_path: Path, scheme: str, width: int) -> None:
-    (tmp_path / "agreement.html").write_text(page(measured), encoding="utf-8")
+    (tmp_path / "agreement.html").write_text(render_page(measured), encoding="utf-8")
     holds_together(browser, tmp_path / "agreement.html", scheme, width)

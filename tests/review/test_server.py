@@ -24,7 +24,7 @@ from deemo_data.errors import ConfigError
 from deemo_data.files import File
 from deemo_data.media import encode, ffmpeg, frames, probe, sound
 from deemo_data.project import corrections, release
-from deemo_data.project.clips import current
+from deemo_data.project.clips import read_current_clips, read_project_clips
 from deemo_data.project.project import Project
 from deemo_data.review import actions, server
 from deemo_data.workflow import ingest, run, segment
@@ -89,16 +89,16 @@ def made_of(source: Clip, start: int, end: int, store: Path, leaking: tuple[int,
     names = {"masked": "masked.mp4", "voice": "voice.wav", "safe": "safe.mp4", "leaks": "leaks.json"}
     paths = {n: store / f"{clip.id}.{names.get(n, n)}" for n in {*names, *release.PUBLIC_FILES}}
     encode.write_video(paths["masked"], (f.yuv() for f in frames.read_frames(clip)), grid, 10, "veryfast")
-    tone = 0.1 * np.sin(np.arange(sound.sound_length(clip.num_frames, grid.fps)) / 10)
+    tone = 0.1 * np.sin(np.arange(sound.frames_to_samples(clip.num_frames, grid.fps)) / 10)
     sound.write_wav(paths["voice"], tone)
-    ffmpeg.join(paths["masked"], paths["voice"], paths["safe"])
+    ffmpeg.join_video_and_sound(paths["masked"], paths["voice"], paths["safe"])
     hit = {"box": [80.0, 60.0, 160.0, 150.0], "score": 0.91, "on_face": True, "presence": None, "leaks": True}
     weak = {"box": [200.0, 90.0, 240.0, 130.0], "score": 0.55, "on_face": False, "presence": 0.0, "leaks": False, "frame": 3}
     said = {"looked_at": clip.num_frames, "frames": [*leaking], "hits": [weak, *({"frame": k, **hit} for k in leaking)]}
     paths["leaks"].write_text(json.dumps(said))
     for name in set(paths) - set(names):
         paths[name].write_text(f"{name} of {clip.id}")
-    return clip.knowing({n: File.of(p) for n, p in paths.items()}, {"leaks_passed": not leaking, "leaks_summary": {}})
+    return clip.with_results({n: File.of(p) for n, p in paths.items()}, {"leaks_passed": not leaking, "leaks_summary": {}})
 
 
 @pytest.fixture(scope="module", params=[Fraction(25)], ids=str)
@@ -115,7 +115,7 @@ class Open:
     """A project whose page is being served."""
 
     project: Project
-    door: server.Door
+    door: server.ReviewServer
     refused: Clip
     released: Clip
     last: Clip
@@ -145,7 +145,7 @@ class Open:
         return json.loads(body)
 
     def outside(self, clip: Clip) -> Path:
-        return self.project.released / f"{pseudonyms.public_id(self.project.secret, 'c', clip.id)}.mp4"
+        return self.project.released_dir / f"{pseudonyms.derive_public_id(self.project.secret, 'c', clip.id)}.mp4"
 
     def lines(self) -> list[dict[str, Any]]:
         path = self.project.root / "corrections" / "boxes.jsonl"
@@ -153,8 +153,8 @@ class Open:
 
 
 @contextmanager
-def serving(project: Project) -> Iterator[server.Door]:
-    with server.Door(project) as door:
+def serving(project: Project) -> Iterator[server.ReviewServer]:
+    with server.ReviewServer(project) as door:
         thread = threading.Thread(target=door.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:
@@ -172,7 +172,7 @@ def opened(clips: list[Clip], tmp_path: Path) -> Iterator[Open]:
     write_clips([source], project.root / "sources.jsonl")
     made = [replace(c, files={n: f for n, f in c.files.items() if n != "source"}) for c in clips[1:]]
     write_clips(made, project.root / "clips.jsonl")
-    release.release_all(project.clips(), project)
+    release.release_clips(read_project_clips(project), project)
     with serving(project) as door:
         yield Open(project, door, refused, released, last)
 
@@ -181,7 +181,7 @@ def opened(clips: list[Clip], tmp_path: Path) -> Iterator[Open]:
 
 
 def test_the_page_is_all_ours(opened: Open) -> None:
-    for name in server.PAGES:
+    for name in server.PAGE_FILES:
         status, headers, body = opened.ask("GET", name)
         assert status == 200
         assert body
@@ -220,7 +220,7 @@ def test_strangers_are_refused(opened: Open, stranger: dict[str, str]) -> None:
         assert status == 403, (method, path)
         assert opened.refused.id.encode() not in answer
     assert opened.lines() == []
-    assert not opened.door.desk.rerun.said["running"]
+    assert not opened.door.actions.rerun.status["running"]
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
@@ -287,7 +287,7 @@ def test_a_box_that_makes_no_sense_is_refused(opened: Open, change: dict[str, An
 
 def test_a_port_that_is_taken(opened: Open) -> None:
     with pytest.raises(ConfigError, match=f"port {opened.door.server_port}"):
-        server.Door(opened.project, opened.door.server_port)
+        server.ReviewServer(opened.project, opened.door.server_port)
 
 
 def test_a_video_comes_in_parts(opened: Open) -> None:
@@ -321,7 +321,7 @@ def test_the_pages_are_in_the_package() -> None:
 
     text = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text()
     taken = tomllib.loads(text)["tool"]["setuptools"]["package-data"]["*"]
-    assert [file for file, _ in server.PAGES.values() if not any(fnmatch(file, pattern) for pattern in taken)] == []
+    assert [file for file, _ in server.PAGE_FILES.values() if not any(fnmatch(file, pattern) for pattern in taken)] == []
 
 
 def test_from_the_command_line(opened: Open) -> None:
@@ -393,7 +393,7 @@ def test_a_changed_box_replaces_the_old_one(opened: Open) -> None:
     said = {"clip": opened.refused.id, "start_frame": 0, "end_frame": 5, "box": [0.1, 0.1, 0.2, 0.2]}
     first = json.loads(opened.ask("POST", "api/boxes", said)[2])["id"]
     second = json.loads(opened.ask("POST", "api/boxes", said | {"end_frame": 9, "replaces": first})[2])["id"]
-    assert [b.id for b in corrections.boxes(opened.project.root)] == [second]
+    assert [b.id for b in corrections.read_boxes(opened.project.root)] == [second]
     assert [line.get("removes") for line in opened.lines()] == [None, None, first]
     status, _, body = opened.ask("DELETE", f"api/boxes/{first}")
     assert status == 400
@@ -411,10 +411,10 @@ def test_a_withheld_clip_is_taken_back_and_may_be_given_back(opened: Open) -> No
 
 
 def test_a_dataset_with_the_clip_in_it_is_taken_back_too(opened: Open) -> None:
-    inside = opened.project.dataset / "train" / "clips" / opened.outside(opened.released).name
+    inside = opened.project.dataset_dir / "train" / "clips" / opened.outside(opened.released).name
     inside.parent.mkdir(parents=True)
     inside.write_bytes(b"")
-    (opened.project.dataset / "deemo.json").write_text("{}")
+    (opened.project.dataset_dir / "deemo.json").write_text("{}")
     opened.outside(opened.released).unlink()
     said = {"clip": opened.released.id, "start_frame": 0, "end_frame": 1, "box": [0, 0, 1, 1]}
     assert json.loads(opened.ask("POST", "api/boxes", said)[2])["revoked"] == [inside.stem]
@@ -424,9 +424,9 @@ def test_a_dataset_with_the_clip_in_it_is_taken_back_too(opened: Open) -> None:
 def test_a_project_without_clips(tmp_path: Path) -> None:
     project = Project.make(tmp_path / "new")
     (project.root / "deemo.toml").write_text("")
-    desk = actions.Desk(project.root, actions.Rerun(project.root))
-    assert desk.overview()["clips"] == []
-    assert desk.clip("x") is None
+    page_actions = actions.ReviewActions(project.root, actions.BackgroundRun(project.root))
+    assert page_actions.list_clips()["clips"] == []
+    assert page_actions.find_clip("x") is None
 
 
 def test_a_run_that_cannot_begin_says_why(opened: Open) -> None:
@@ -586,7 +586,7 @@ def test_a_box_is_drawn_saved_seen_again_and_deleted(page: Any, opened: Open) ->
     page.get_by_role("button", name="Delete box 1").click()
     said(page, "deleted")
     assert page.locator("#saved li").count() == 0
-    assert corrections.boxes_in_force(opened.project.root) == {}
+    assert corrections.boxes_by_source(opened.project.root) == {}
     assert opened.lines()[1]["removes"] == line["id"]
 
 
@@ -637,7 +637,7 @@ def test_a_hit_becomes_a_box_and_a_box_is_changed(page: Any, opened: Open) -> No
     page.get_by_role("button", name="Save box").click()
     said(page, "Saved")
     page.wait_for_selector("#span", state="hidden")
-    (box,) = corrections.boxes(opened.project.root)
+    (box,) = corrections.read_boxes(opened.project.root)
     assert within_a_pixel(list(box.box), (0.2, 0.175, 0.8, 0.9))
 
 
@@ -666,7 +666,7 @@ def test_a_clip_is_withheld_after_a_question(page: Any, opened: Open) -> None:
     assert page.locator("#badge").inner_text() == "withheld"
     page.get_by_role("button", name="Let the leak check decide again").click()
     said(page, "No longer withheld")
-    assert corrections.withheld(opened.project.root) == []
+    assert corrections.read_withheld_spans(opened.project.root) == []
 
 
 def test_the_original_is_shown_only_when_asked_for(page: Any, opened: Open) -> None:
@@ -690,7 +690,7 @@ def test_the_original_is_shown_only_when_asked_for(page: Any, opened: Open) -> N
 
 
 def test_when_nothing_was_refused(browser: Any, opened: Open) -> None:
-    clips = [c for c in opened.project.clips() if c.id != opened.refused.id]
+    clips = [c for c in read_project_clips(opened.project) if c.id != opened.refused.id]
     write_clips(clips, opened.project.root / "clips.jsonl")
     page = browser.new_page()
     page.goto(opened.door.address)
@@ -757,13 +757,13 @@ def test_a_box_on_real_footage_is_in_the_next_video(browser: Any, media: Path, w
     project = Project.make(tmp_path / "study")
     csv = tmp_path / "sources.csv"
     csv.write_text(f"uri,start_ms,end_ms,consent\n{media / 'video' / 'asl_eat.mkv'},100,900,yes\n")
-    ingest.ingest(project, str(csv), None)
-    segment.segment(project)
-    _, missing = run.run(project, workers=1)
+    ingest.ingest_sources(project, str(csv), None)
+    segment.segment_sources(project)
+    _, missing = run.run_project(project, workers=1)
     assert missing == []
-    release.release_all(current(project), project)
-    (clip,) = project.clips()
-    before = {p.name: {e.name for e in p.glob("[!.]*")} for p in project.store.iterdir()}
+    release.release_clips(read_current_clips(project), project)
+    (clip,) = read_project_clips(project)
+    before = {p.name: {e.name for e in p.glob("[!.]*")} for p in project.store_dir.iterdir()}
 
     def shown(of: Clip) -> list[Any]:
         """The lower left of each frame of the video, where no face is."""
@@ -785,23 +785,23 @@ def test_a_box_on_real_footage_is_in_the_next_video(browser: Any, media: Path, w
         page.keyboard.press("]")
         page.get_by_role("button", name="Save box").click()
         said(page, "Saved. It holds in frames 10–15. 1 released clip was taken back.")
-        assert list(project.released.iterdir()) == []
+        assert list(project.released_dir.iterdir()) == []
         assert page.locator("#badge").inner_text() == "run again"
         page.get_by_role("button", name="Run again", exact=True).click()
         end = time.monotonic() + 600
-        while door.desk.rerun.said["running"] or not door.desk.rerun.said["finished"]:
+        while door.actions.rerun.status["running"] or not door.actions.rerun.status["finished"]:
             assert time.monotonic() < end
             page.wait_for_timeout(300)
         until(page, "document.querySelector('#badge').textContent === 'ready'")
         assert page.locator("#progress-text").inner_text() == "1 clip came out, 0 did not"
         page.close()
-    (clip,) = project.clips()
+    (clip,) = read_project_clips(project)
     now = shown(clip)
     assert len(now) == len(was) == clip.num_frames
     changed = [k for k, (a, b) in enumerate(zip(was, now, strict=True)) if np.abs(a - b).mean() > 10]
     assert changed == [10, 11, 12, 13, 14, 15]
     assert all(now[k].std(axis=(0, 1)).max() < 2 for k in changed), "one colour"
-    after = {p.name: {e.name for e in p.glob("[!.]*")} for p in project.store.iterdir()}
+    after = {p.name: {e.name for e in p.glob("[!.]*")} for p in project.store_dir.iterdir()}
     assert {name for name in after if after[name] != before[name]} == {"MaskVideo", "Assemble", "CheckLeaks"}
-    safe, kept = release.release_all(current(project), project)
+    safe, kept = release.release_clips(read_current_clips(project), project)
     assert (len(safe), kept) == (1, [])

@@ -15,9 +15,9 @@ import pytest
 import deemo_data.sources.download as download_module
 from deemo_data.errors import SourceError
 from deemo_data.files import File
-from deemo_data.sources.download import check_host, download, fetch, may_reach
-from deemo_data.sources.intake import ingest
-from deemo_data.sources.source_table import read_sources
+from deemo_data.sources.download import check_host, download_video, fetch_video, is_reachable
+from deemo_data.sources.intake import IntakeOptions, take_in_sources
+from deemo_data.sources.source_table import read_source_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 VIDEO = b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 200
@@ -77,14 +77,14 @@ def site() -> Iterator[str]:
      "2002:7f00:1::", "localhost", "example.org", ""],
 )  # fmt: skip
 def test_no_address_but_a_public_one_may_be_reached(address: str) -> None:
-    assert not may_reach(address)
+    assert not is_reachable(address)
 
 
 def test_public_addresses_and_those_that_were_opened_may_be_reached() -> None:
-    assert may_reach("93.184.216.34")
-    assert may_reach("2606:2800:220:1::1")
-    assert may_reach("127.0.0.1", ("127.0.0.1/32",))
-    assert not may_reach("127.0.0.2", ("127.0.0.1/32",))
+    assert is_reachable("93.184.216.34")
+    assert is_reachable("2606:2800:220:1::1")
+    assert is_reachable("127.0.0.1", ("127.0.0.1/32",))
+    assert not is_reachable("127.0.0.2", ("127.0.0.1/32",))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_public_addresses_and_those_that_were_opened_may_be_reached() -> None:
 )
 def test_a_local_address_is_refused_before_anything_is_asked_of_it(url: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="not a public address"):
-        download(url, tmp_path)
+        download_video(url, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -103,46 +103,46 @@ def test_only_http_and_https_are_addresses(url: str) -> None:
 
 
 def test_a_video_is_fetched_once_and_kept_under_its_digest(site: str, tmp_path: Path) -> None:
-    path = download(f"{site}/a.mp4", tmp_path, allow_local_addresses=True)
+    path = download_video(f"{site}/a.mp4", tmp_path, allow_local_addresses=True)
     assert path.read_bytes() == VIDEO
     assert path.name == f"{File.of(path).sha256}.mp4"
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([".lock", path.name, "downloads.json"])
     asked = len(Site.asked)
-    assert download(f"{site}/a.mp4", tmp_path) == path
+    assert download_video(f"{site}/a.mp4", tmp_path) == path
     assert len(Site.asked) == asked
 
 
 def test_a_redirect_to_an_address_that_is_not_open_is_refused(site: str, tmp_path: Path) -> None:
     port = site.rsplit(":", 1)[1]
-    assert fetch(f"{site}/to?/a.mp4", tmp_path, ("127.0.0.1/32",)).read_bytes() == VIDEO
+    assert fetch_video(f"{site}/to?/a.mp4", tmp_path, ("127.0.0.1/32",)).read_bytes() == VIDEO
     Site.asked = []
     with pytest.raises(SourceError, match=r"leads to 127\.0\.0\.2, which is not a public address"):
-        fetch(f"{site}/to?http://127.0.0.2:{port}/b.mp4", tmp_path, ("127.0.0.1/32",))
+        fetch_video(f"{site}/to?http://127.0.0.2:{port}/b.mp4", tmp_path, ("127.0.0.1/32",))
     assert "/b.mp4" not in Site.asked
 
 
 def test_a_redirect_to_a_file_gives_nothing(site: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError):
-        download(f"{site}/to?file:///etc/hostname", tmp_path, allow_local_addresses=True)
+        download_video(f"{site}/to?file:///etc/hostname", tmp_path, allow_local_addresses=True)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "unsaid.mp4"])
 def test_a_video_that_is_too_large_is_refused_and_nothing_is_left(name: str, site: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="is larger than 5000 bytes"):
-        download(f"{site}/{name}", tmp_path, allow_local_addresses=True, max_bytes=5000)
+        download_video(f"{site}/{name}", tmp_path, allow_local_addresses=True, max_bytes=5000)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_video_that_takes_too_long_is_refused(site: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="was not there after 2 s"):
-        download(f"{site}/slow.mp4", tmp_path, allow_local_addresses=True, max_seconds=2)
+        download_video(f"{site}/slow.mp4", tmp_path, allow_local_addresses=True, max_seconds=2)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_page_that_is_not_there_is_refused_with_what_the_server_said(site: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="404"):
-        download(f"{site}/page", tmp_path, allow_local_addresses=True)
+        download_video(f"{site}/page", tmp_path, allow_local_addresses=True)
 
 
 def test_an_address_goes_through_ingest_like_a_file(
@@ -150,10 +150,10 @@ def test_an_address_goes_through_ingest_like_a_file(
 ) -> None:
     footage = media / "video" / "asl_book.mkv"
     monkeypatch.setattr("tests.sources.test_download.VIDEO", footage.read_bytes())
-    rows = read_sources(f"{site}/a.mp4")
-    _, [refused] = ingest(rows, secret=b"x" * 32, downloads=tmp_path)
+    rows = read_source_rows(f"{site}/a.mp4")
+    _, [refused] = take_in_sources(rows, IntakeOptions(b"x" * 32, tmp_path))
     assert "not a public address" in refused.reason
-    [source], _ = ingest(rows, secret=b"x" * 32, downloads=tmp_path, allow_local_addresses=True)
+    [source], _ = take_in_sources(rows, IntakeOptions(b"x" * 32, tmp_path, allow_local_addresses=True))
     assert source.files["source"].sha256 == File.of(footage).sha256
     assert site not in str(source.facts)
 
@@ -161,7 +161,7 @@ def test_an_address_goes_through_ingest_like_a_file(
 def test_without_yt_dlp_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yt_dlp", None)
     with pytest.raises(SourceError, match=r"yt-dlp is needed.*pip install 'deemo_data\[download\]'"):
-        download_module._fetched("http://example.org/a.mp4", tmp_path, (), 1000)
+        download_module._fetch_with_yt_dlp("http://example.org/a.mp4", tmp_path, (), 1000)
 
 
 @pytest.mark.parametrize(
@@ -177,8 +177,8 @@ def test_without_yt_dlp_it_says_what_to_install(tmp_path: Path, monkeypatch: pyt
 def test_the_fetching_process_can_do_nothing_but_connect_to_public_addresses(attempt: str) -> None:
     lines = [
         "import os, socket, subprocess",
-        "from deemo_data.sources.download import _watch",
-        "_watch('u', (), [])",
+        "from deemo_data.sources.download import _guard_connections",
+        "_guard_connections('u', (), [])",
         "subprocess.run(['true'], check=True)",
         "try:",
         f"    {attempt}",

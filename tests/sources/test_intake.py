@@ -12,8 +12,8 @@ import pytest
 
 from deemo_data.clip import Clip
 from deemo_data.errors import ConfigError, MediaError, SourceError
-from deemo_data.sources.intake import Refused, ingest
-from deemo_data.sources.source_table import Row, read_sources
+from deemo_data.sources.intake import IntakeOptions, Refusal, take_in_sources
+from deemo_data.sources.source_table import SourceRow, read_source_rows
 from deemo_data.sources.subjects import read_subjects
 
 SECRET = b"0123456789abcdef0123456789abcdef"
@@ -26,8 +26,9 @@ def four_seconds(path: Path, vfr_fps: int) -> dict[str, Any]:
     return {"grid": grid, "has_sound": True, "duration_ms": 4000}
 
 
-def take(rows: list[Row], tmp_path: Path, **more: Any) -> tuple[list[Clip], list[Refused]]:
-    return ingest(rows, secret=SECRET, downloads=tmp_path / "downloads", **{"probe": four_seconds, **more})
+def take(rows: list[SourceRow], tmp_path: Path, **more: Any) -> tuple[list[Clip], list[Refusal]]:
+    earlier = more.pop("known", ())
+    return take_in_sources(rows, IntakeOptions(SECRET, tmp_path / "downloads", **{"probe": four_seconds, **more}), earlier)
 
 
 def file(path: Path, content: str = "video") -> Path:
@@ -36,8 +37,8 @@ def file(path: Path, content: str = "video") -> Path:
     return path
 
 
-def table(tmp_path: Path, text: str) -> list[Row]:
-    return read_sources(str(file(tmp_path / "sources.csv", text)))
+def table(tmp_path: Path, text: str) -> list[SourceRow]:
+    return read_source_rows(str(file(tmp_path / "sources.csv", text)))
 
 
 # ── read_sources ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -46,19 +47,19 @@ def table(tmp_path: Path, text: str) -> list[Row]:
 def test_a_folder_is_read_to_the_bottom_sorted_without_hidden_files_and_without_what_is_no_video(tmp_path: Path) -> None:
     for name in ("b.MP4", "a/z.mkv", "a/.b.mp4", ".trash/c.mp4", "notes.txt", ".d.mov"):
         file(tmp_path / name)
-    assert [Path(r.uri).relative_to(tmp_path).as_posix() for r in read_sources(str(tmp_path))] == ["a/z.mkv", "b.MP4"]
+    assert [Path(r.uri).relative_to(tmp_path).as_posix() for r in read_source_rows(str(tmp_path))] == ["a/z.mkv", "b.MP4"]
 
 
 def test_a_folder_whose_own_name_is_hidden_is_read_all_the_same(tmp_path: Path) -> None:
     file(tmp_path / ".here" / "a.mp4")
-    assert len(read_sources(str(tmp_path / ".here"))) == 1
+    assert len(read_source_rows(str(tmp_path / ".here"))) == 1
 
 
 @pytest.mark.parametrize("where", ["nowhere", "empty", "ftp://example.org/a.mp4", "file:///etc/passwd"])
 def test_what_is_not_there_or_not_allowed_is_an_error_with_advice(where: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError) as e:
-        read_sources(where if "://" in where else str(tmp_path / where))
+        read_source_rows(where if "://" in where else str(tmp_path / where))
     assert e.value.advice
 
 
@@ -68,8 +69,8 @@ def test_a_csv_says_everything_and_its_paths_are_relative_to_it(tmp_path: Path) 
         "\ufeffuri, subject, known_names, consent, licence, start_ms, end_ms\n"
         'in/a.mp4, Ann, "Ann Lee; Bo", "signed, 2026", CC0, 0, 2000\nhttps://example.org/b.mp4,,,,,,\n',
     )
-    assert rows[0] == Row(str(tmp_path / "in/a.mp4"), "Ann", ("Ann Lee", "Bo"), "signed, 2026", "CC0", 0, 2000)
-    assert rows[1] == Row("https://example.org/b.mp4", consent="")
+    assert rows[0] == SourceRow(str(tmp_path / "in/a.mp4"), "Ann", ("Ann Lee", "Bo"), "signed, 2026", "CC0", 0, 2000)
+    assert rows[1] == SourceRow("https://example.org/b.mp4", consent="")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def test_a_csv_that_is_not_understood_is_refused_with_the_line_or_the_known_colu
 def test_a_csv_in_another_encoding_is_named(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_bytes("uri,subject\na.mp4,Jos\xe9\n".encode("latin-1"))
     with pytest.raises(ConfigError, match=r"l\.csv cannot be read as CSV in UTF-8"):
-        read_sources(str(tmp_path / "l.csv"))
+        read_source_rows(str(tmp_path / "l.csv"))
 
 
 # ── ingest ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -103,7 +104,7 @@ def test_a_csv_in_another_encoding_is_named(tmp_path: Path) -> None:
 
 def test_a_source_is_known_by_its_bytes_and_says_all_the_core_facts(tmp_path: Path) -> None:
     path = file(tmp_path / "a.mp4")
-    [source], refused = take([Row(str(path))], tmp_path)
+    [source], refused = take([SourceRow(str(path))], tmp_path)
     assert not refused
     assert source.id == source.source == source.files["source"].sha256[:12]
     assert (source.start_ms, source.end_ms) == (0, 4000)
@@ -111,14 +112,14 @@ def test_a_source_is_known_by_its_bytes_and_says_all_the_core_facts(tmp_path: Pa
     assert source.facts["stamp"] == [5, path.stat().st_mtime_ns, path.stat().st_ctime_ns]
     assert source.facts["subject_assumed"] is True
     assert source.facts["consent"] is None
-    [moved], _ = take([Row(str(path.rename(tmp_path / "b.mp4")))], tmp_path)
+    [moved], _ = take([SourceRow(str(path.rename(tmp_path / "b.mp4")))], tmp_path)
     assert moved.id == source.id
     assert moved.facts["subject"] == source.facts["subject"]
 
 
 def test_the_same_bytes_twice_are_one_source_with_the_spans_of_both(tmp_path: Path) -> None:
     one, two = file(tmp_path / "a.mp4"), file(tmp_path / "b.mp4")
-    rows = [Row(str(one), start_ms=2000, end_ms=3000), Row(str(two), "Ann", start_ms=0, end_ms=1000)]
+    rows = [SourceRow(str(one), start_ms=2000, end_ms=3000), SourceRow(str(two), "Ann", start_ms=0, end_ms=1000)]
     [source], refused = take(rows, tmp_path)
     assert source.facts["spans"] == [[0, 1000], [2000, 3000]]
     assert source.facts["subject_assumed"] is False
@@ -126,7 +127,7 @@ def test_the_same_bytes_twice_are_one_source_with_the_spans_of_both(tmp_path: Pa
 
 
 def test_the_same_bytes_with_two_subjects_are_listed(tmp_path: Path) -> None:
-    rows = [Row(str(file(tmp_path / "a.mp4")), "Ann"), Row(str(file(tmp_path / "b.mp4")), "Bo")]
+    rows = [SourceRow(str(file(tmp_path / "a.mp4")), "Ann"), SourceRow(str(file(tmp_path / "b.mp4")), "Bo")]
     [source], [refused] = take(rows, tmp_path)
     assert source.path("source").name == "a.mp4"
     assert refused.reason == "b.mp4 holds the same bytes as a.mp4, but another subject is given"
@@ -134,7 +135,7 @@ def test_the_same_bytes_with_two_subjects_are_listed(tmp_path: Path) -> None:
 
 def test_names_go_into_the_private_list_only(tmp_path: Path) -> None:
     list_of_people = tmp_path / "private" / "subjects.csv"
-    rows = [Row(str(file(tmp_path / "a.mp4")), "Ann Lee", ("Ann", "Bo"), "signed form 12")]
+    rows = [SourceRow(str(file(tmp_path / "a.mp4")), "Ann Lee", ("Ann", "Bo"), "signed form 12")]
     [source], _ = take(rows, tmp_path, subjects=list_of_people)
     said = json.dumps({k: v for k, v in source.to_row()["facts"].items() if k != "consent"})
     assert "Ann" not in said
@@ -147,30 +148,28 @@ def test_names_go_into_the_private_list_only(tmp_path: Path) -> None:
 
 
 def test_a_consent_that_names_somebody_is_refused(tmp_path: Path) -> None:
-    rows = [Row(str(file(tmp_path / "a.mp4")), "Ann Lee", ("Ann", "Bo"), "signed by ann's lawyer")]
+    rows = [SourceRow(str(file(tmp_path / "a.mp4")), "Ann Lee", ("Ann", "Bo"), "signed by ann's lawyer")]
     taken, [refused] = take(rows, tmp_path)
     assert not taken
     assert "names 'Ann'" in refused.reason
-    taken, _ = take([Row(rows[0].uri, "Ann Lee", ("Bo",), "signed in both offices")], tmp_path)
+    taken, _ = take([SourceRow(rows[0].uri, "Ann Lee", ("Bo",), "signed in both offices")], tmp_path)
     assert taken, "part of a word is no name"
 
 
 def test_the_private_list_keeps_what_it_knew_and_is_not_rewritten_for_nothing(tmp_path: Path) -> None:
     list_of_people = tmp_path / "subjects.csv"
-    take([Row(str(file(tmp_path / "a.mp4", "one")), "Ann")], tmp_path, subjects=list_of_people)
-    take([Row(str(file(tmp_path / "b.mp4", "two")), "Bo")], tmp_path, subjects=list_of_people)
+    take([SourceRow(str(file(tmp_path / "a.mp4", "one")), "Ann")], tmp_path, subjects=list_of_people)
+    take([SourceRow(str(file(tmp_path / "b.mp4", "two")), "Bo")], tmp_path, subjects=list_of_people)
     before = list_of_people.stat()
-    take([Row(str(tmp_path / "b.mp4"), "Bo")], tmp_path, subjects=list_of_people)
+    take([SourceRow(str(tmp_path / "b.mp4"), "Bo")], tmp_path, subjects=list_of_people)
     assert {p.name for p in read_subjects(list_of_people)} == {"Ann", "Bo"}
     assert (list_of_people.stat().st_mtime_ns, list_of_people.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
 def test_one_subject_has_one_pseudonym_in_a_project_and_another_in_the_next(tmp_path: Path) -> None:
-    rows = [Row(str(file(tmp_path / f"{n}.mp4", n)), who) for n, who in (("1", "Ann"), ("2", "Ann"), ("3", "Bo"))]
+    rows = [SourceRow(str(file(tmp_path / f"{n}.mp4", n)), who) for n, who in (("1", "Ann"), ("2", "Ann"), ("3", "Bo"))]
     sources, _ = take(rows, tmp_path)
-    others, _ = ingest(
-        rows, secret=b"x" * 32, downloads=tmp_path, probe=four_seconds
-    )  # fmt: skip
+    others, _ = take_in_sources(rows, IntakeOptions(b"x" * 32, tmp_path, probe=four_seconds))
     by_file = {s.path("source").name: s.facts["subject"] for s in sources}
     assert by_file["1.mp4"] == by_file["2.mp4"] != by_file["3.mp4"]
     assert all(len(p) == 10 and p.startswith("s-") for p in by_file.values())
@@ -178,7 +177,7 @@ def test_one_subject_has_one_pseudonym_in_a_project_and_another_in_the_next(tmp_
 
 
 def test_consent_of_a_row_is_recorded_and_one_for_all_is_marked_asserted(tmp_path: Path) -> None:
-    rows = [Row(str(file(tmp_path / "a.mp4", "a")), consent="signed"), Row(str(file(tmp_path / "b.mp4", "b")))]
+    rows = [SourceRow(str(file(tmp_path / "a.mp4", "a")), consent="signed"), SourceRow(str(file(tmp_path / "b.mp4", "b")))]
     sources, _ = take(rows, tmp_path, consent="all agreed")
     said = {s.path("source").name: s.facts["consent"] for s in sources}
     assert said == {
@@ -201,24 +200,28 @@ def test_a_span_that_cannot_be_had_is_refused_and_the_whole_is_not_taken_instead
     start: int, end: int, reason: str, tmp_path: Path
 ) -> None:
     path = str(file(tmp_path / "a.mp4"))
-    sources, [refused] = take([Row(path, start_ms=start, end_ms=end)], tmp_path)
+    sources, [refused] = take([SourceRow(path, start_ms=start, end_ms=end)], tmp_path)
     assert not sources
     assert (refused.uri, refused.reason) == (path, reason)
-    [source], [refused] = take([Row(path, start_ms=start, end_ms=end), Row(path, start_ms=0, end_ms=2000)], tmp_path)
+    [source], [refused] = take([SourceRow(path, start_ms=start, end_ms=end), SourceRow(path, start_ms=0, end_ms=2000)], tmp_path)
     assert source.facts["spans"] == [[0, 2000]]
 
 
 def test_a_span_may_leave_one_end_open_and_end_a_frame_late(tmp_path: Path) -> None:
     path = str(file(tmp_path / "a.mp4"))
-    [source], refused = take([Row(path, start_ms=3000), Row(path, end_ms=1000), Row(path, start_ms=2000, end_ms=4040)], tmp_path)
+    [source], refused = take(
+        [SourceRow(path, start_ms=3000), SourceRow(path, end_ms=1000), SourceRow(path, start_ms=2000, end_ms=4040)], tmp_path
+    )
     assert source.facts["spans"] == [[0, 1000], [2000, 4000], [3000, 4000]]
     assert not refused
 
 
 def test_what_cannot_be_taken_in_is_listed_with_its_true_reason_and_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "folder.mp4").mkdir()
-    rows = [Row(str(file(tmp_path / n, text))) for n, text in (("empty.mp4", ""), ("sound.mp4", "no video"), ("good.mp4", "x"))]
-    rows += [Row(str(tmp_path / "gone.mp4")), Row(str(tmp_path / "folder.mp4"))]
+    rows = [
+        SourceRow(str(file(tmp_path / n, text))) for n, text in (("empty.mp4", ""), ("sound.mp4", "no video"), ("good.mp4", "x"))
+    ]
+    rows += [SourceRow(str(tmp_path / "gone.mp4")), SourceRow(str(tmp_path / "folder.mp4"))]
     sources, refused = take(rows, tmp_path)
     assert [s.path("source").name for s in sources] == ["good.mp4"]
     reasons = {Path(r.uri).name: r.reason for r in refused}
@@ -234,23 +237,23 @@ def test_an_unreadable_file_is_listed(tmp_path: Path) -> None:
     def probe(path: Path, vfr_fps: int) -> dict[str, Any]:
         raise PermissionError(13, "Permission denied", str(path))
 
-    _, [refused] = take([Row(str(file(tmp_path / "a.mp4")))], tmp_path, probe=probe)
+    _, [refused] = take([SourceRow(str(file(tmp_path / "a.mp4")))], tmp_path, probe=probe)
     assert refused.reason == "a.mp4 cannot be read: Permission denied"
 
 
 def test_a_file_that_did_not_change_is_not_hashed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = file(tmp_path / "a.mp4")
-    known, _ = take([Row(str(path))], tmp_path)
+    known, _ = take([SourceRow(str(path))], tmp_path)
     hashed: list[Path] = []
     monkeypatch.setattr("deemo_data.files.hashlib.file_digest", lambda f, name: hashed.append(Path(f.name)))
-    again, _ = take([Row(str(path))], tmp_path, known=known)
+    again, _ = take([SourceRow(str(path))], tmp_path, known=known)
     assert again == known
     assert not hashed
 
 
 def test_the_real_folder_gives_34_sources_and_3_true_reasons(media: Path, tmp_path: Path) -> None:
-    sources, refused = ingest(
-        read_sources(str(media / "video")), secret=SECRET, downloads=tmp_path / "downloads", consent="test media"
+    sources, refused = take_in_sources(
+        read_source_rows(str(media / "video")), IntakeOptions(SECRET, tmp_path / "downloads", consent="test media")
     )
     assert len(sources) == 34
     assert {Path(r.uri).name: r.reason.split(" ", 1)[1].split(":")[0] for r in refused} == {
@@ -262,5 +265,5 @@ def test_the_real_folder_gives_34_sources_and_3_true_reasons(media: Path, tmp_pa
     talker = next(s for s in sources if s.path("source").name.startswith("talker"))
     assert talker.grid.frames == 518
     shutil.copy(talker.path("source"), tmp_path / "copy.mp4")
-    [copy], _ = ingest([Row(str(tmp_path / "copy.mp4"))], secret=SECRET, downloads=tmp_path / "downloads")
+    [copy], _ = take_in_sources([SourceRow(str(tmp_path / "copy.mp4"))], IntakeOptions(SECRET, tmp_path / "downloads"))
     assert copy.id == talker.id

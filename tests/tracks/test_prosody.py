@@ -23,7 +23,7 @@ def buzz(hertz: np.ndarray) -> np.ndarray:
 
 def test_a_gliding_voice_is_heard_in_semitones() -> None:
     glide = np.geomspace(100, 200, 32_000)
-    curves = prosody.prosody(buzz(glide))
+    curves = prosody.measure_prosody(buzz(glide))
     assert len(curves.f0_semitones) == 200
     inner = slice(10, 190)
     assert curves.voiced[inner].all()
@@ -34,7 +34,7 @@ def test_a_gliding_voice_is_heard_in_semitones() -> None:
 
 def test_silence_has_no_melody() -> None:
     for wave in (np.zeros(0), np.zeros(100), np.zeros(5000)):
-        curves = prosody.prosody(wave)
+        curves = prosody.measure_prosody(wave)
         assert len(curves.voiced) == math.ceil(len(wave) / 160)
         assert not curves.voiced.any()
         assert np.isnan(curves.f0_semitones).all()
@@ -45,16 +45,16 @@ def test_silence_has_no_melody() -> None:
 def test_bursts_are_counted() -> None:
     t = np.arange(64_000) / 16_000
     bursts = buzz(np.full(64_000, 120.0)) * np.maximum(np.sin(2 * np.pi * 4 * t), 0) ** 2  # four a second
-    assert prosody.prosody(bursts).speech_rate[50:-50].mean() == pytest.approx(4, abs=0.3)
+    assert prosody.measure_prosody(bursts).speech_rate[50:-50].mean() == pytest.approx(4, abs=0.3)
 
 
 def test_energy_is_in_decibels_of_full_scale() -> None:
-    assert prosody.energy(np.full(1600, 0.1)) == pytest.approx(np.full(10, -20))
+    assert prosody.measure_energy_db(np.full(1600, 0.1)) == pytest.approx(np.full(10, -20))
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    curves = prosody.prosody(buzz(np.full(8000, 150.0)))
-    prosody.write(curves, tmp_path / "a.parquet")
+    curves = prosody.measure_prosody(buzz(np.full(8000, 150.0)))
+    prosody.write_prosody(curves, tmp_path / "a.parquet")
     table = pq.read_table(tmp_path / "a.parquet")
     assert table.schema.types == [pa.float32(), pa.float32(), pa.bool_(), pa.float32()]
     assert np.array_equal(table["f0_semitones"].to_numpy(), curves.f0_semitones, equal_nan=True)
@@ -64,17 +64,17 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ratio", [0.7, 1.0, 1.5])
 def test_a_melody_moved_as_a_whole_is_the_same_melody(ratio: float) -> None:
     melody = 130 * np.exp(0.2 * np.sin(2 * np.pi * 0.8 * np.arange(48_000) / 16_000))
-    assert prosody.f0_correlation(buzz(melody), buzz(melody * ratio)) > 0.98
-    assert prosody.f0_correlation(buzz(melody), buzz(130**2 / melody * ratio)) < -0.9
-    assert math.isnan(prosody.f0_correlation(buzz(melody), np.zeros(48_000)))
+    assert prosody.correlate_f0(buzz(melody), buzz(melody * ratio)) > 0.98
+    assert prosody.correlate_f0(buzz(melody), buzz(130**2 / melody * ratio)) < -0.9
+    assert math.isnan(prosody.correlate_f0(buzz(melody), np.zeros(48_000)))
 
 
 @given(st.floats(0.1, 10), st.integers(1, 20))
 def test_energy_correlation_does_not_hear_the_level(gain: float, seed: int) -> None:
     loud = np.random.default_rng(seed).uniform(0.05, 1, 40)
     wave = np.random.default_rng(0).normal(0, 0.1, 6400) * np.repeat(loud, 160)
-    assert prosody.energy_correlation(wave, wave * gain) > 0.999
-    assert math.isnan(prosody.energy_correlation(wave, np.zeros(6400)))
+    assert prosody.correlate_energy(wave, wave * gain) > 0.999
+    assert math.isnan(prosody.correlate_energy(wave, np.zeros(6400)))
 
 
 def test_a_reader_follows_himself_and_not_another(media: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_reader_follows_himself_and_not_another(media: Path) -> None:
     folders = sorted((media / "audio" / "speakers_librispeech").iterdir())[:2]
     one, other = (soundfile.read(sorted(f.glob("*.flac"))[0], frames=64_000)[0] for f in folders)
     noisy = one + np.random.default_rng(1).normal(0, 1e-3, len(one))
-    assert prosody.f0_correlation(one, noisy) > 0.9
-    assert prosody.energy_correlation(one, noisy) > 0.8
-    assert prosody.f0_correlation(one, other) < 0.8
-    assert abs(prosody.energy_correlation(one, other)) < 0.5
+    assert prosody.correlate_f0(one, noisy) > 0.9
+    assert prosody.correlate_energy(one, noisy) > 0.8
+    assert prosody.correlate_f0(one, other) < 0.8
+    assert abs(prosody.correlate_energy(one, other)) < 0.5

@@ -1,4 +1,8 @@
-"""A clip as Label Studio imports it."""
+"""Builds the tasks that Label Studio imports: the data of a clip, and proposals or annotators' versions as predictions.
+
+`build_tasks` is for every template but adjudicate, `build_dispute_tasks` for adjudicate. A clip's frames are 0-based and end is
+exclusive here; a region in Label Studio is 1-based and inclusive (`region_json`).
+"""
 
 from __future__ import annotations
 
@@ -10,68 +14,81 @@ from typing import TYPE_CHECKING, Any
 from deemo_data.agreement.disputes import Dispute
 from deemo_data.agreement.views import MarkedEvent
 from deemo_data.labels import consensus
-from deemo_data.labels.label import ADJUDICATE, DRAFTS, OTHERS, TIMELINE, Label, Pushed, short_id
-from deemo_data.labels.placing import by_clip
+from deemo_data.labels.label import (
+    ADJUDICATION_TEMPLATE,
+    DRAFT_FIELDS,
+    OTHERS_PREFIX,
+    TIMELINE_TEMPLATE,
+    Label,
+    PushRecord,
+    region_key,
+)
+from deemo_data.labels.placing import group_by_clip
 from deemo_data.labels.vocabulary import Nfbl
 
 if TYPE_CHECKING:
     from deemo_data.clip import SafeClip
 
 
-PREFIX = "/data/local-files/?d=clips/"  # before a video's file name, where a server of `make label-studio` has it
+LOCAL_FILES_PREFIX = "/data/local-files/?d=clips/"  # URL of a video on the project's own server, up to its file name
 
 
 @dataclass(frozen=True)
 class ImportTask:
-    """One clip as an annotator will be shown it: its line of the ledger, and what Label Studio is given."""
+    """One clip for an annotator: its line of the ledger, and the JSON that Label Studio imports."""
 
-    line: Pushed
+    line: PushRecord
     payload: dict[str, Any]
 
 
-def import_tasks(
+def build_tasks(
     clips: Sequence[SafeClip],
     template: str,
     nfbl: Nfbl,
-    said: Iterable[Label] = (),
+    labels: Iterable[Label] = (),
     *,
     share: float = 0,
     drafts: Mapping[str, Mapping[str, str]] = {},
-    prefix: str = PREFIX,
+    prefix: str = LOCAL_FILES_PREFIX,
 ) -> Iterator[ImportTask]:
-    """The clips in the order of their sources and time. On the timeline, a `share` of them goes out with proposals.
+    """One task per clip, in order of source and time.
 
-    said    the labels in force: what was said of a clip so far is shown beside its clues
-    drafts  by clip, what the text boxes of mer_clues begin with
+    labels  the labels in force; the page mer_clues shows the events of a clip so far
+    share   the share of the clips that goes to the timeline with proposals, 0 to 1
+    drafts  {clip: {text box: initial text}} for the page mer_clues
+    prefix  URL of the videos, up to the file name
     """
-    near = by_clip(said, clips)
+    labels_of = group_by_clip(labels, clips)
     for clip in sorted(clips, key=lambda c: (c.source, c.start_ms, c.end_ms)):
-        shown = proposals(clip, nfbl) if template == TIMELINE and with_proposals(clip, share) else None
-        data = data_of(clip, template, prefix, events_text(clip, near[clip.id], nfbl)) | dict(drafts.get(clip.id, {}))
-        yield ImportTask(Pushed.of(clip, nfbl, template, shown), task_json(data, [(region(p), p["score"]) for p in shown or ()]))
+        proposals = proposals_of(clip, nfbl) if template == TIMELINE_TEMPLATE and is_in_share(clip, share) else None
+        data = data_of(clip, template, prefix, describe_events(clip, labels_of[clip.id], nfbl)) | dict(drafts.get(clip.id, {}))
+        results = [(region_json(p), p["score"]) for p in proposals or ()]
+        yield ImportTask(PushRecord.of(clip, nfbl, template, proposals), task_json(data, results))
 
 
-def disputes(
-    clips: Sequence[SafeClip], nfbl: Nfbl, said: Iterable[Label], *, tracks: int = 2, prefix: str = PREFIX
+def build_dispute_tasks(
+    clips: Sequence[SafeClip], nfbl: Nfbl, labels: Iterable[Label], *, max_versions: int = 2, prefix: str = LOCAL_FILES_PREFIX
 ) -> Iterator[ImportTask]:
-    """The clips that the first group disagrees about and nobody has adjudicated: agreed events drawable, versions to look at.
+    """One task for each clip about which the first group disagrees and which nobody has adjudicated.
 
-    tracks  for so many people's versions the page has room
+    The agreed events can be edited; the annotators' versions are shown and locked.
+
+    max_versions  how many versions the page can show
     """
-    from deemo_data.agreement.disputes import disputed
+    from deemo_data.agreement.disputes import find_dispute
 
-    near = by_clip(said, clips)
+    labels_of = group_by_clip(labels, clips)
     for clip in sorted(clips, key=lambda c: (c.source, c.start_ms, c.end_ms)):
-        if consensus.adjudicators(clip, near[clip.id]):
+        if consensus.find_adjudicators(clip, labels_of[clip.id]):
             continue
-        if dispute := disputed(near[clip.id], clip, nfbl):
-            results = [(r, 1.0) for r in regions(dispute, most=tracks)]
-            data = data_of(clip, ADJUDICATE, prefix)
-            yield ImportTask(Pushed.of(clip, nfbl, ADJUDICATE, None), task_json(data, results, "merged"))
+        if dispute := find_dispute(labels_of[clip.id], clip, nfbl):
+            results = [(r, 1.0) for r in regions_of_dispute(dispute, max_versions=max_versions)]
+            data = data_of(clip, ADJUDICATION_TEMPLATE, prefix)
+            yield ImportTask(PushRecord.of(clip, nfbl, ADJUDICATION_TEMPLATE, None), task_json(data, results, "merged"))
 
 
-def data_of(clip: SafeClip, template: str, prefix: str = PREFIX, events: str = "") -> dict[str, Any]:
-    """What a template may ask for by $name. fps is a number: Label Studio takes text for 24."""
+def data_of(clip: SafeClip, template: str, prefix: str = LOCAL_FILES_PREFIX, events: str = "") -> dict[str, Any]:
+    """The data of a task: what a template can use by $name. fps is a number, because Label Studio reads a text as 24."""
     fps = clip.grid.fps
     return {
         "clip": clip.id,
@@ -82,35 +99,43 @@ def data_of(clip: SafeClip, template: str, prefix: str = PREFIX, events: str = "
         "title": clip.id,
         "transcript": clip.facts.get("transcript") or "(no words)",
         "events_text": events or "(none yet)",
-        **dict.fromkeys(DRAFTS, ""),  # a page that asks for what is not there shows an error
+        **dict.fromkeys(DRAFT_FIELDS, ""),  # a page shows an error for a $name that is missing
     }
 
 
-def task_json(data: dict[str, Any], results: Sequence[tuple[dict[str, Any], float]], by: str = "rules") -> dict[str, Any]:
-    """What Label Studio imports: the data and, unless there is nothing to show, one prediction."""
+def task_json(
+    data: dict[str, Any], results: Sequence[tuple[dict[str, Any], float]], model_version: str = "rules"
+) -> dict[str, Any]:
+    """The JSON of a task: its data and one prediction, if there are results.
+
+    results  regions with their scores; the score of the prediction is the mean
+    """
     if not results:
         return {"data": data}
     score = round(sum(s for _, s in results) / len(results), 4)
-    return {"data": data, "predictions": [{"model_version": by, "score": score, "result": [r for r, _ in results]}]}
+    return {"data": data, "predictions": [{"model_version": model_version, "score": score, "result": [r for r, _ in results]}]}
 
 
-def with_proposals(clip: SafeClip, share: float) -> bool:
-    """Whether a clip belongs to the share that goes out with proposals: by its public id, the same every time."""
+def is_in_share(clip: SafeClip, share: float) -> bool:
+    """Whether a clip belongs to the share (0 to 1) that goes out with proposals. Its public id decides: it never changes."""
     return int(hashlib.sha256(f"proposals:{clip.id}".encode()).hexdigest()[:8], 16) < share * 16**8
 
 
-def proposals(clip: SafeClip, nfbl: Nfbl) -> list[dict[str, Any]]:
-    """What the rules propose on a clip, in the words of the vocabulary: as the ledger has it (labels.Pushed)."""
-    found = []
+def proposals_of(clip: SafeClip, nfbl: Nfbl) -> list[dict[str, Any]]:
+    """The proposals of the rules for a clip, with classes of the vocabulary, as the ledger records them (`PushRecord`)."""
+    proposals = []
     for p in clip.facts.get("proposals") or ():
-        if known := nfbl.by_rule(p["rule"]):
-            about = {"label": known.name, **{n: p[n] for n in ("start_frame", "end_frame", "score", "why")}}
-            found.append({"id": short_id(clip.id, known.name, p["start_frame"], p["end_frame"]), **about})
-    return found
+        if proposed := nfbl.class_of_rule(p["rule"]):
+            event = {"label": proposed.name, **{n: p[n] for n in ("start_frame", "end_frame", "score", "why")}}
+            proposals.append({"id": region_key(clip.id, proposed.name, p["start_frame"], p["end_frame"]), **event})
+    return proposals
 
 
-def region(event: dict[str, Any], name: str = "nfbl") -> dict[str, Any]:
-    """An event as Label Studio's region. Frames there are 1-based and inclusive: [s, e) is (s + 1, e)."""
+def region_json(event: dict[str, Any], name: str = "nfbl") -> dict[str, Any]:
+    """An event as a region of Label Studio. Its frames are 1-based and inclusive: [s, e) here is (s + 1, e) there.
+
+    name  the control of the page that the region belongs to
+    """
     return {
         "id": event["id"],
         "from_name": name,
@@ -122,28 +147,34 @@ def region(event: dict[str, Any], name: str = "nfbl") -> dict[str, Any]:
     }
 
 
-def events_text(clip: SafeClip, said: Sequence[Label], nfbl: Nfbl) -> str:
-    """The clip's events so far, one a line, for whoever writes its clues."""
-    _, events = consensus.events_of_clip(clip, said, nfbl)
+def describe_events(clip: SafeClip, labels: Sequence[Label], nfbl: Nfbl) -> str:
+    """The events of a clip so far, one per line, for the annotator who writes its clues."""
+    _, events = consensus.events_of_clip(clip, labels, nfbl)
     return "\n".join(f"{e['start_ms'] / 1000:.1f}–{e['end_ms'] / 1000:.1f} s  {e['label']} ({e['status']})" for e in events)
 
 
-def regions(dispute: Dispute, most: int | None = None) -> list[dict[str, Any]]:
-    """One merged prediction for Label Studio: what is agreed can be drawn on; each version is a locked track, `ann_` + letter.
+def regions_of_dispute(dispute: Dispute, max_versions: int | None = None) -> list[dict[str, Any]]:
+    """The regions of one prediction for an adjudicator.
 
-    What is not agreed is in the versions only: whoever adjudicates draws it, and is not led by a draft.
+    Agreed events can be edited. Each annotator's version is a locked track, named `ann_` + letter. Disputed events stand only
+    in the versions: the adjudicator draws them, without a draft that would suggest an answer.
 
-    most  of the versions to show, where the page has tracks for so many only
+    max_versions  how many versions the page can show; None for all
     """
-    why = f"all {len(dispute.takes)} annotators marked it"
-    found = [region_of_event(dispute.clip, number, "nfbl", event, why) for number, event in enumerate(dispute.agreed)]
-    for take in dispute.takes[:most]:
+    why = f"all {len(dispute.versions)} annotators marked it"
+    regions = [
+        region_of_marked_event(dispute.clip, number, "nfbl", event, why) for number, event in enumerate(dispute.agreed_events)
+    ]
+    for take in dispute.versions[:max_versions]:
         for number, event in enumerate(take.events):
             why = f"annotator {take.letter.upper()}" + (f": {event.certainty}" if event.certainty else "")
-            found.append(region_of_event(dispute.clip, number, f"{OTHERS}{take.letter}", event, why) | {"readonly": True})
-    return found
+            regions.append(
+                region_of_marked_event(dispute.clip, number, f"{OTHERS_PREFIX}{take.letter}", event, why) | {"readonly": True}
+            )
+    return regions
 
 
-def region_of_event(clip: str, number: int, name: str, event: MarkedEvent, why: str) -> dict[str, Any]:
-    about = {"label": event.label, "start_frame": event.start, "end_frame": event.end, "score": 1.0, "why": why}
-    return region({"id": short_id(clip, name, number, event.label, event.start, event.end), **about}, name)
+def region_of_marked_event(clip: str, number: int, name: str, event: MarkedEvent, why: str) -> dict[str, Any]:
+    """One event of an annotator as a region; `number` is its place among the events of the track `name`."""
+    fields = {"label": event.label, "start_frame": event.start, "end_frame": event.end, "score": 1.0, "why": why}
+    return region_json({"id": region_key(clip, name, number, event.label, event.start, event.end), **fields}, name)

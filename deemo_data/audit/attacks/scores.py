@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from deemo_data.stats.resampling import bootstrap_interval, draw_counts
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
@@ -109,7 +111,7 @@ def eer_interval(scores: ArrayLike, one: Sequence[str], other: Sequence[str], se
     for times in _draws(len(people), len(values), seed):
         weights = np.where(same, times[:, left], times[:, left] * times[:, right])
         found.append(_eers(values, same, weights.astype(np.float64)))
-    return _middle(np.concatenate(found), len(people))
+    return _interval(np.concatenate(found), len(people))
 
 
 def eer_score(scores: ArrayLike, one: Sequence[str], other: Sequence[str], unit: str = "speakers", seed: int = 0) -> Score:
@@ -210,28 +212,21 @@ def mean_interval(
     top, bottom = np.bincount(index, parts * much), np.bincount(index, much)
     with np.errstate(invalid="ignore"):
         found = [(times @ top) / (times @ bottom) for times in _draws(len(names), len(names), seed)]
-    return _middle(np.concatenate(found), len(names))
+    return _interval(np.concatenate(found), len(names))
 
 
 def _draws(people: int, width: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """How often each person was drawn, (some, people) at a time, so that rows of `width` fit into memory."""
+    """How often each person is drawn, (rounds, people) of a few rounds at a time, so that rows of `width` fit into memory."""
     import numpy as np
 
-    draw, left = np.random.default_rng(seed), DRAWS
+    random, left = np.random.default_rng(seed), DRAWS
     while left > 0:
-        some = min(left, max(1, AT_ONCE // max(width, 1)))
-        yield draw.multinomial(people, np.full(people, 1 / people), size=some)
-        left -= some
+        rounds = min(left, max(1, AT_ONCE // max(width, 1)))
+        yield draw_counts(people, rounds, random)
+        left -= rounds
 
 
-def _middle(found: NDArray, people: int) -> tuple[float, float]:
-    """The expanded percentile interval (Hesterberg 2015, arXiv 1411.5279, 4.5): wider tails for few people."""
-    import numpy as np
-    from scipy.special import ndtr, stdtrit
-
-    known = found[~np.isnan(found)]
-    if people < 2 or not len(known):
-        return float("nan"), float("nan")
-    tail = ndtr(-np.sqrt(people / (people - 1)) * stdtrit(people - 1, 0.975))
-    low, high = np.quantile(known, [tail, 1 - tail])
-    return float(low), float(high)
+def _interval(values: NDArray, people: int) -> tuple[float, float]:
+    """The interval of resampled values, however few people there are (see stats.resampling); NaN for fewer than two."""
+    ends = bootstrap_interval(values, people, min_units=2, max_missing=1)
+    return ends or (float("nan"), float("nan"))

@@ -1,7 +1,7 @@
-"""Attack on the words: which known names are still in a transcript, in text on the screen, or in what can be heard.
+"""Attack on words: which known names are still in a transcript, in text on the screen, or in the sound.
 
-The attacker has the list of names and reads generously: a slip of the pen counts, and so does what sounds alike. He
-compares by edit distance, NYSIIS and Match Rating; the redaction, which he is to find fault with, by other means.
+The attacker has the list of names and accepts near matches: spelling errors and words that sound alike. The comparison uses
+edit distance, NYSIIS and Match Rating. The redaction under attack uses other methods.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-SHORT = 4  # letters; a name as short as that has to be written as it is
-SLIPS = 5  # letters to one slip
+EXACT_NAME_LETTERS = 4  # a name with at most this many letters must match exactly
+LETTERS_PER_SLIP = 5  # one spelling error is accepted per this many letters
 
 
-class Recalled(NamedTuple):
-    """How many names are in a text, and never which: of `names`, `exact` as written, `near` misspelt or by sound.
+class NameRecall(NamedTuple):
+    """How many names are in a text, never which ones: of `names`, `exact` as written and `near` misspelt or by sound.
 
-    share  of the names that are there in one way or another, 0 to 1; 0 when there are none to recall
+    share  share of the names that are there in either way, 0 to 1; 0 when there are no names
     """
 
     names: int
@@ -32,32 +32,32 @@ class Recalled(NamedTuple):
     share: float
 
 
-def names_recalled(names: list[str], text: str) -> Recalled:
-    """How many of the names (each part of a full name is one) somebody who knows them finds in a text."""
-    parts = sorted({p for name in names for p in plain_words(name) if len(p) > 1})
-    words = plain_words(text)
+def recall_names(names: list[str], text: str) -> NameRecall:
+    """How many of the names an attacker who knows them finds in a text. Each part of a full name counts as a name."""
+    parts = sorted({p for name in names for p in extract_folded_words(name) if len(p) > 1})
+    words = extract_folded_words(text)
     exact = [p for p in parts if p in words]
-    pieces = [*words, *map("".join, pairwise(words))]  # a name may be written in two
-    near = [p for p in parts if p not in words and any(is_near(p, w) for w in pieces)]
+    pieces = [*words, *map("".join, pairwise(words))]  # a name may be written as two words
+    near = [p for p in parts if p not in words and any(is_near_name(p, w) for w in pieces)]
     share = (len(exact) + len(near)) / len(parts) if parts else 0.0
-    return Recalled(len(parts), len(exact), len(near), share)
+    return NameRecall(len(parts), len(exact), len(near), share)
 
 
-def plain_words(text: str) -> list[str]:
+def extract_folded_words(text: str) -> list[str]:
     """The words of a text in small letters, without accents and without marks such as [NAME2]."""
     unmarked = re.sub(r"\[[A-Z]+\d*\](?:['’]s)?", " ", text)
     plain = "".join(c for c in unicodedata.normalize("NFKD", unmarked) if not unicodedata.combining(c)).casefold()
     return re.findall(r"[^\W_]+", re.sub(r"['’](?:s\b)?", "", plain))
 
 
-def is_near(name: str, word: str) -> bool:
-    """Whether a word may well be the name: a slip in five letters, or the same code of its sound."""
+def is_near_name(name: str, word: str) -> bool:
+    """Whether a word may be the name: one spelling error per five letters, or the same phonetic code."""
     import jellyfish
 
-    if min(len(name), len(word)) <= SHORT:
+    if min(len(name), len(word)) <= EXACT_NAME_LETTERS:
         return False
     slips = jellyfish.damerau_levenshtein_distance(name, word)
-    if slips <= len(name) // SLIPS:
+    if slips <= len(name) // LETTERS_PER_SLIP:
         return True
     alike = jellyfish.nysiis(name) == jellyfish.nysiis(word) or jellyfish.match_rating_codex(
         name
@@ -65,8 +65,8 @@ def is_near(name: str, word: str) -> bool:
     return alike and slips <= len(name) // 2
 
 
-def heard(wave: NDArray[np.float32]) -> str:
-    """What the pinned Whisper understands of a mono 16 kHz wave: the ear of somebody who wants the names."""
+def transcribe_wave(wave: NDArray[np.float32]) -> str:
+    """The words that the pinned Whisper model hears in a mono 16 kHz wave (n,)."""
     from deemo_data.models.speech import whisper
 
-    return " ".join(word.text for word in whisper.words(whisper.load(), wave, "en"))
+    return " ".join(word.text for word in whisper.transcribe(whisper.load(), wave, "en"))

@@ -1,4 +1,9 @@
-"""Check, Material."""
+"""A check of a dataset: what it looks at (Material) and what it reports (Check).
+
+A check is a question with a fixed name and title, such as "Can it be learned?". Each file beside this one declares its questions
+as constants and answers them with functions `check_...(Material) -> Check`. An answer is one of three verdicts (statistics.py),
+a few sentences, and the figures behind them. run.py calls the checks in order; reports/evaluation.py renders the results.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from deemo_data.baseline.checks.features import Summaries
-from deemo_data.baseline.checks.statistics import ROUNDS, Finding, Verdict, told
+from deemo_data.baseline.checks.features import FeatureTables
+from deemo_data.baseline.checks.statistics import PERMUTATION_ROUNDS, Finding, Verdict, finding_to_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,125 +20,158 @@ if TYPE_CHECKING:
     from deemo_data.baseline.data import Example
 
 
-MOST = 1500  # clips that are looked at, whole subjects; of more, so many are drawn
-SUBJECTS = 5  # with fewer nobody can be held out while others are learned from
-FOLDS = 5
+MAX_CLIPS = 1500  # of a larger dataset, checks look at a sample of at most this size, drawn by whole subjects
+MIN_SUBJECTS = 5  # with fewer, no subject can be held out while enough others are learned from
+FOLDS = 5  # of cross-validation
 
 
 @dataclass(frozen=True)
 class Material:
-    """What checks look at: clips with an emotion, and what they are like.
+    """What the checks look at: clips that have an emotion, and their features.
 
-    untrained, trained  features of the same clips by a model before and after training, by name; empty without one
-    rounds              of each permutation null
+    features                              hand-made features, one row per example
+    emotions                              the labels of the dataset, in its order
+    rounds                                permutations for each null distribution
+    untrained_features, trained_features  features of the same clips by a model before and after training, by name; empty
+                                          when no model was trained
     """
 
     examples: tuple[Example, ...]
-    summaries: Summaries
+    features: FeatureTables
     emotions: tuple[str, ...]
-    rounds: int = ROUNDS
+    rounds: int = PERMUTATION_ROUNDS
     seed: int = 0
-    untrained: Mapping[str, np.ndarray] = field(default_factory=dict)
-    trained: Mapping[str, np.ndarray] = field(default_factory=dict)
+    untrained_features: Mapping[str, np.ndarray] = field(default_factory=dict)
+    trained_features: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def subjects(self) -> list[str]:
+        """The subject of each clip."""
         return [e.subject_id for e in self.examples]
 
     @property
     def labels(self) -> list[str]:
+        """The emotion of each clip."""
         return [e.emotion for e in self.examples]
 
 
 @dataclass(frozen=True)
 class Check:
-    """What came out of one check.
+    """The result of one check; with the first three fields only, the question before it is answered.
 
-    words     what that means, in a few sentences
-    findings  the figures on which the verdict rests
-    beside    figures to be read beside them
-    more      what the page draws or lists: a curve, pairs of clips, facts that are the same everywhere
+    question           what the check asks, in one sentence
+    sentences          what the result means, in a few sentences
+    findings           the figures that decide the verdict
+    context_findings   figures to be read beside them, which do not decide anything
+    details            what the report draws or lists: a curve, pairs of clips, facts that are the same for all clips
+    clips, subjects    how many the check looked at
     """
 
     name: str
     title: str
-    asks: str
-    verdict: Verdict
-    words: tuple[str, ...]
+    question: str
+    verdict: Verdict = "inconclusive"
+    sentences: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
-    beside: tuple[Finding, ...] = ()
-    more: Mapping[str, Any] = field(default_factory=dict)
+    context_findings: tuple[Finding, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
     clips: int = 0
     subjects: int = 0
 
-    def told(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
+        """The check as evaluation.json holds it."""
         return {
-            "name": self.name, "title": self.title, "asks": self.asks, "verdict": self.verdict, "words": list(self.words),
-            "findings": [told(f) for f in self.findings], "beside": [told(f) for f in self.beside], "more": dict(self.more),
-            "clips": self.clips, "subjects": self.subjects,
+            "name": self.name, "title": self.title, "asks": self.question, "verdict": self.verdict,
+            "words": list(self.sentences), "findings": [finding_to_json(f) for f in self.findings],
+            "beside": [finding_to_json(f) for f in self.context_findings], "more": dict(self.details), "clips": self.clips,
+            "subjects": self.subjects,
         }  # fmt: skip
 
 
-def thinned(material: Material, most: int = MOST) -> Material:
-    """At most so many of the clips: those of subjects drawn by the seed, in their order."""
-    import numpy as np
-
-    if len(material.examples) <= most:
-        return material
-    names, whose, counts = np.unique(material.subjects, return_inverse=True, return_counts=True)
-    order = np.random.default_rng(material.seed).permutation(len(names))
-    kept = order[np.cumsum(counts[order]) <= most]
-    rows = np.flatnonzero(np.isin(whose, kept)) if len(kept) else np.arange(most)
+def answer_check(
+    check: Check,
+    material: Material,
+    *,
+    verdict: Verdict,
+    sentences: Sequence[str],
+    findings: Sequence[Finding] = (),
+    context_findings: Sequence[Finding] = (),
+    details: Mapping[str, Any] | None = None,
+) -> Check:
+    """A question with its answer, and with the size of the material. An inconclusive answer ends with that size in words."""
+    clips, subjects = len(material.examples), len(set(material.subjects))
+    if verdict == "inconclusive":
+        sentences = [*sentences, f"With {subjects} {pluralise(subjects, 'subject')} and {clips} clips no more can be said."]
     return replace(
-        material,
-        examples=tuple(material.examples[k] for k in rows),
-        summaries=material.summaries.of(rows),
-        untrained={name: table[rows] for name, table in material.untrained.items()},
-        trained={name: table[rows] for name, table in material.trained.items()},
+        check,
+        verdict=verdict,
+        sentences=tuple(sentences),
+        findings=tuple(findings),
+        context_findings=tuple(context_findings),
+        details=details or {},
+        clips=clips,
+        subjects=subjects,
     )
 
 
-def lacking(subjects: Sequence[str], labels: Sequence[str], least: int = SUBJECTS) -> str | None:
-    """Why nothing can be said about labels with people held out; None when something can."""
+def leave_unanswered(check: Check, material: Material, reason: str) -> Check:
+    """A question that this material cannot answer: inconclusive, with the reason and no figures."""
+    clips, subjects = len(material.examples), len(set(material.subjects))
+    return replace(check, verdict="inconclusive", sentences=(reason,), clips=clips, subjects=subjects)
+
+
+def limit_clips(material: Material, max_clips: int = MAX_CLIPS) -> Material:
+    """Material of at most `max_clips` clips: all clips of subjects that the seed draws, in their order.
+
+    When even the first subject drawn has more clips than that, its result is the first `max_clips` clips of the material.
+    """
+    import numpy as np
+
+    if len(material.examples) <= max_clips:
+        return material
+    names, subject_of_clip, counts = np.unique(material.subjects, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(material.seed).permutation(len(names))
+    drawn = order[np.cumsum(counts[order]) <= max_clips]
+    rows = np.flatnonzero(np.isin(subject_of_clip, drawn)) if len(drawn) else np.arange(max_clips)
+    return replace(
+        material,
+        examples=tuple(material.examples[k] for k in rows),
+        features=material.features.select_rows(rows),
+        untrained_features={name: table[rows] for name, table in material.untrained_features.items()},
+        trained_features={name: table[rows] for name, table in material.trained_features.items()},
+    )
+
+
+def explain_shortage(subjects: Sequence[str], labels: Sequence[str], min_subjects: int = MIN_SUBJECTS) -> str | None:
+    """Why a check with held-out subjects can say nothing: too few subjects, or only one label. None when it can.
+
+    subjects, labels  of each clip
+    """
     people, kinds = len(set(subjects)), len(set(labels))
-    if people < least:
-        return f"The dataset is too small: {people} {plural(people, 'subject')} with an emotion, {least} are needed at least."
+    if people < min_subjects:
+        return (
+            f"The dataset is too small: {people} {pluralise(people, 'subject')} with an emotion, "
+            f"{min_subjects} are needed at least."
+        )
     if kinds < 2:
         return f"All clips have one emotion, {labels[0]}: there is nothing to tell apart."
     return None
 
 
-def cannot_check(name: str, title: str, asks: str, material: Material, why: str) -> Check:
-    """A check that could not be made."""
-    people = len(set(material.subjects))
-    return Check(name, title, asks, "inconclusive", (why,), clips=len(material.examples), subjects=people)
-
-
-def make_check(
-    name: str, title: str, asks: str, verdict: Verdict, words: Sequence[str], found: Sequence[Finding],
-    beside: Sequence[Finding], material: Material, more: Mapping[str, Any] | None = None,
-) -> Check:  # fmt: skip
-    people = len(set(material.subjects))
-    if verdict == "inconclusive":
-        words = [*words, f"With {people} {plural(people, 'subject')} and {len(material.examples)} clips no more can be said."]
-    return Check(
-        name, title, asks, verdict, tuple(words), tuple(found), tuple(beside), more or {}, len(material.examples), people
-    )
-
-
-def plural(n: int, word: str) -> str:
+def pluralise(n: int, word: str) -> str:
+    """The word, with an s unless n is 1."""
     return word if n == 1 else f"{word}s"
 
 
-def power_sentence(found: Sequence[Finding]) -> str:
-    """What the check would have seen, in words."""
-    smallest = max(f.smallest for f in found)
+def power_sentence(findings: Sequence[Finding]) -> str:
+    """The smallest effect that the check would have detected, as a sentence."""
+    smallest = max(f.smallest for f in findings)
     if smallest > 1:
         return "No effect would have been seen for sure, not even a full one."
     return f"An effect of {smallest:.2f} would have been seen 4 times of 5."
 
 
-def said(finding: Finding) -> str:
-    """A figure in words: .62 (.58 to .66), chance .25."""
+def format_finding(finding: Finding) -> str:
+    """A figure in words: "0.62 (0.58 to 0.66), by chance 0.25"."""
     span = f" ({finding.low:.2f} to {finding.high:.2f})" if finding.low is not None and finding.high is not None else ""
     return f"{finding.value:.2f}{span}, by chance {finding.chance:.2f}"

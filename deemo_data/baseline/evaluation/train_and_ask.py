@@ -1,4 +1,7 @@
-"""The model's part of an evaluation: trained for each seed, asked in both ways, and trained again without each modality."""
+"""The model's part of an evaluation: trains DEEMO-LLaMA and scores its answers.
+
+It is trained once per seed and answers in two ways (by likelihood, and freely written), then trained again without each modality.
+"""
 
 from __future__ import annotations
 
@@ -6,66 +9,79 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from deemo_data.baseline.answers import write
-from deemo_data.baseline.llama.presets import MODALITIES, Preset, preset
+from deemo_data.baseline.answers import write_answers
+from deemo_data.baseline.llama.presets import MODALITIES, Preset, find_preset
 from deemo_data.baseline.scoring import metrics
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from deemo_data.baseline.evaluation.settings import Scoring, Settings
+    from deemo_data.baseline.answers import Answer
+    from deemo_data.baseline.evaluation.scorer import Scorer
+    from deemo_data.baseline.evaluation.settings import Settings
 
 
 @dataclass(frozen=True)
-class Made:
-    """Lines of the table, and what the encoders make of all clips of the dataset before and after training."""
+class ModelRuns:
+    """The results of the trained models.
+
+    lines                                 lines of the report's table
+    untrained_features, trained_features  what the encoders compute from all clips of the dataset before and after training, by
+                                          name: (clips, n)
+    """
 
     lines: list[dict[str, Any]]
-    untrained: Mapping[str, np.ndarray]
-    trained: Mapping[str, np.ndarray]
+    untrained_features: Mapping[str, np.ndarray]
+    trained_features: Mapping[str, np.ndarray]
 
 
-def chosen(settings: Settings) -> Preset:
-    """The preset, with another base where one is named. Raises ConfigError for a name that there is not."""
-    found = preset(settings.preset)
-    return replace(found, base=settings.base) if settings.base else found
+def choose_preset(settings: Settings) -> Preset:
+    """The preset of the settings, with their base if they name one. Raises ConfigError for an unknown preset."""
+    preset = find_preset(settings.preset)
+    return replace(preset, base=settings.base) if settings.base else preset
 
 
-def train_and_ask(scoring: Scoring) -> Made:
-    """Models and their answers lie in `out`/baseline/. Raises ModelError where weights or a GPU are missing."""
+def train_and_ask(scorer: Scorer) -> ModelRuns:
+    """Train all models and score their answers. Models and answers are written below `out`/baseline/.
+
+    Raises ModelError when weights or a large enough GPU are missing.
+    """
     from deemo_data.baseline.llama import predict
-    from deemo_data.baseline.llama.train import train
+    from deemo_data.baseline.llama.train import train_model
 
-    settings, dataset, scored = scoring.settings, scoring.dataset, scoring.scored
-    plan, out = chosen(settings), scoring.out / "baseline"
-    likely, free, trained = [], [], {}
+    settings, dataset, clips, watcher = scorer.settings, scorer.dataset, scorer.clips, scorer.watcher
+    preset, out = choose_preset(settings), scorer.out / "baseline"
+    scored_runs: list[list[Answer]] = []
+    written_runs: list[list[Answer]] = []
+    trained_features = {}
     for seed in range(settings.seeds):
-        name = f"{plan.name}-{seed}"
-        fitted = predict.opened(train(dataset, plan, seed, out / name, resume=settings.resume, watcher=scoring.watcher))
-        if scored:
-            inputs = fitted.reader.read(scored)
-            likely.append(predict.score(fitted, scored, inputs))
-            free.append(predict.answer(fitted, scored, inputs=inputs))
-            write(out / name / "answers.jsonl", likely[-1])
-            write(out / name / "written.jsonl", free[-1])
-        if not seed:
-            trained = {"trained encoders": predict.features(fitted, dataset.examples)}
-    untrained = {"untrained encoders": predict.features(predict.untrained(dataset, plan, 0), dataset.examples)}
-    if not scored:
-        return Made([], untrained, trained)
-    title = f"DEEMO-LLaMA ({plan.name})"
+        folder = out / f"{preset.name}-{seed}"
+        bundle = predict.open_model(train_model(dataset, preset, seed, folder, resume=settings.resume, watcher=watcher))
+        if clips:
+            inputs = bundle.reader.read_clips(clips)
+            scored_runs.append(predict.score_emotions(bundle, clips, inputs))
+            written_runs.append(predict.generate_answers(bundle, clips, inputs=inputs))
+            write_answers(folder / "answers.jsonl", scored_runs[-1])
+            write_answers(folder / "written.jsonl", written_runs[-1])
+        if seed == 0:
+            trained_features = {"trained encoders": predict.encode_clips(bundle, dataset.examples)}
+    untrained_model = predict.make_untrained_model(dataset, preset, 0)
+    untrained_features = {"untrained encoders": predict.encode_clips(untrained_model, dataset.examples)}
+    if not clips:
+        return ModelRuns([], untrained_features, trained_features)
+    title = f"DEEMO-LLaMA ({preset.name})"
     lines = [
-        scoring.of(title, "model", likely, "each emotion scored by the likelihood of its words"),
-        scoring.of(f"{title}, free", "model", free, "what it writes; an answer that names no emotion is wrong"),
+        scorer.score_model(title, "model", scored_runs, "each emotion scored by the likelihood of its words"),
+        scorer.score_model(f"{title}, free", "model", written_runs, "what it writes; an answer that names no emotion is wrong"),
     ]
     for absent in MODALITIES if settings.retrain else ():
-        kept = tuple(m for m in MODALITIES if m != absent)
+        modalities = tuple(m for m in MODALITIES if m != absent)
         runs = []
         for seed in range(settings.retrain):
-            where = out / f"{plan.name}-{seed}-without-{absent}"
-            fitted = predict.opened(train(dataset, plan, seed, where, kept, settings.resume, scoring.watcher))
-            runs.append(predict.score(fitted, scored))
-        line = scoring.of(f"{title} without {absent}", "ablation", runs, "trained anew without it")
-        lost = metrics.difference(scored, likely[: settings.retrain], runs, dataset.emotions, measure="uar")
-        lines.append(line | {"lost": {"modality": absent, **lost}})
-    return Made(lines, untrained, trained)
+            folder = out / f"{preset.name}-{seed}-without-{absent}"
+            bundle = predict.open_model(train_model(dataset, preset, seed, folder, modalities, settings.resume, watcher))
+            runs.append(predict.score_emotions(bundle, clips))
+        line = scorer.score_model(f"{title} without {absent}", "ablation", runs, "trained anew without it")
+        loss = metrics.score_difference(clips, scored_runs[: settings.retrain], runs, dataset.emotions, measure="uar")
+        lines.append(line | {"lost": {"modality": absent, **loss}})
+    return ModelRuns(lines, untrained_features, trained_features)

@@ -1,4 +1,4 @@
-"""The sizes that DEEMO-LLaMA comes in: tiny for two CPU cores, llama-7b and llama-8b for GPUs."""
+"""The presets of DEEMO-LLaMA, which fix its size and its training: tiny for two CPU cores, llama-7b and llama-8b for GPUs."""
 
 from __future__ import annotations
 
@@ -13,25 +13,32 @@ MODALITIES = ("video", "audio", "body", "text")
 
 @dataclass(frozen=True)
 class Preset:
-    """Everything that is chosen about a model and its training; written into model.json of what was trained.
+    """All choices about a model and its training. model.json of a trained model holds these fields, so they keep their names.
 
-    base, vision, sound        folder or name of pretrained weights that are on this machine; "": from scratch, in the shape of
-    ..._shape                  a transformers config with its `model_type`; also what the estimate counts where no weights are
-    sound                      "" and no sound_shape: the prosody curves are listened to, not the sound
-    pictures                   frames of a clip that are looked at
-    width, queries             of the encoders of curves; tokens that a modality gives
-    vocabulary                 of the tokenizer that is trained where there is no base
-    lora_rank, lora_alpha      of all linear layers of a pretrained base, which is frozen otherwise
-    batch, at_once             clips a step; those that one device takes at once
-    reasons                    share of the clips that are also asked why, where somebody wrote that
-    blank                      share of the questions asked without clip and words, which teaches what labels are usual
-    align, event               weights of the two losses beside that of the answer's tokens
-    others                     clue texts of other clips that a clip's own is told from
-    every                      optimiser steps between checkpoints, beside one after each epoch
-    longest                    tokens of a transcript, and of an answer
-    threads                    of torch, where there is no GPU: results to the last bit depend on it, and small matrices gain
-                               nothing from a second; 0: as torch has it
-    gpu, precision             whether it needs one; "float32" or "bfloat16", of what is frozen
+    base, vision, sound    folder or name of pretrained weights on this machine: the language model, the picture encoder and the
+                           sound encoder; "": trained from scratch
+    base_shape, vision_shape, sound_shape  a transformers config with its `model_type`: the shape of a model from scratch; also
+                           used by the estimate when weights are missing
+    sound                  "" without a sound_shape: the audio encoder reads the prosody curves instead of the sound
+    pictures               frames per clip that the picture encoder sees
+    width                  of the curve encoders
+    queries                tokens that each modality contributes
+    vocabulary             size of the tokenizer that is trained when there is no base
+    lora_rank, lora_alpha  of the adapters on all linear layers of a pretrained base; the base itself is frozen
+    batch, at_once         clips per optimiser step; clips that one device processes at a time
+    epochs                 passes over the training split
+    rate, decay, warm      highest learning rate, weight decay, and the share of the steps in which the rate rises
+    reasons                share of the clips that are also asked for their reasoning, if they have one
+    blank                  share of the questions asked without clip and transcript, which teaches the frequency of the labels
+    align, event           weights of the alignment loss and the event loss, relative to the loss of the answer
+    others                 clues of other clips that serve as negative examples for the alignment
+    every                  optimiser steps between checkpoints; there is also one after each epoch
+    longest                tokens of a transcript, and of an answer
+    threads                CPU threads of torch when there is no GPU, 0: torch's default. Results depend on it in their last bits,
+                           and small matrices gain nothing from a second thread
+    gpu                    whether a GPU is needed
+    precision              of frozen weights: "float32" or "bfloat16"
+    checkpointing          recompute activations in the backward pass, to save memory
     """
 
     name: str
@@ -88,7 +95,7 @@ HUBERT_LARGE = {
     "model_type": "hubert", "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
     "feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True,
 }  # fmt: skip
-LARGE: dict[str, Any] = {
+LARGE_SETTINGS: dict[str, Any] = {
     "vision": "openai/clip-vit-large-patch14", "vision_shape": CLIP_LARGE, "sound": "facebook/hubert-large-ll60k",
     "sound_shape": HUBERT_LARGE, "pictures": 8, "width": 512, "queries": 32, "at_once": 1, "epochs": 3, "rate": 1e-4, "warm": 0.1,
     "longest": 512, "every": 50, "threads": 0, "gpu": True, "precision": "bfloat16", "checkpointing": True,
@@ -101,7 +108,7 @@ LLAMA_7B = Preset(
         "model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
         "num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 32000, "max_position_embeddings": 4096,
     },
-    **LARGE,
+    **LARGE_SETTINGS,
 )  # fmt: skip
 
 LLAMA_8B = Preset(
@@ -111,14 +118,14 @@ LLAMA_8B = Preset(
         "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
         "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 131072,
     },
-    **LARGE,
+    **LARGE_SETTINGS,
 )  # fmt: skip
 
 PRESETS = {p.name: p for p in (TINY, LLAMA_7B, LLAMA_8B)}
 
 
-def preset(name: str) -> Preset:
-    """Raises ConfigError, naming those there are, for a name that is none of them."""
+def find_preset(name: str) -> Preset:
+    """The preset with this name. Raises ConfigError, which lists the presets, when there is none."""
     if name not in PRESETS:
         raise ConfigError(f"there is no preset {name!r}", f"Give one of: {', '.join(PRESETS)}")
     return PRESETS[name]

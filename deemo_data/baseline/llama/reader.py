@@ -1,4 +1,8 @@
-"""Examples -> batches."""
+"""Turns examples into the model's input: reads clips (ClipInputs), writes questions, and puts both into a Batch.
+
+`Reader.read_clip` reads one clip from disk, `Reader.draw_questions` chooses the questions for training, and `Reader.make_batch`
+builds the tensors. `set_normalisation` measures the training split once, before training.
+"""
 
 from __future__ import annotations
 
@@ -14,147 +18,165 @@ from torch import Tensor
 from deemo_data.baseline.data import Example
 from deemo_data.baseline.llama.batch import (
     BODY_CHANNELS,
-    HALVINGS,
-    IGNORED,
-    RATE,
+    CURVE_RATE_HZ,
+    HALVING_COUNT,
+    IGNORED_LABEL,
     VOICE_CHANNELS,
-    VOICE_STEPS,
+    VOICE_ROWS_PER_STEP,
     Batch,
-    Inputs,
-    Picture,
+    ClipInputs,
+    PictureFormat,
     Question,
-    filled,
-    padded,
+    pad_tokens,
+    stack_curves,
 )
 from deemo_data.baseline.llama.model import DeemoLlama
 from deemo_data.baseline.llama.presets import Preset
-from deemo_data.baseline.llama.tokenizer import Language, missing
+from deemo_data.baseline.llama.tokenizer import TextTokenizer, missing_weights_error
 from deemo_data.errors import DatasetError
-from deemo_data.pipeline.run import Watcher
+from deemo_data.media.sound import SAMPLE_RATE_HZ
+from deemo_data.pipeline.run import SILENT_WATCHER, Watcher
 
-STRIDE = 2**HALVINGS
+EVENT_STRIDE = 2**HALVING_COUNT  # steps of a curve for each step of the event head
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads what the clips show and makes batches of it, for a model of these modalities.
+    """Reads clips and makes batches, for a model with these modalities.
 
-    classes  of body language, in the order of the event head
-    sees     what the vision model wants
-    whisper  whether the sound model wants a log-mel
+    classes         body-language classes, in the order of the event head
+    picture_format  the pictures that the vision model expects
+    uses_log_mel    whether the sound model expects a log-mel spectrogram (Whisper)
     """
 
     preset: Preset
     modalities: tuple[str, ...]
-    language: Language
+    tokenizer: TextTokenizer
     classes: tuple[str, ...]
-    sees: Picture
-    whisper: bool = False
+    picture_format: PictureFormat
+    uses_log_mel: bool = False
 
-    def read(self, examples: Sequence[Example], watcher: Watcher = Watcher()) -> dict[str, Inputs]:  # noqa: B008
-        """Clip id -> what it shows; of modalities that the model is not given nothing is read."""
-        watcher.stage("Read", len(examples), 0)
-        found = {}
+    def read_clips(self, examples: Sequence[Example], watcher: Watcher = SILENT_WATCHER) -> dict[str, ClipInputs]:
+        """Clip id -> its content. Modalities that the model does not have are not read."""
+        watcher.on_stage("Read", len(examples), 0)
+        inputs = {}
         for e in examples:
-            found[e.clip_id] = self.inputs(e)
-            watcher.clip("Read")
-        return found
+            inputs[e.clip_id] = self.read_clip(e)
+            watcher.on_clip("Read")
+        return inputs
 
-    def inputs(self, e: Example) -> Inputs:
+    def read_clip(self, e: Example) -> ClipInputs:
+        """The content of one clip. Raises DatasetError when its body track has another number of points."""
         body, voice = np.zeros((1, BODY_CHANNELS), np.float32), np.zeros((1, VOICE_CHANNELS), np.float32)
-        steps = max(1, round(e.num_frames * RATE / e.fps))
+        steps = max(1, round(e.num_frames * CURVE_RATE_HZ / e.fps))
         if "body" in self.modalities:
-            points = e.body().reshape(e.num_frames, -1)
+            points = e.read_body().reshape(e.num_frames, -1)
             if points.shape[1] != BODY_CHANNELS:
                 raise DatasetError(f"clip {e.clip_id}: its body has {points.shape[1]} values a frame, not {BODY_CHANNELS}")
-            body = points[np.minimum(((np.arange(steps) + 0.5) * e.fps / RATE).astype(int), e.num_frames - 1)]
-        hears = self.preset.sound or self.preset.sound_shape
-        if "audio" in self.modalities and not hears:
-            rows = e.voice()
-            voice = np.stack([part.mean(axis=0) for part in np.array_split(rows, max(1, round(len(rows) / VOICE_STEPS)))])
+            body = points[np.minimum(((np.arange(steps) + 0.5) * e.fps / CURVE_RATE_HZ).astype(int), e.num_frames - 1)]
+        has_sound_model = self.preset.sound or self.preset.sound_shape
+        if "audio" in self.modalities and not has_sound_model:
+            rows = e.read_voice()
+            voice = np.stack([part.mean(axis=0) for part in np.array_split(rows, max(1, round(len(rows) / VOICE_ROWS_PER_STEP)))])
         frames: NDArray[np.uint8] = np.zeros((0, 1, 1, 3), np.uint8)
         sound: NDArray[np.float32] = np.zeros(1, np.float32)
         if "video" in self.modalities:
-            frames = e.frames(self.preset.pictures, self.sees.size)
-        if "audio" in self.modalities and hears:
-            sound = e.sound()
-        events = np.zeros((-(-len(body) // STRIDE), len(self.classes)), np.float32)
+            frames = e.read_frames(self.preset.pictures, self.picture_format.size)
+        if "audio" in self.modalities and has_sound_model:
+            sound = e.read_sound()
+        events = np.zeros((-(-len(body) // EVENT_STRIDE), len(self.classes)), np.float32)
         for start, end, label in e.events:
-            first, last = (round(f * RATE / e.fps) for f in (start, end))
-            events[first // STRIDE : max(-(-last // STRIDE), first // STRIDE + 1), self.classes.index(label)] = 1
-        return Inputs(body, voice.astype(np.float32), frames, sound, events)
+            first, last = (round(frame * CURVE_RATE_HZ / e.fps) for frame in (start, end))
+            first_step, end_step = first // EVENT_STRIDE, -(-last // EVENT_STRIDE)
+            events[first_step : max(end_step, first_step + 1), self.classes.index(label)] = 1
+        return ClipInputs(body, voice.astype(np.float32), frames, sound, events)
 
-    def questions(self, e: Example, place: int, rng: np.random.Generator) -> list[Question]:
-        """Of a clip in training: which emotion, at times blank; and at times why, where somebody wrote that."""
+    def draw_questions(self, e: Example, index: int, rng: np.random.Generator) -> list[Question]:
+        """The questions about a clip in training: its emotion, sometimes blank; and sometimes its reasoning, if there is one.
+
+        index  of the clip in the batch
+        """
         blank = bool(rng.random() < self.preset.blank)
         why = bool(rng.random() < self.preset.reasons)
-        found = [Question(place, self.asked(e, e.instruction, blank), self.language.answer(e.emotion), blank)]
+        questions = [Question(index, self.encode_prompt(e, e.instruction, blank), self.tokenizer.encode_answer(e.emotion), blank)]
         if e.reasoning and why:
-            found.append(Question(place, self.asked(e, e.asked), self.language.answer(e.reasoning)))
-        return found
+            prompt = self.encode_prompt(e, e.reasoning_instruction)
+            questions.append(Question(index, prompt, self.tokenizer.encode_answer(e.reasoning)))
+        return questions
 
-    def asked(self, e: Example, instruction: str, blank: bool = False) -> list[int]:
-        return self.language.question(instruction, "" if blank or "text" not in self.modalities else e.transcript)
+    def encode_prompt(self, e: Example, instruction: str, blank: bool = False) -> list[int]:
+        """Token ids of an instruction, after the transcript unless the question is blank or the model has no text."""
+        return self.tokenizer.encode_question(instruction, "" if blank or "text" not in self.modalities else e.transcript)
 
-    def batch(
-        self, examples: Sequence[Example], inputs: Sequence[Inputs], questions: Sequence[Question], others: Sequence[Example] = ()
+    def make_batch(
+        self,
+        examples: Sequence[Example],
+        inputs: Sequence[ClipInputs],
+        questions: Sequence[Question],
+        others: Sequence[Example] = (),
     ) -> Batch:
-        """others: clips whose clues these clips' own are told from."""
-        pad = self.language.pad
-        body, body_there = filled([i.body for i in inputs])
-        voice, voice_there = filled([i.voice for i in inputs])
-        events, events_there = filled([i.events for i in inputs])
-        sound, sound_there = self._sounds(inputs)
-        looked = np.array([e.looked_at for e in examples])
-        texts, clue_of = self._clues(examples, others)
-        clues, clues_there = padded([self.language.numbers(t) for t in texts] or [[pad]], pad)
-        said, said_there = padded(
-            [self.language.numbers(e.transcript) if "text" in self.modalities else [] for e in examples], pad
+        """The tensors of a batch. others: clips whose clues are the negative examples of the alignment loss."""
+        pad = self.tokenizer.pad_id
+        body, body_mask = stack_curves([i.body for i in inputs])
+        voice, voice_mask = stack_curves([i.voice for i in inputs])
+        events, events_mask = stack_curves([i.events for i in inputs])
+        sound, sound_mask = self._stack_sounds(inputs)
+        events_annotated = np.array([e.events_annotated for e in examples])
+        texts, clue_of = self._collect_clues(examples, others)
+        clues, clues_mask = pad_tokens([self.tokenizer.encode(t) for t in texts] or [[pad]], pad)
+        transcripts, transcripts_mask = pad_tokens(
+            [self.tokenizer.encode(e.transcript) if "text" in self.modalities else [] for e in examples], pad
         )
-        ids, ids_there = padded([q.asked + q.answer for q in questions], pad, left=True)
-        labels, _ = padded([q.answer for q in questions], IGNORED, left=True)
+        ids, ids_mask = pad_tokens([q.prompt + q.answer for q in questions], pad, left=True)
+        labels, _ = pad_tokens([q.answer for q in questions], IGNORED_LABEL, left=True)
         return Batch(
-            frames=self._pictures(inputs), sound=sound, sound_there=sound_there, voice=voice, voice_there=voice_there, body=body,
-            body_there=body_there, events=events, events_there=events_there & torch.from_numpy(looked)[:, None],
-            begin=torch.full((len(questions),), self.language.begin), clip=torch.tensor([q.clip for q in questions]),
-            blank=torch.tensor([q.blank for q in questions]), ids=ids, ids_there=ids_there, labels=labels, clues=clues,
-            clues_there=clues_there, clue_of=clue_of, said=said, said_there=said_there,
+            frames=self._stack_frames(inputs), sound=sound, sound_mask=sound_mask, voice=voice, voice_mask=voice_mask, body=body,
+            body_mask=body_mask, events=events, events_mask=events_mask & torch.from_numpy(events_annotated)[:, None],
+            first_ids=torch.full((len(questions),), self.tokenizer.begin_id),
+            clip_of_question=torch.tensor([q.clip for q in questions]), blank=torch.tensor([q.blank for q in questions]),
+            ids=ids, ids_mask=ids_mask, labels=labels, clues=clues, clues_mask=clues_mask, clue_of=clue_of,
+            transcripts=transcripts, transcripts_mask=transcripts_mask,
         )  # fmt: skip
 
-    def _clues(self, examples: Sequence[Example], others: Sequence[Example]) -> tuple[list[str], dict[str, Tensor]]:
-        """Each text once, and which of them is whose."""
+    def _collect_clues(self, examples: Sequence[Example], others: Sequence[Example]) -> tuple[list[str], dict[str, Tensor]]:
+        """All clue texts, each once; and per modality the index of each clip's own clue (clips,), -1 where it has none."""
         texts = list(dict.fromkeys(t for e in (*examples, *others) for t in e.clues.values() if t))
-        place = {t: n for n, t in enumerate(texts)}
-        return texts, {m: torch.tensor([place.get(e.clues[m], -1) for e in examples]) for m in ("video", "audio", "text")}
+        index = {t: n for n, t in enumerate(texts)}
+        return texts, {m: torch.tensor([index.get(e.clues[m], -1) for e in examples]) for m in ("video", "audio", "text")}
 
-    def _pictures(self, inputs: Sequence[Inputs]) -> Tensor:
-        """(clips, pictures, 3, size, size) float32, as the vision model wants its colours."""
-        mean, spread = (torch.tensor(c, dtype=torch.float32)[:, None, None] for c in (self.sees.mean, self.sees.spread))
+    def _stack_frames(self, inputs: Sequence[ClipInputs]) -> Tensor:
+        """(clips, pictures, 3, size, size) float32, with the colours normalised as the vision model expects."""
+        mean, std = (
+            torch.tensor(c, dtype=torch.float32)[:, None, None] for c in (self.picture_format.mean, self.picture_format.std)
+        )
         frames = torch.from_numpy(np.stack([i.frames for i in inputs])).permute(0, 1, 4, 2, 3)
-        return (frames.float() / 255 - mean) / spread
+        return (frames.float() / 255 - mean) / std
 
-    def _sounds(self, inputs: Sequence[Inputs]) -> tuple[Tensor, Tensor]:
-        """(clips, samples) at mean 0 and spread 1, and where there are any; of Whisper (clips, bands, steps) of its log-mel."""
-        waves, there = filled([((i.sound - i.sound.mean()) / (i.sound.std() + 1e-7))[:, None] for i in inputs])
-        if self.whisper:
+    def _stack_sounds(self, inputs: Sequence[ClipInputs]) -> tuple[Tensor, Tensor]:
+        """(clips, samples) with mean 0 and standard deviation 1, or (clips, bands, steps) of a log-mel; and the sample mask."""
+        waves, mask = stack_curves([((i.sound - i.sound.mean()) / (i.sound.std() + 1e-7))[:, None] for i in inputs])
+        if self.uses_log_mel:
             from transformers import AutoFeatureExtractor
 
             try:
                 extractor = AutoFeatureExtractor.from_pretrained(self.preset.sound, local_files_only=True)
             except (OSError, ValueError) as e:
-                raise missing(self.preset.sound) from e
-            heard = extractor([i.sound for i in inputs], sampling_rate=16_000, return_tensors="pt")
-            return heard.input_features, there
-        return waves[..., 0], there
+                raise missing_weights_error(self.preset.sound) from e
+            log_mel = extractor([i.sound for i in inputs], sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
+            return log_mel.input_features, mask
+        return waves[..., 0], mask
 
 
-def measure(model: DeemoLlama, inputs: Sequence[Inputs]) -> None:
-    """Give the encoders of curves the mean and spread of the training split, by channel; what never varies is left as it is."""
+def set_normalisation(model: DeemoLlama, inputs: Sequence[ClipInputs]) -> None:
+    """Give the curve encoders the mean and standard deviation of each channel over the training split.
+
+    A constant channel gets the standard deviation 1.
+    """
     for modality, rows in (("audio", [i.voice for i in inputs]), ("body", [i.body for i in inputs])):
         encoder: Any = model.encoders[modality] if modality in model.modalities else None
         if not hasattr(encoder, "spread"):
             continue
-        every = np.concatenate(rows).astype(np.float64)
-        spread = every.std(axis=0)
-        encoder.mean.copy_(torch.from_numpy(every.mean(axis=0)))
-        encoder.spread.copy_(torch.from_numpy(np.where(spread > 1e-6, spread, 1.0)))
+        steps = np.concatenate(rows).astype(np.float64)
+        std = steps.std(axis=0)
+        encoder.mean.copy_(torch.from_numpy(steps.mean(axis=0)))
+        encoder.spread.copy_(torch.from_numpy(np.where(std > 1e-6, std, 1.0)))

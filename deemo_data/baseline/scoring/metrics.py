@@ -1,19 +1,19 @@
-"""How well emotions were recognised: figures from answers and gold labels, with intervals over subjects and seeds of a model.
+"""Metrics of emotion recognition: answers against gold labels, with intervals over subjects and over seeds of a model.
 
-A clip without an answer that means one label counts as wrong everywhere: who refuses what is difficult gains nothing by it.
+`score_recognition` computes all of them for one model, `score_difference` compares two models. A clip without an answer that
+means exactly one label counts as wrong in every metric, so that a model gains nothing by refusing difficult clips.
 
-    accuracy     share of clips that are right; 0 to 1
-    uar          unweighted average recall: the mean of the recalls of the labels that occur; chance is 1 / labels
-    f1_macro     mean over labels of 2 TP / (2 TP + FP + FN), of those that occur or were answered; 0 to 1
-    f1_weighted  the same, weighted by how often the label occurs; 0 to 1. Which of the two DEEMO reports is not public
-    ece          expected calibration error (Naeini, Cooper, Hauskrecht, AAAI 2015): distance of share right and mean
-                 probability of the likeliest label, in BINS equal bins; 0 to 1, small is good. `by_chance`: what the same
-                 probabilities give on average when labels are drawn by them, as few clips never come out at 0
-    brier        mean over clips of the squared distances summed over labels (Brier 1950); 0 to 2, small is good
+    accuracy     share of correct clips; 0 to 1
+    uar          unweighted average recall: the mean recall of the labels that occur; chance level 1 / labels
+    f1_macro     mean of 2 TP / (2 TP + FP + FN) over the labels that occur or were answered; 0 to 1
+    f1_weighted  the same, weighted by the frequency of each label; 0 to 1. Which of the two DEEMO reports is not public
+    ece          expected calibration error (Naeini, Cooper, Hauskrecht, AAAI 2015): difference between the share of correct
+                 answers and the mean probability of the most probable label, in BIN_COUNT equal bins; 0 to 1, lower is better.
+                 `by_chance`: its mean when labels are drawn by the same probabilities; with few clips it is never 0
+    brier        mean over clips of the squared errors of all probabilities (Brier 1950); 0 to 2, lower is better
 
-Intervals are at 95 %. In each round subjects are drawn with replacement, all clips of one together, and seeds of the model,
-one independently of the other (Owen, Annals of Applied Statistics 1, 2007, 386-411); ends by percentiles that are moved out
-for few subjects, as in agreement_measures.interval. Under five subjects there is none.
+Intervals are at 95 %, from the bootstrap over subjects and seeds that stats/resampling.py describes. With fewer than five
+subjects there is none.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from deemo_data.baseline.answers import Answer
 from deemo_data.errors import DatasetError
-from deemo_data.stats.figures import rounded
-from deemo_data.stats.resampling import interval
+from deemo_data.stats.figures import round_figure
+from deemo_data.stats.resampling import bootstrap_interval, draw_counts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,22 +37,22 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
-ROUNDS = 4000
-BINS = 10
-IMAGINED = 200  # rounds of labels drawn by the model's own probabilities, for `by_chance`
+BOOTSTRAP_ROUNDS = 4000
+BIN_COUNT = 10  # of the calibration curve
+CHANCE_ROUNDS = 200  # draws of labels by the model's own probabilities, for `by_chance`
 NO_ANSWER = "no answer"
 MEASURES = ("accuracy", "uar", "f1_macro", "f1_weighted")
 
-Run = Sequence[Answer]  # of one seed, a clip at most once, in any order
+Run = Sequence[Answer]  # the answers of one seed: at most one per clip, in any order
 
 
 @dataclass(frozen=True)
-class Draws:
-    """How often each subject and each seed is drawn, round by round; the first row is all of them as they are.
+class BootstrapDraws:
+    """How often the bootstrap draws each subject and each seed, round by round. The first row is the original sample.
 
     subjects  (1 + rounds, subjects)
-    seeds     (1 + rounds, seeds), each row summing to 1
-    of_clip   (clips,) the place of each clip's subject
+    seeds     (1 + rounds, seeds); each row sums to 1
+    of_clip   (clips,) the index of each clip's subject
     """
 
     subjects: Array
@@ -60,262 +60,281 @@ class Draws:
     of_clip: NDArray[np.intp]
 
     @classmethod
-    def of(cls, subject_of: Sequence[str], seeds: int, rounds: int = ROUNDS, seed: int = 0) -> Draws:
-        """subject_of: the subject of each clip."""
+    def of(cls, subject_of: Sequence[str], seeds: int, rounds: int = BOOTSTRAP_ROUNDS, seed: int = 0) -> BootstrapDraws:
+        """subject_of: the subject of each clip; seeds: how many the model was trained with; seed: of the bootstrap."""
         import numpy as np
 
         names, of_clip = np.unique(np.array(subject_of, dtype=str), return_inverse=True)
-        random, (n, m) = np.random.default_rng(seed), (len(names), seeds)
-        subjects, each = np.ones((1 + rounds, n)), np.full((1 + rounds, m), 1 / m)
-        subjects[1:] = random.multinomial(n, np.full(n, 1 / n), size=rounds)
-        each[1:] = random.multinomial(m, np.full(m, 1 / m), size=rounds) / m
-        return cls(subjects, each, of_clip)
+        random = np.random.default_rng(seed)
+        subject_counts, seed_shares = np.ones((1 + rounds, len(names))), np.full((1 + rounds, seeds), 1 / seeds)
+        subject_counts[1:] = draw_counts(len(names), rounds, random)
+        seed_shares[1:] = draw_counts(seeds, rounds, random) / seeds
+        return cls(subject_counts, seed_shares, of_clip)
 
     @property
-    def units(self) -> int:
+    def subject_count(self) -> int:
         return self.subjects.shape[1]
 
-    def by_subject(self, stat: Array) -> Array:
-        """(seeds, clips, ...) summed over the clips of each subject: (subjects, seeds, ...)."""
+    def sum_by_subject(self, stat: Array) -> Array:
+        """Sum a statistic (seeds, clips, ...) over the clips of each subject: (subjects, seeds, ...)."""
         import numpy as np
 
-        sums: Array = np.zeros((self.units, len(stat), *stat.shape[2:]))
+        sums: Array = np.zeros((self.subject_count, len(stat), *stat.shape[2:]))
         np.add.at(sums, self.of_clip, np.moveaxis(stat, 1, 0))
         return sums
 
-    def total(self, stat: Array) -> Array:
-        """(seeds, clips, ...) summed over the clips of the subjects drawn in each round: (1 + rounds, seeds, ...)."""
+    def sum_over_draws(self, stat: Array) -> Array:
+        """Sum a statistic (seeds, clips, ...) over the clips of the subjects drawn in each round: (1 + rounds, seeds, ...)."""
         import numpy as np
 
-        return np.tensordot(self.subjects, self.by_subject(stat), axes=1).astype(np.float64, copy=False)
+        return np.tensordot(self.subjects, self.sum_by_subject(stat), axes=1).astype(np.float64, copy=False)
 
-    def over_seeds(self, values: Array) -> Array:
-        """(1 + rounds, seeds) -> (1 + rounds,), by the seeds drawn."""
+    def average_over_seeds(self, values: Array) -> Array:
+        """The mean over the seeds drawn in each round: (1 + rounds, seeds) -> (1 + rounds,)."""
         return (values * self.seeds).sum(axis=1)
 
 
-def recognition(
-    examples: Sequence[Example], runs: Sequence[Run], emotions: Sequence[str], *, rounds: int = ROUNDS, seed: int = 0
+def score_recognition(
+    examples: Sequence[Example], runs: Sequence[Run], emotions: Sequence[str], *, rounds: int = BOOTSTRAP_ROUNDS, seed: int = 0
 ) -> dict[str, Any]:
-    """All figures of one model, JSON values only.
+    """All metrics of one model, as JSON values.
 
-    examples  the clips that are scored, with their gold emotion
-    runs      the model's answers, one run a seed
-    emotions  the dataset's labels, in its order
+    examples  the scored clips, with their gold emotions
+    runs      the model's answers, one run per seed
+    emotions  the labels of the dataset, in its order
+    rounds    of the bootstrap; `seed` is its seed
+    Raises DatasetError when there are no clips or no runs.
     """
     import numpy as np
 
-    draws = Draws.of([e.subject_id for e in examples], len(_checked(examples, runs)), rounds, seed)
-    gold, said = _labels(examples, runs, emotions)
-    counts = _confusions(gold, said, len(emotions))
-    drawn = draws.total(counts)
-    present = [{a.clip_id for a in run} for run in runs]
+    draws = _draw_bootstrap(examples, runs, rounds, seed)
+    gold, predicted = _label_indices(examples, runs, emotions)
+    counts = _count_confusions(gold, predicted, len(emotions))
+    drawn_counts = draws.sum_over_draws(counts)
+    answered_ids = [{a.clip_id for a in run} for run in runs]
     return {
         "clips": len(examples),
-        "subjects": draws.units,
+        "subjects": draws.subject_count,
         "seeds": len(runs),
         "rounds": rounds,
-        "no_answer": [int(n) for n in (said == len(emotions)).sum(axis=1)],
-        "missing": [sum(e.clip_id not in there for e in examples) for there in present],
-        **{name: figure(_measure(name)(drawn), draws) for name in MEASURES},
-        "by_label": _by_label(counts.sum(axis=(0, 1)), emotions, len(runs)),
+        "no_answer": [int(n) for n in (predicted == len(emotions)).sum(axis=1)],
+        "missing": [sum(e.clip_id not in ids for e in examples) for ids in answered_ids],
+        **{name: figure_to_json(_find_measure(name)(drawn_counts), draws) for name in MEASURES},
+        "by_label": _score_labels(counts.sum(axis=(0, 1)), emotions, len(runs)),
         "confusion": {
             "rows": list(emotions),
             "columns": [*emotions, NO_ANSWER],
             "counts": counts.sum(axis=(0, 1)).astype(int).tolist(),
         },
-        "calibration": calibration(examples, runs, emotions, draws, np.random.default_rng(seed)),
+        "calibration": score_calibration(examples, runs, emotions, draws, np.random.default_rng(seed)),
     }
 
 
-def difference(
+def score_difference(
     examples: Sequence[Example],
     runs: Sequence[Run],
-    others: Sequence[Run],
+    other_runs: Sequence[Run],
     emotions: Sequence[str],
     *,
     measure: str = "accuracy",
-    rounds: int = ROUNDS,
+    rounds: int = BOOTSTRAP_ROUNDS,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """How much better `runs` are than `others` about the same clips, the same subjects drawn for both in every round."""
+    """How much better `runs` are than `other_runs` about the same clips. Both use the same subjects in every round."""
     values = []
-    for some in (runs, others):
-        draws = Draws.of([e.subject_id for e in examples], len(_checked(examples, some)), rounds, seed)
-        drawn = draws.total(_confusions(*_labels(examples, some, emotions), len(emotions)))
-        values.append(draws.over_seeds(_measure(measure)(drawn)))
-    return _told(values[0] - values[1], draws.units)
+    for model_runs in (runs, other_runs):
+        draws = _draw_bootstrap(examples, model_runs, rounds, seed)
+        drawn_counts = draws.sum_over_draws(_count_confusions(*_label_indices(examples, model_runs, emotions), len(emotions)))
+        values.append(draws.average_over_seeds(_find_measure(measure)(drawn_counts)))
+    return _interval_to_json(values[0] - values[1], draws.subject_count)
 
 
-def figure(values: Array, draws: Draws) -> dict[str, Any]:
-    """value, low, high, and the value of each seed, of (1 + rounds, seeds)."""
-    return _told(draws.over_seeds(values), draws.units) | {"by_seed": [_number(v) for v in values[0]]}
+def figure_to_json(values: Array, draws: BootstrapDraws) -> dict[str, Any]:
+    """A metric (1 + rounds, seeds) as JSON: its value, the interval (low, high), and the value of each seed."""
+    return _interval_to_json(draws.average_over_seeds(values), draws.subject_count) | {
+        "by_seed": [_rounded_or_none(v) for v in values[0]]
+    }
 
 
 def accuracy(counts: Array) -> Array:
-    """Of confusions (..., labels, labels + 1): gold by answer, the last column those without an answer."""
-    return _share(_right(counts).sum(axis=-1), counts.sum(axis=(-2, -1)))
+    """Accuracy of confusion counts (..., labels, labels + 1): gold by predicted label; the last column holds missing answers."""
+    return _divide(_count_correct(counts).sum(axis=-1), counts.sum(axis=(-2, -1)))
 
 
 def uar(counts: Array) -> Array:
-    """See the head of this file; counts as for accuracy."""
+    """Unweighted average recall of confusion counts (see `accuracy`)."""
     import numpy as np
 
     occurs = counts.sum(axis=-1)
-    return _share(_share(_right(counts), occurs, 0.0).sum(axis=-1), np.count_nonzero(occurs, axis=-1))
+    return _divide(_divide(_count_correct(counts), occurs, 0.0).sum(axis=-1), np.count_nonzero(occurs, axis=-1))
 
 
 def f1_macro(counts: Array) -> Array:
-    """See the head of this file; counts as for accuracy."""
+    """Mean F1 over labels, of confusion counts (see `accuracy`)."""
     import numpy as np
 
-    scores, there = _f1(counts)
-    return _share(scores.sum(axis=-1), np.count_nonzero(there, axis=-1))
+    scores, occurrences = _f1_by_label(counts)
+    return _divide(scores.sum(axis=-1), np.count_nonzero(occurrences, axis=-1))
 
 
 def f1_weighted(counts: Array) -> Array:
-    """See the head of this file; counts as for accuracy."""
+    """Mean F1 over labels weighted by their frequency, of confusion counts (see `accuracy`)."""
     occurs = counts.sum(axis=-1)
-    return _share((_f1(counts)[0] * occurs).sum(axis=-1), occurs.sum(axis=-1))
+    return _divide((_f1_by_label(counts)[0] * occurs).sum(axis=-1), occurs.sum(axis=-1))
 
 
-def calibration(
-    examples: Sequence[Example], runs: Sequence[Run], emotions: Sequence[str], draws: Draws, random: np.random.Generator
+def score_calibration(
+    examples: Sequence[Example], runs: Sequence[Run], emotions: Sequence[str], draws: BootstrapDraws, random: np.random.Generator
 ) -> dict[str, Any]:
-    """ECE, Brier score and the bins of both, of the answers that have probabilities; how many have none."""
+    """ECE, Brier score and calibration bins of the answers that have probabilities, and how many answers have none, as JSON."""
     import numpy as np
 
     gold = np.array([list(emotions).index(e.emotion) for e in examples])
-    p, there = _probabilities(examples, runs, emotions)
-    without = int(np.count_nonzero(~there))
-    if not there.any(axis=1).all():
+    p, has_p = _probability_arrays(examples, runs, emotions)
+    without = int(np.count_nonzero(~has_p))
+    if not has_p.any(axis=1).all():
         return {"without": without, "why": "no answer of a run has probabilities", "ece": None, "brier": None, "bins": []}
-    sure, right = p.max(axis=2), p.argmax(axis=2) == gold
-    of_bin = np.minimum((sure * BINS).astype(int), BINS - 1)[..., None] == np.arange(BINS)
-    stat = np.stack([there, there * sure, there * right], axis=-1)[:, :, None, :] * of_bin[..., None]
+    confidence, is_correct = p.max(axis=2), p.argmax(axis=2) == gold
+    in_bin = np.minimum((confidence * BIN_COUNT).astype(int), BIN_COUNT - 1)[..., None] == np.arange(BIN_COUNT)
+    bins = np.stack([has_p, has_p * confidence, has_p * is_correct], axis=-1)[:, :, None, :] * in_bin[..., None]
     truth = gold[:, None] == np.arange(len(emotions))
-    apart = np.stack([((p - truth) ** 2).sum(axis=2) * there, there], axis=-1)
-    squared, counted = np.moveaxis(draws.total(apart), -1, 0)
-    drawn, pooled = draws.total(stat), stat.sum(axis=(0, 1))
+    errors = np.stack([((p - truth) ** 2).sum(axis=2) * has_p, has_p], axis=-1)
+    squared, counted = np.moveaxis(draws.sum_over_draws(errors), -1, 0)
+    drawn_bins, pooled_bins = draws.sum_over_draws(bins), bins.sum(axis=(0, 1))
     return {
         "without": without,
         "why": None,
-        "ece": figure(ece(drawn), draws) | {"by_chance": rounded(_imagined(p, there, of_bin, random))},
-        "brier": figure(_share(squared, counted), draws),
+        "ece": figure_to_json(ece(drawn_bins), draws) | {"by_chance": round_figure(_expected_ece(p, has_p, in_bin, random))},
+        "brier": figure_to_json(_divide(squared, counted), draws),
         "bins": [
-            {"from": b / BINS, "to": (b + 1) / BINS, "answers": int(n), "sure": _number(s / n), "right": _number(r / n)}
-            for b, (n, s, r) in enumerate(pooled)
+            {
+                "from": b / BIN_COUNT,
+                "to": (b + 1) / BIN_COUNT,
+                "answers": int(n),
+                "sure": _rounded_or_none(s / n),
+                "right": _rounded_or_none(r / n),
+            }
+            for b, (n, s, r) in enumerate(pooled_bins)
             if n
         ],
     }
 
 
 def ece(bins: Array) -> Array:
-    """Of (..., bins, 3): answers, their probabilities summed, how many are right."""
+    """Expected calibration error of bins (..., bins, 3): number of answers, sum of their probabilities, number correct."""
     import numpy as np
 
-    return _share(np.abs(bins[..., 1] - bins[..., 2]).sum(axis=-1), bins[..., 0].sum(axis=-1))
+    return _divide(np.abs(bins[..., 1] - bins[..., 2]).sum(axis=-1), bins[..., 0].sum(axis=-1))
 
 
-def _imagined(p: Array, there: NDArray[np.bool_], of_bin: NDArray[np.bool_], random: np.random.Generator) -> float:
-    """Mean ECE over runs when each clip's likeliest label is right as often as its probability says."""
+def _expected_ece(p: Array, has_p: NDArray[np.bool_], in_bin: NDArray[np.bool_], random: np.random.Generator) -> float:
+    """Mean ECE of a perfectly calibrated model: each clip's most probable label is correct with its own probability.
+
+    p       (seeds, clips, labels) probabilities
+    has_p   (seeds, clips) whether the answer has any
+    in_bin  (seeds, clips, bins) whether the highest probability lies in the bin
+    """
     import numpy as np
 
-    sure = p.max(axis=2)
-    found = []
-    for _ in range(IMAGINED):
-        right = random.random(sure.shape) < sure
-        stat = np.stack([there, there * sure, there * right], axis=-1)[:, :, None, :] * of_bin[..., None]
-        found.append(ece(stat.sum(axis=1)).mean())
-    return float(np.mean(found))
+    confidence = p.max(axis=2)
+    values = []
+    for _ in range(CHANCE_ROUNDS):
+        is_correct = random.random(confidence.shape) < confidence
+        bins = np.stack([has_p, has_p * confidence, has_p * is_correct], axis=-1)[:, :, None, :] * in_bin[..., None]
+        values.append(ece(bins.sum(axis=1)).mean())
+    return float(np.mean(values))
 
 
-def _checked(examples: Sequence[Example], runs: Sequence[Run]) -> Sequence[Run]:
+def _draw_bootstrap(examples: Sequence[Example], runs: Sequence[Run], rounds: int, seed: int) -> BootstrapDraws:
+    """The bootstrap over the subjects of the clips and over the runs. Raises DatasetError when there are none of either."""
     if not examples or not runs:
         raise DatasetError("there is nothing to score: no clips or no answers", "Give a split that has clips with an emotion")
-    return runs
+    return BootstrapDraws.of([e.subject_id for e in examples], len(runs), rounds, seed)
 
 
-def _labels(examples: Sequence[Example], runs: Sequence[Run], emotions: Sequence[str]) -> tuple[NDArray, NDArray]:
-    """Places in `emotions`: gold (clips,) and said (seeds, clips); one more than the last where there is no answer."""
+def _label_indices(examples: Sequence[Example], runs: Sequence[Run], emotions: Sequence[str]) -> tuple[NDArray, NDArray]:
+    """Indices in `emotions`: gold (clips,) and predicted (seeds, clips); len(emotions) where there is no answer."""
     import numpy as np
 
-    place = {name: k for k, name in enumerate(emotions)}
-    said = []
+    index = {name: k for k, name in enumerate(emotions)}
+    predicted = []
     for run in runs:
         by_clip: Mapping[str, str | None] = {a.clip_id: a.emotion for a in run}
-        said.append([place.get(by_clip.get(e.clip_id) or "", len(emotions)) for e in examples])
-    return np.array([place[e.emotion] for e in examples]), np.array(said)
+        predicted.append([index.get(by_clip.get(e.clip_id) or "", len(emotions)) for e in examples])
+    return np.array([index[e.emotion] for e in examples]), np.array(predicted)
 
 
-def _confusions(gold: NDArray, said: NDArray, labels: int) -> Array:
-    """(seeds, clips, labels, labels + 1): each clip's own, one 1 and else 0."""
+def _count_confusions(gold: NDArray, predicted: NDArray, labels: int) -> Array:
+    """(seeds, clips, labels, labels + 1): the confusion matrix of each single clip, with one 1."""
     import numpy as np
 
-    counts = np.zeros((*said.shape, labels, labels + 1))
-    counts[np.arange(len(said))[:, None], np.arange(len(gold)), gold, said] = 1
+    counts = np.zeros((*predicted.shape, labels, labels + 1))
+    counts[np.arange(len(predicted))[:, None], np.arange(len(gold)), gold, predicted] = 1
     return counts
 
 
-def _probabilities(examples: Sequence[Example], runs: Sequence[Run], emotions: Sequence[str]) -> tuple[Array, NDArray[np.bool_]]:
-    """(seeds, clips, labels), 0 where an answer has none; and (seeds, clips), where they are."""
+def _probability_arrays(
+    examples: Sequence[Example], runs: Sequence[Run], emotions: Sequence[str]
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Probabilities (seeds, clips, labels), 0 where an answer has none; and (seeds, clips), whether the answer has any."""
     import numpy as np
 
     p = np.zeros((len(runs), len(examples), len(emotions)))
-    there = np.zeros(p.shape[:2], bool)
+    has_p = np.zeros(p.shape[:2], bool)
     for r, run in enumerate(runs):
         by_clip = {a.clip_id: a.probabilities for a in run}
         for c, e in enumerate(examples):
-            if (said := by_clip.get(e.clip_id)) is not None:
-                p[r, c], there[r, c] = [said.get(label, 0.0) for label in emotions], True
-    return p, there
+            if (probabilities := by_clip.get(e.clip_id)) is not None:
+                p[r, c], has_p[r, c] = [probabilities.get(label, 0.0) for label in emotions], True
+    return p, has_p
 
 
-def _by_label(counts: Array, emotions: Sequence[str], seeds: int) -> list[dict[str, Any]]:
-    """Precision, recall and F1 of each label, over all seeds; `clips`: how many have it."""
-    right, occurs, answered = _right(counts), counts.sum(axis=-1), counts.sum(axis=-2)[:-1]
-    scores, _ = _f1(counts)
+def _score_labels(counts: Array, emotions: Sequence[str], seeds: int) -> list[dict[str, Any]]:
+    """Precision, recall and F1 of each label over all seeds, and the number of clips that have the label, as JSON."""
+    correct, occurs, answered = _count_correct(counts), counts.sum(axis=-1), counts.sum(axis=-2)[:-1]
+    scores, _ = _f1_by_label(counts)
     return [
         {
             "label": name,
             "clips": round(occurs[k] / seeds),
-            "precision": _number(right[k] / answered[k]) if answered[k] else None,
-            "recall": _number(right[k] / occurs[k]) if occurs[k] else None,
-            "f1": _number(scores[k]) if occurs[k] + answered[k] else None,
+            "precision": _rounded_or_none(correct[k] / answered[k]) if answered[k] else None,
+            "recall": _rounded_or_none(correct[k] / occurs[k]) if occurs[k] else None,
+            "f1": _rounded_or_none(scores[k]) if occurs[k] + answered[k] else None,
         }
         for k, name in enumerate(emotions)
     ]
 
 
-def _right(counts: Array) -> Array:
+def _count_correct(counts: Array) -> Array:
+    """(..., labels): the diagonal of confusion counts."""
     import numpy as np
 
     return np.diagonal(counts[..., :-1], axis1=-2, axis2=-1)
 
 
-def _f1(counts: Array) -> tuple[Array, Array]:
-    """F1 of each label, 0 where it neither occurs nor was answered; and how often it did either."""
-    either = counts.sum(axis=-1) + counts.sum(axis=-2)[..., :-1]
-    return _share(2 * _right(counts), either, 0.0), either
+def _f1_by_label(counts: Array) -> tuple[Array, Array]:
+    """F1 of each label (0 where it neither occurs nor was answered), and how often it occurs plus how often it was answered."""
+    occurrences = counts.sum(axis=-1) + counts.sum(axis=-2)[..., :-1]
+    return _divide(2 * _count_correct(counts), occurrences, 0.0), occurrences
 
 
-def _measure(name: str) -> Callable[[Array], Array]:
+def _find_measure(name: str) -> Callable[[Array], Array]:
     return {"accuracy": accuracy, "uar": uar, "f1_macro": f1_macro, "f1_weighted": f1_weighted}[name]
 
 
-def _share(some: Array, of: Array, none: float = float("nan")) -> Array:
-    """some / of; `none` where `of` is 0."""
+def _divide(numerator: Array, denominator: Array, default: float = float("nan")) -> Array:
+    """numerator / denominator; `default` where the denominator is 0."""
     import numpy as np
 
-    return np.divide(some, of, out=np.full(np.shape(some), none), where=np.asarray(of) > 0)
+    return np.divide(numerator, denominator, out=np.full(np.shape(numerator), default), where=np.asarray(denominator) > 0)
 
 
-def _told(values: Array, units: int) -> dict[str, Any]:
-    """value, low and high of (1 + rounds,), the first of which is the figure."""
-    ends = interval(values[1:], units)
-    told = {"value": _number(values[0]), "low": None, "high": None}
-    return told | {"low": rounded(ends[0]), "high": rounded(ends[1])} if ends else told
+def _interval_to_json(values: Array, units: int) -> dict[str, Any]:
+    """A figure as JSON: value, low, high. values (1 + rounds,): the figure, then its value in each round."""
+    ends = bootstrap_interval(values[1:], units)
+    result = {"value": _rounded_or_none(values[0]), "low": None, "high": None}
+    return result | {"low": round_figure(ends[0]), "high": round_figure(ends[1])} if ends else result
 
 
-def _number(value: float) -> float | None:
-    return None if value != value else rounded(value)
+def _rounded_or_none(value: float) -> float | None:
+    return None if value != value else round_figure(value)

@@ -1,4 +1,8 @@
-"""The record formats of other projects: what each one is read by, what it holds, and what of a record it loses."""
+"""The record formats of other projects: who reads each format, what it can hold, and what it loses.
+
+writing.py writes these formats, reading.py reads them back, convert.py does both. Two kinds of text need care: tags that readers
+take for the place of a video (`escape_tags`), and CSV cells that pandas takes for numbers or missing values (`escape_cell`).
+"""
 
 from __future__ import annotations
 
@@ -9,19 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-MANIFEST = "convert.json"
-VIDEOS = "videos"
-INDEX = "records.csv"  # ours, beside formats that know a clip by its name only: which record is which
-JOINER = "\u2060"  # a character without width; see hide() and keep()
+CONVERSION_MANIFEST = "convert.json"
+VIDEOS_DIR = "videos"
+INDEX_FILE = "records.csv"  # our own file, for formats that name clips only: it says which record is which
+WORD_JOINER = "\u2060"  # a character without width that escapes tags and cells
 
 
 @dataclass(frozen=True)
 class Record:
-    """A row of config mer, as far as any of the formats can hold it. A field that a format lost is empty.
+    """A row of config mer, reduced to the fields that at least one format can hold. A field that a format loses is empty.
 
-    conversations  (human or gpt, text) after each other
-    clues          of video, audio, text
-    video          the file; two records are the same wherever it lies
+    conversations  turns as (human or gpt, text), in order
+    clues          texts about video, audio and words
+    video          the file; records are compared without it
     """
 
     record_id: str
@@ -37,7 +41,7 @@ class Record:
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any], split: str, folder: Path) -> Record:
-        """`folder`: where the row's table lies."""
+        """`folder`: the folder of the row's table, from which it names its video."""
         turns = tuple((t["from"], t["value"]) for t in row["conversations"])
         clues = tuple(row["clues"][m] for m in ("video", "audio", "text"))
         return cls(row["record_id"], split, row["clip_id"], row["task"], row["transcript"], row["response"], row["emotion"],
@@ -48,8 +52,8 @@ class Record:
 class Format:
     """A format to convert to.
 
-    reader  who reads it, and which version of it we read
-    use     Markdown: what to type there
+    reader  the project that reads it, and the version whose code we checked
+    use     how to load it there, in Markdown
     """
 
     reader: str
@@ -87,7 +91,7 @@ FORMATS: dict[str, Format] = {
     ),
 }  # fmt: skip
 
-_EVERYWHERE = {
+_LOST_EVERYWHERE = {
     "subject_id": "join by record_id",
     "sentiment": "join by record_id",
     "emotion_words": "join by record_id",
@@ -95,21 +99,21 @@ _EVERYWHERE = {
     "status": "join by record_id: a model cannot tell one annotator's word from a reviewed one",
     "vocabulary": "join by record_id",
 }
-_CHAT = _EVERYWHERE | {
+_LOST_IN_CHATS = _LOST_EVERYWHERE | {
     "task": "no field of its own",
     "transcript": "no field of its own; as far as it is in the first turn",
     "emotion": "no field of its own; as far as it is in the answer",
     "clues": "no field of their own; as far as they are in a turn",
 }
-LOSES: dict[str, dict[str, str]] = {  # format -> column of config mer -> why it is not in it
-    "llava": _CHAT,
-    "llama-factory": _CHAT,
-    "ms-swift": _CHAT,
-    "merr": _EVERYWHERE | {
+LOST_COLUMNS: dict[str, dict[str, str]] = {  # format -> column of config mer that it loses -> reason
+    "llava": _LOST_IN_CHATS,
+    "llama-factory": _LOST_IN_CHATS,
+    "ms-swift": _LOST_IN_CHATS,
+    "merr": _LOST_EVERYWHERE | {
         "instruction": "Emotion-LLaMA asks with questions of its own",
         "conversations": "Emotion-LLaMA makes its own; it lower-cases answers and cuts them after 200 words",
     },
-    "emer": _EVERYWHERE | {
+    "emer": _LOST_EVERYWHERE | {
         "instruction": "AffectGPT asks with one question of its own",
         "conversations": "AffectGPT makes its own",
         "clues": "as far as they are in the reasons",
@@ -117,53 +121,53 @@ LOSES: dict[str, dict[str, str]] = {  # format -> column of config mer -> why it
 }  # fmt: skip
 
 
-def held(record: Record, to: str) -> Record:
-    """What reading a format back gives of a record: what the format loses is empty."""
-    empty: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(Record) if f.name in LOSES[to]}
+def strip_lost_fields(record: Record, target: str) -> Record:
+    """The record as it comes back when the format is read: fields that the format loses are empty."""
+    empty: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(Record) if f.name in LOST_COLUMNS[target]}
     return dataclasses.replace(record, **empty)
 
 
-def barred(record: Record, to: str) -> str:
-    """Why a format cannot hold a record at all; empty when it can."""
-    if to == "emer" and record.task != "reasoning":
+def find_obstacle(record: Record, target: str) -> str:
+    """Why a format cannot hold a record at all; empty when it can hold it."""
+    if target == "emer" and record.task != "reasoning":
         return "EMER holds reasoning only"
-    if to == "merr" and record.task == "recognition" and record.response != record.emotion:
+    if target == "merr" and record.task == "recognition" and record.response != record.emotion:
         return "MERR's answer to a recognition question is the emotion's name"
-    if to == "merr" and (record.emotion.split() != [record.emotion] or record.clip_id.split() != [record.clip_id]):
+    if target == "merr" and (record.emotion.split() != [record.emotion] or record.clip_id.split() != [record.clip_id]):
         return "MERR parts name and emotion by spaces, and one of them has a space"
     return ""
 
 
 _TAG = re.compile(
-    rf"<({JOINER}*)((?:video|image|audio|bbox|ref-object|cot-process|start-image|(?:Video|Image|Audio|Feature)Here)>)"
+    rf"<({WORD_JOINER}*)((?:video|image|audio|bbox|ref-object|cot-process|start-image|(?:Video|Image|Audio|Feature)Here)>)"
 )
-_HIDDEN = re.compile(_TAG.pattern.replace("*)", "+)", 1))
+_ESCAPED_TAG = re.compile(_TAG.pattern.replace("*)", "+)", 1))
 
 
-def hide(text: str) -> str:
-    """What people said, so that no reader takes it for the place of a picture: <video> in speech gets a JOINER behind its <."""
-    return _TAG.sub(rf"<\g<1>{JOINER}\g<2>", text)
+def escape_tags(text: str) -> str:
+    """Escape tags in speech, which readers would take for the place of a video: `<video>` gets a WORD_JOINER after its `<`."""
+    return _TAG.sub(rf"<\g<1>{WORD_JOINER}\g<2>", text)
 
 
-def show(text: str) -> str:
-    """What hide() was given."""
-    return _HIDDEN.sub(lambda m: f"<{m[1][1:]}{m[2]}", text)
+def unescape_tags(text: str) -> str:
+    """The inverse of `escape_tags`."""
+    return _ESCAPED_TAG.sub(lambda m: f"<{m[1][1:]}{m[2]}", text)
 
 
-_MISSING = {
+_PANDAS_MISSING = {
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL", "NaN",
     "None", "n/a", "nan", "null",
 }  # fmt: skip
 
 
-def keep(text: str) -> str:
-    """A CSV cell that pandas reads as this text, where it would read a number or nothing ("None.", said without the stop)."""
-    return text + JOINER if text in _MISSING or text.endswith(JOINER) or _is_number(text) else text
+def escape_cell(text: str) -> str:
+    """A CSV cell that pandas reads as this text. It would read "None" or "7" as a missing value or a number."""
+    return text + WORD_JOINER if text in _PANDAS_MISSING or text.endswith(WORD_JOINER) or _is_number(text) else text
 
 
-def kept(cell: str) -> str:
-    """What keep() was given."""
-    return cell.removesuffix(JOINER)
+def unescape_cell(cell: str) -> str:
+    """The inverse of `escape_cell`."""
+    return cell.removesuffix(WORD_JOINER)
 
 
 def _is_number(text: str) -> bool:

@@ -1,4 +1,8 @@
-"""Reads converted folders as the projects they are for read them: the records, and what would go wrong there."""
+"""Reads converted folders the way the projects that they are made for read them.
+
+`read_converted` returns the records, `check_converted` what would go wrong in such a project. Neither needs the project itself:
+each `_read_...` function follows the code of its reader, in the version that formats.py names.
+"""
 
 from __future__ import annotations
 
@@ -10,249 +14,267 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deemo_data.dataset.conversion.formats import FORMATS, INDEX, MANIFEST, VIDEOS, Record, kept, show
+from deemo_data.dataset.conversion.formats import (
+    CONVERSION_MANIFEST,
+    FORMATS,
+    INDEX_FILE,
+    VIDEOS_DIR,
+    Record,
+    unescape_cell,
+    unescape_tags,
+)
 from deemo_data.dataset.layout import SPLITS
 from deemo_data.errors import DatasetError
+from deemo_data.files import read_lines
 
-TAGS = ("<video>", "<image>", "<audio>")
+MEDIA_TAGS = ("<video>", "<image>", "<audio>")
 
 
 @dataclass
-class Found:
-    """What was read: records (where they are to be kept), and one line for each thing that a reader would stumble over."""
+class ReadResult:
+    """What was read: the records (if `keep` is set), and one line per fault that a reader would stumble over."""
 
     keep: bool
     records: list[Record] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     ids: Counter[str] = field(default_factory=Counter)
 
-    def add(self, record: Record, where: str) -> None:
+    def add(self, record: Record, location: str) -> None:
         self.ids[record.record_id] += 1
         if self.ids[record.record_id] == 2:
-            self.faults.append(f"{where}: the id {record.record_id} is there twice")
+            self.faults.append(f"{location}: the id {record.record_id} is there twice")
         if not record.video.is_file():
-            self.faults.append(f"{where}: record {record.record_id}: its video {record.video.name} is not there")
+            self.faults.append(f"{location}: record {record.record_id}: its video {record.video.name} is not there")
         if self.keep:
             self.records.append(record)
 
 
-def read_back(folder: Path, to: str) -> list[Record]:
-    """The records of a converted folder, in the order of its splits. A field that the format lost is empty.
+def read_converted(folder: Path, target: str) -> list[Record]:
+    """The records of a converted folder, in the order of its splits. A field that the format loses is empty.
 
-    Raises DatasetError when a file is missing or cannot be read, or a row lacks what a record is made of.
+    Raises DatasetError when a file is missing or cannot be read, or when a row lacks a required value.
     """
-    return _read(folder, to, keep=True).records
+    return _read(folder, target, keep=True).records
 
 
-def check(folder: Path, to: str) -> list[str]:
-    """What would go wrong when the project that `to` is for reads the folder; empty when nothing would.
+def check_converted(folder: Path, target: str) -> list[str]:
+    """What would go wrong when a project that uses the format `target` reads the folder; empty when nothing would.
 
-    Looks for files and keys that are missing, videos that are not where that project looks, ids that are there twice, empty
-    texts, and texts whose <video> tags are not one for each video. It opens no video.
+    It finds missing files and keys, videos that are not where that project looks for them, duplicate ids, empty texts, and texts
+    that do not have one <video> tag per video. It opens no video.
     """
     try:
-        return _read(folder, to, keep=False).faults
+        return _read(folder, target, keep=False).faults
     except DatasetError as e:
         return [e.what]
 
 
-def _read(folder: Path, to: str, keep: bool) -> Found:
-    readers: dict[str, Callable[[Path, Found], None]] = {
-        "llava": _llava, "llama-factory": _llama_factory, "ms-swift": _ms_swift, "merr": _merr, "emer": _emer,
+def _read(folder: Path, target: str, keep: bool) -> ReadResult:
+    readers: dict[str, Callable[[Path, ReadResult], None]] = {
+        "llava": _read_llava, "llama-factory": _read_llama_factory, "ms-swift": _read_ms_swift, "merr": _read_merr,
+        "emer": _read_emer,
     }  # fmt: skip
-    if to not in readers:
-        raise DatasetError(f"there is no format {to!r}", f"There are: {', '.join(FORMATS)}")
-    found = Found(keep)
-    readers[to](folder, found)
-    if not found.ids and not found.faults:
-        raise DatasetError(f"{folder} holds no records as {to} has them", "Type: deemo convert DATASET --to FORMAT --out FOLDER")
-    return found
+    if target not in readers:
+        raise DatasetError(f"there is no format {target!r}", f"There are: {', '.join(FORMATS)}")
+    result = ReadResult(keep)
+    readers[target](folder, result)
+    if not result.ids and not result.faults:
+        what = f"{folder} holds no records as {target} has them"
+        raise DatasetError(what, "Type: deemo convert DATASET --to FORMAT --out FOLDER")
+    return result
 
 
-def _llava(folder: Path, found: Found) -> None:
-    """A list of rows with id, video and conversations; `video` is joined to --data_folder."""
+def _read_llava(folder: Path, result: ReadResult) -> None:
+    """A list of rows with id, video and conversations; the path of a video is joined to --data_folder."""
     for split in SPLITS:
         path = folder / f"{split}.json"
         if not path.is_file():
             continue
-        rows = _json(path)
+        rows = _read_json(path)
         if not isinstance(rows, list):
             raise DatasetError(f"{path.name} is not a list of records")
         for number, row in enumerate(rows):
-            where = f"{path.name}[{number}]"
-            turns = _turns(row, where, "conversations", "from", "value", {"human": "human", "gpt": "gpt"})
+            location = f"{path.name}[{number}]"
+            turns = _read_turns(row, location, "conversations", "from", "value", {"human": "human", "gpt": "gpt"})
             if not isinstance(row.get("video"), str):
-                raise DatasetError(f"{where} has no video")
-            _chat(row, [row["video"]], turns, split, folder, where, found)
+                raise DatasetError(f"{location} has no video")
+            _add_chat(row, [row["video"]], turns, split, folder, location, result)
 
 
-def _llama_factory(folder: Path, found: Found) -> None:
-    """The files that dataset_info.json names, with the columns and tags that it says; videos are joined to media_dir."""
-    info = _json(folder / "dataset_info.json")
+def _read_llama_factory(folder: Path, result: ReadResult) -> None:
+    """The files, columns and tags that dataset_info.json names; paths of videos are joined to media_dir."""
+    info = _read_json(folder / "dataset_info.json")
     if not isinstance(info, dict):
         raise DatasetError("dataset_info.json is not a table of datasets")
-    for name, said in info.items():
-        columns, tags = said.get("columns") or {}, said.get("tags") or {}
-        if said.get("formatting") != "sharegpt" or not columns.get("videos"):
-            found.faults.append(f"dataset_info.json: {name} is not said to be sharegpt with a column of videos")
+    for name, entry in info.items():
+        columns, tags = entry.get("columns") or {}, entry.get("tags") or {}
+        if entry.get("formatting") != "sharegpt" or not columns.get("videos"):
+            result.faults.append(f"dataset_info.json: {name} is not said to be sharegpt with a column of videos")
             continue
         roles = {tags.get("user_tag", "human"): "human", tags.get("assistant_tag", "gpt"): "gpt"}
         keys = (columns.get("messages") or "conversations", tags.get("role_tag", "from"), tags.get("content_tag", "value"))
         split = name.removeprefix("deemo_")
-        for where, row in _lines(folder / said["file_name"]):
-            _chat(row, _paths(row, columns["videos"]), _turns(row, where, *keys, roles), split, folder, where, found)
+        for location, row in _read_json_lines(folder / entry["file_name"]):
+            turns = _read_turns(row, location, *keys, roles)
+            _add_chat(row, _video_paths(row, columns["videos"]), turns, split, folder, location, result)
 
 
-def _ms_swift(folder: Path, found: Found) -> None:
-    """Lines with messages and videos; videos are looked for from where it is started, or from ROOT_IMAGE_DIR."""
+def _read_ms_swift(folder: Path, result: ReadResult) -> None:
+    """Lines with messages and videos; paths of videos are relative to the working directory, or to ROOT_IMAGE_DIR."""
     for split in SPLITS:
         if (path := folder / f"{split}.jsonl").is_file():
-            for where, row in _lines(path):
-                turns = _turns(row, where, "messages", "role", "content", {"user": "human", "assistant": "gpt"})
-                _chat(row, _paths(row, "videos"), turns, split, folder, where, found)
+            for location, row in _read_json_lines(path):
+                turns = _read_turns(row, location, "messages", "role", "content", {"user": "human", "assistant": "gpt"})
+                _add_chat(row, _video_paths(row, "videos"), turns, split, folder, location, result)
 
 
-def _paths(row: Mapping[str, Any], key: str) -> list[str]:
+def _video_paths(row: Mapping[str, Any], key: str) -> list[str]:
     value = row.get(key)
     return [value] if isinstance(value, str) else list(value or ())
 
 
-def _turns(
-    row: Any, where: str, key: str, role: str, content: str, roles: Mapping[str, str]
+def _read_turns(
+    row: Any, location: str, key: str, role: str, content: str, roles: Mapping[str, str]
 ) -> list[tuple[str, str]]:  # fmt: skip
     """(human or gpt, text) of each turn."""
     try:
         turns = [(roles[t[role]], t[content]) for t in row[key]]
     except (KeyError, TypeError) as e:
-        raise DatasetError(f"{where}: {key} is not a list of {role} and {content}: {e}") from e
+        raise DatasetError(f"{location}: {key} is not a list of {role} and {content}: {e}") from e
     if not all(isinstance(text, str) for _, text in turns):
-        raise DatasetError(f"{where}: a turn is not text")
+        raise DatasetError(f"{location}: a turn is not text")
     return turns
 
 
-def _chat(
+def _add_chat(
     row: Mapping[str, Any],
     videos: Sequence[str],
     turns: list[tuple[str, str]],
     split: str,
     folder: Path,
-    where: str,
-    found: Found,
+    location: str,
+    result: ReadResult,
 ) -> None:
-    """One record of a format of turns, checked by the rules that all of its readers have."""
+    """Add a record of a chat format, checked by the rules that all readers of these formats share."""
     name = str(row.get("id", ""))
-    where = f"{where} ({name})" if name else where
+    location = f"{location} ({name})" if name else location
     if not name:
-        found.faults.append(f"{where}: it has no id")
-    if [w for w, _ in turns] != ["human", "gpt"] * (len(turns) // 2) or not turns:
-        found.faults.append(f"{where}: its turns do not go human, gpt, human, gpt: it would be skipped")
-    found.faults += [f"{where}: the {who}'s turn {n} is empty" for n, (who, text) in enumerate(turns) if not _words(text)]
-    for tag, wanted in zip(TAGS, (len(videos), 0, 0), strict=True):
-        if (there := sum(text.count(tag) for _, text in turns)) != wanted:
-            found.faults.append(f"{where}: {there} {tag} in its turns, for {wanted} of them: readers refuse it")
+        result.faults.append(f"{location}: it has no id")
+    if [role for role, _ in turns] != ["human", "gpt"] * (len(turns) // 2) or not turns:
+        result.faults.append(f"{location}: its turns do not go human, gpt, human, gpt: it would be skipped")
+    for number, (role, text) in enumerate(turns):
+        if not _without_tags(text):
+            result.faults.append(f"{location}: the {role}'s turn {number} is empty")
+    for tag, wanted in zip(MEDIA_TAGS, (len(videos), 0, 0), strict=True):
+        if (count := sum(text.count(tag) for _, text in turns)) != wanted:
+            result.faults.append(f"{location}: {count} {tag} in its turns, for {wanted} of them: readers refuse it")
     if not videos:
-        found.faults.append(f"{where}: it has no video")
+        result.faults.append(f"{location}: it has no video")
         return
-    found.faults += [f"{where}: its video {v} is not there" for v in videos[1:] if not (folder / v).is_file()]
-    shown = tuple((who, show(text)) for who, text in turns)
+    result.faults += [f"{location}: its video {v} is not there" for v in videos[1:] if not (folder / v).is_file()]
+    conversations = tuple((role, unescape_tags(text)) for role, text in turns)
+    response = conversations[-1][1] if conversations else ""
     video = folder / videos[0]
-    found.add(Record(name, split, video.stem, response=shown[-1][1] if shown else "", conversations=shown, video=video), where)
+    result.add(Record(name, split, video.stem, response=response, conversations=conversations, video=video), location)
 
 
-def _words(text: str) -> str:
-    for tag in TAGS:
+def _without_tags(text: str) -> str:
+    for tag in MEDIA_TAGS:
         text = text.replace(tag, "")
     return text.strip()
 
 
-def _merr(folder: Path, found: Found) -> None:
-    """Lines of name, frames and emotion; the text of a name in the JSON beside; what was said in one CSV; NAME.mp4 or .avi."""
-    said = _csv(folder / "transcription_en_all.csv", ("name", "sentence"), found)
-    sentences = dict(zip(said["name"], said["sentence"], strict=True))
-    index = _index(folder)
+def _read_merr(folder: Path, result: ReadResult) -> None:
+    """Lines of name, frames and emotion; texts by name in a JSON file; transcripts in one CSV file; NAME.mp4 or NAME.avi."""
+    transcripts = _read_csv(folder / "transcription_en_all.csv", ("name", "sentence"), result)
+    sentences = dict(zip(transcripts["name"], transcripts["sentence"], strict=True))
+    index = _read_index(folder)
     for split in SPLITS:
         for kind, key, task in (("coarse", "caption", "recognition"), ("fine", "smp_reason_caption", "reasoning")):
             path = folder / f"{split}_{kind}_grained.txt"
             if not path.is_file():
                 continue
-            told, labels = _json(path.with_suffix(".json")), _labels(folder, kind)
+            texts, labels = _read_json(path.with_suffix(".json")), _read_emotions(folder, kind)
             names = Counter[str]()
             for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-                where = f"{path.name} line {number}"
+                location = f"{path.name} line {number}"
                 parts = line.strip().split(" ")
                 if len(parts) < 3:
-                    raise DatasetError(f"{where} is not name, frames and emotion")
+                    raise DatasetError(f"{location} is not name, frames and emotion")
                 name, emotion = parts[0], parts[2]
                 names[name] += 1
                 if names[name] == 2:
-                    found.faults.append(f"{where}: the name {name} is there twice")
+                    result.faults.append(f"{location}: the name {name} is there twice")
                 if emotion not in labels:
-                    found.faults.append(f"{where}: emotion {emotion!r} is not among the labels of the YAML file")
+                    result.faults.append(f"{location}: emotion {emotion!r} is not among the labels of the YAML file")
                 if name not in sentences:
-                    found.faults.append(f"{where}: {name} has no row in transcription_en_all.csv")
-                entry = told.get(name, {})
+                    result.faults.append(f"{location}: {name} has no row in transcription_en_all.csv")
+                entry = texts.get(name, {})
                 text = entry.get(key)
-                if (kind == "fine" or text is not None) and not _words(text or ""):
-                    found.faults.append(f"{where}: {name} has no {key} in {path.with_suffix('.json').name}")
-                root = folder / _root(folder, split)
+                if (kind == "fine" or text is not None) and not _without_tags(text or ""):
+                    result.faults.append(f"{location}: {name} has no {key} in {path.with_suffix('.json').name}")
+                root = folder / _videos_dir(folder, split)
                 video = next((v for e in ("mp4", "avi") if (v := root / f"{name}.{e}").is_file()), root / f"{name}.mp4")
                 clues = tuple(entry["clues"][m] for m in ("video", "audio", "text")) if entry.get("clues") else ()
-                response = show(text or "") if kind == "fine" else emotion
-                for record_id, clip in _ids(index, split, task, name, where, found):
-                    found.add(Record(record_id, split, clip, task, show(kept(sentences.get(name, ""))), response, emotion, clues,
-                                     video=video), where)  # fmt: skip
-    _unused(index, found)
+                response = unescape_tags(text or "") if kind == "fine" else emotion
+                transcript = unescape_tags(unescape_cell(sentences.get(name, "")))
+                for record_id, clip in _take_ids(index, split, task, name, location, result):
+                    record = Record(record_id, split, clip, task, transcript, response, emotion, clues, video=video)
+                    result.add(record, location)
+    _report_unused(index, result)
 
 
-def _emer(folder: Path, found: Found) -> None:
+def _read_emer(folder: Path, result: ReadResult) -> None:
     """Rows of names, emotions, subtitles and reasons, as pandas reads them; videos/NAME.avi."""
-    index = _index(folder)
+    index = _read_index(folder)
     for split in SPLITS:
         path = folder / f"{split}.csv"
         if not path.is_file():
             continue
-        table = _csv(path, ("names", "emotions", "subtitles", "reasons"), found)
+        table = _read_csv(path, ("names", "emotions", "subtitles", "reasons"), result)
         names = Counter[str]()
         for number, (name, emotion, subtitle, reason) in enumerate(zip(*table.values(), strict=True), 1):
-            where = f"{path.name} row {number}"
+            location = f"{path.name} row {number}"
             names[name] += 1
             if names[name] == 2:
-                found.faults.append(f"{where}: the name {name} is there twice")
-            if not _words(kept(reason)):
-                found.faults.append(f"{where}: {name} has no reasons: it cannot be read")
-            video = folder / VIDEOS / f"{name}.avi"
-            for record_id, clip in _ids(index, split, "reasoning", name, where, found):
-                found.add(Record(record_id, split, clip, "reasoning", show(kept(subtitle)), show(kept(reason)), emotion,
-                                 video=video), where)  # fmt: skip
-    _unused(index, found)
+                result.faults.append(f"{location}: the name {name} is there twice")
+            if not _without_tags(unescape_cell(reason)):
+                result.faults.append(f"{location}: {name} has no reasons: it cannot be read")
+            video = folder / VIDEOS_DIR / f"{name}.avi"
+            transcript, response = unescape_tags(unescape_cell(subtitle)), unescape_tags(unescape_cell(reason))
+            for record_id, clip in _take_ids(index, split, "reasoning", name, location, result):
+                record = Record(record_id, split, clip, "reasoning", transcript, response, emotion, video=video)
+                result.add(record, location)
+    _report_unused(index, result)
 
 
 Index = dict[tuple[str, str, str], tuple[str, str]]  # (split, task, name) -> (record id, clip id)
 
 
-def _index(folder: Path) -> Index:
-    path = folder / INDEX
+def _read_index(folder: Path) -> Index:
+    path = folder / INDEX_FILE
     try:
         with open(path, encoding="utf-8", newline="") as f:
             rows = list(csv.DictReader(f))
         return {(r["split"], r["task"], r["name"]): (r["record_id"], r["clip_id"]) for r in rows}
     except (OSError, KeyError, csv.Error) as e:
-        raise DatasetError(f"{INDEX} cannot be read: without it nobody knows which record is which: {e}") from e
+        raise DatasetError(f"{INDEX_FILE} cannot be read: without it nobody knows which record is which: {e}") from e
 
 
-def _ids(index: Index, split: str, task: str, name: str, where: str, found: Found) -> Iterator[tuple[str, str]]:
+def _take_ids(index: Index, split: str, task: str, name: str, location: str, result: ReadResult) -> Iterator[tuple[str, str]]:
+    """(record id, clip id) of a name, taken out of the index; nothing, and a fault, when the name is not in it."""
     if (split, task, name) in index:
         yield index.pop((split, task, name))
     else:
-        found.faults.append(f"{where}: {name} is not in {INDEX}, or is there twice")
+        result.faults.append(f"{location}: {name} is not in {INDEX_FILE}, or is there twice")
 
 
-def _unused(index: Index, found: Found) -> None:
-    found.faults += [f"{INDEX}: record {record} ({name} of {split}) is in no file"
+def _report_unused(index: Index, result: ReadResult) -> None:
+    result.faults += [f"{INDEX_FILE}: record {record} ({name} of {split}) is in no file"
                      for (split, _, name), (record, _) in index.items()]  # fmt: skip
 
 
-def _labels(folder: Path, kind: str) -> list[str]:
+def _read_emotions(folder: Path, kind: str) -> list[str]:
     import yaml
 
     path = folder / ("stage2.yaml" if kind == "fine" else "stage1.yaml")
@@ -262,15 +284,15 @@ def _labels(folder: Path, kind: str) -> list[str]:
         raise DatasetError(f"{path.name} names no labels: {e}") from e
 
 
-def _root(folder: Path, split: str) -> str:
-    """The folder of a split's videos, seen from the converted one."""
-    path = folder / MANIFEST
-    roots = _json(path).get("videos", {}) if path.is_file() else {}
-    return str(roots.get(split, VIDEOS))
+def _videos_dir(folder: Path, split: str) -> str:
+    """The folder of a split's videos, relative to the converted folder."""
+    path = folder / CONVERSION_MANIFEST
+    roots = _read_json(path).get("videos", {}) if path.is_file() else {}
+    return str(roots.get(split, VIDEOS_DIR))
 
 
-def _csv(path: Path, columns: Sequence[str], found: Found) -> dict[str, list[str]]:
-    """Columns of a CSV file as pandas reads them when it is told nothing; what it takes for nothing is empty."""
+def _read_csv(path: Path, columns: Sequence[str], result: ReadResult) -> dict[str, list[str]]:
+    """Columns of a CSV file as pandas reads them by default; a cell that it takes for a missing value is empty."""
     import pandas as pd
 
     try:
@@ -281,31 +303,30 @@ def _csv(path: Path, columns: Sequence[str], found: Found) -> dict[str, list[str
         raise DatasetError(f"{path.name} has no column {lacking[0]}")
     for column in columns:
         if not pd.api.types.is_string_dtype(table[column]) and not table[column].isna().all():
-            found.faults.append(f"{path.name}: pandas reads {column} as {table[column].dtype}, not as text")
+            result.faults.append(f"{path.name}: pandas reads {column} as {table[column].dtype}, not as text")
     return {c: ["" if pd.isna(v) else str(v) for v in table[c]] for c in columns}
 
 
-def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where, and row, of each line of JSON."""
+def _read_json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(where it is, row) of each line of a list."""
     try:
-        with open(path, encoding="utf-8", newline="\n") as f:
-            for number, line in enumerate(f, 1):
-                yield f"{path.name} line {number}", json.loads(line)
+        for number, _, row in read_lines(path, lambda _, why: DatasetError(f"{path.name} cannot be read: {why}"), strict=True):
+            yield f"{path.name} line {number}", row
+    except OSError as e:
+        raise DatasetError(f"{path.name} cannot be read: {e}") from e
+
+
+def _read_json(path: Path) -> Any:
+    """A JSON file. A duplicate key is refused, because readers would keep only one of its values."""
+    try:
+        return json.loads(path.read_text("utf-8"), object_pairs_hook=_refuse_duplicate_keys)
     except (OSError, ValueError) as e:
         raise DatasetError(f"{path.name} cannot be read: {e}") from e
 
 
-def _json(path: Path) -> Any:
-    """A JSON file; a key that is there twice is refused, since readers would keep one of both."""
-    try:
-        return json.loads(path.read_text("utf-8"), object_pairs_hook=_once)
-    except (OSError, ValueError) as e:
-        raise DatasetError(f"{path.name} cannot be read: {e}") from e
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+def _refuse_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
         twice = next(k for k, n in Counter(k for k, _ in pairs).items() if n > 1)
         raise ValueError(f"{twice!r} is there twice")
-    return found
+    return result

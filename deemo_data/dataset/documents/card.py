@@ -1,8 +1,8 @@
-"""README.md."""
+"""README.md, the dataset card: a text for people, and front matter that the Hugging Face hub and `datasets` read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from deemo_data.dataset.documents import statements
@@ -81,35 +81,37 @@ and 21 of the right hand. `body_confidence` has the same shape without the last 
 """
 
 
-def text(measured: DatasetFacts, features: Mapping[str, Features]) -> str:
-    """The whole card. `features`: of each config."""
-    counts = measured.counts
-    said = BODY.format(
+def render_card(facts: DatasetFacts, features: Mapping[str, Features]) -> str:
+    """The whole card. `features`: config -> columns of its tables."""
+    counts = facts.counts
+    limits = [*statements.limit_statements(facts), *statements.bias_statements(facts), *statements.consent_statements(counts)]
+    body = BODY.format(
         title=statements.TITLE,
         headline=statements.headline(counts),
-        version=measured.version,
-        date=measured.date,
-        splits="\n".join(statements.split_lines(counts)),
-        warnings="".join(f"\n\n> {w[0].upper()}{w[1:]}." for w in measured.warnings),
-        nfbl=measured.nfbl.said,
-        emotions=measured.emotions.said,
-        annotation=bullets(statements.annotation(measured)),
-        agreement=" ".join(statements.agreement(measured)),
-        classes=_classes(counts),
-        attacked=statements.attacked(measured.privacy),
-        attacks=_attacks(measured.privacy),
-        access=_access(measured),
-        prohibited=bullets(statements.PROHIBITED),
-        limits=bullets([*statements.limits(measured), *statements.biases(measured), *statements.consent(counts)]),
+        version=facts.version,
+        date=facts.date,
+        splits="\n".join(statements.split_table_rows(counts)),
+        warnings="".join(f"\n\n> {w[0].upper()}{w[1:]}." for w in facts.warnings),
+        nfbl=facts.nfbl.versioned_name,
+        emotions=facts.emotions.versioned_name,
+        annotation=bullets(statements.annotation_statements(facts)),
+        agreement=" ".join(statements.agreement_statements(facts.agreement)),
+        classes=_class_table(counts),
+        attacked=statements.audit_statement(facts.privacy),
+        attacks=_attack_table(facts.privacy),
+        access=_access_text(facts),
+        prohibited=bullets(statements.PROHIBITED_USES),
+        limits=bullets(limits),
     )
-    return f"---\n{_front_matter(measured, features)}---\n{said}"
+    return f"---\n{_front_matter(facts, features)}---\n{body}"
 
 
-def bullets(lines: list[str] | tuple[str, ...]) -> str:
+def bullets(lines: Sequence[str]) -> str:
+    """A Markdown list. Each line begins with a capital and ends with a full stop."""
     return "\n".join(f"- {line[0].upper()}{line[1:]}{'' if line.endswith(('.', '*')) else '.'}" for line in lines)
 
 
-def _classes(counts: Mapping[str, Any]) -> str:
+def _class_table(counts: Mapping[str, Any]) -> str:
     if not counts["classes"]:
         return "There are no events."
     rows = sorted(counts["classes"].items(), key=lambda kv: (-kv[1]["events"], kv[0]))
@@ -118,31 +120,34 @@ def _classes(counts: Mapping[str, Any]) -> str:
     return "\n".join(["| class | group | events | clips | subjects | median length, s |", "|---|---|---|---|---|---|", *lines])
 
 
-def _attacks(privacy: Mapping[str, Any] | None) -> str:
-    rows = [f"| {a.channel} | {a.attack} | {a.figure} | {a.chance} | {a.verdict} |" for a in statements.attacks(privacy)]
+def _attack_table(privacy: Mapping[str, Any] | None) -> str:
+    rows = [
+        f"| {a.channel} | {a.attack} | {a.figure} | {a.chance} | {a.verdict} |" for a in statements.strongest_attacks(privacy)
+    ]
     head = ["", "| channel | attack | reached | guessing gives | in words |", "|---|---|---|---|---|"]
     return "\n".join([*head, *rows]) if rows else ""
 
 
-def _access(measured: DatasetFacts) -> str:
-    contact = f"Questions, and wishes to withdraw, go to {measured.contact}." if measured.contact else statements.OWNER
-    if not measured.gated:
-        return f"Whoever can read this may load it. {statements.licences(measured.counts)}\n\nWhom to write to: {contact}"
-    return f"On request. {statements.licences(measured.counts)} The terms:\n\n{_terms(measured)}\n\nWhom to write to: {contact}"
+def _access_text(facts: DatasetFacts) -> str:
+    contact = f"Questions, and wishes to withdraw, go to {facts.contact}." if facts.contact else statements.OWNER_ANSWERS
+    licences = statements.licence_statement(facts.counts)
+    if not facts.gated:
+        return f"Whoever can read this may load it. {licences}\n\nWhom to write to: {contact}"
+    return f"On request. {licences} The terms:\n\n{_terms(facts)}\n\nWhom to write to: {contact}"
 
 
-def _terms(measured: DatasetFacts) -> str:
-    return measured.terms.strip() or statements.TERMS
+def _terms(facts: DatasetFacts) -> str:
+    return facts.terms.strip() or statements.DEFAULT_TERMS
 
 
-def _front_matter(measured: DatasetFacts, features: Mapping[str, Features]) -> str:
-    """Configs with their data files, typed features, and what the Hub asks of whoever wants access."""
+def _front_matter(facts: DatasetFacts, features: Mapping[str, Features]) -> str:
+    """YAML: the configs with their data files, the types of their columns, and the form that the hub shows to those who ask."""
     import yaml
     from datasets import DatasetInfo, Features, SplitDict, SplitInfo, Video
     from datasets.info import DatasetInfosDict
     from huggingface_hub import DatasetCardData
 
-    counts = measured.counts
+    counts = facts.counts
     configs: list[dict[str, Any]] = []
     infos = {}
     for config, key in (("nfbl", "clips"), ("mer", "records")):
@@ -152,27 +157,33 @@ def _front_matter(measured: DatasetFacts, features: Mapping[str, Features]) -> s
         files = [{"split": s, "path": [f"{s}/{TABLES[config]}", f"{s}/clips/*.mp4"]} for s in splits]
         head = {"config_name": config} | ({"default": True} if config == "nfbl" else {})
         configs.append(head | {"drop_labels": True, "data_files": files})
-        named = {"video" if n == "file_name" else n: Video() if n == "file_name" else f for n, f in features[config].items()}
+        loaded = {"video" if n == "file_name" else n: Video() if n == "file_name" else f for n, f in features[config].items()}
         rows = SplitDict({s: SplitInfo(name=s, num_bytes=0, num_examples=n) for s, n in splits.items()})
-        infos[config] = DatasetInfo(config_name=config, features=Features(named), splits=rows)
-    typed = DatasetCardData()
-    DatasetInfosDict(infos).to_dataset_card_data(typed)
-    bound = next(f"n<{top}" if low is None else f"{low}<n<{top}" for low, top, most in SIZES if counts["clips"] < most)
-    front: dict[str, Any] = {
+        infos[config] = DatasetInfo(config_name=config, features=Features(loaded), splits=rows)
+    card_data = DatasetCardData()
+    DatasetInfosDict(infos).to_dataset_card_data(card_data)
+    size = next(f"n<{top}" if low is None else f"{low}<n<{top}" for low, top, limit in SIZE_CATEGORIES if counts["clips"] < limit)
+    front_matter: dict[str, Any] = {
         "pretty_name": statements.TITLE,
         "license": "other",
-        "license_name": "on-request" if measured.gated else "per-clip",
+        "license_name": "on-request" if facts.gated else "per-clip",
         "task_categories": ["video-classification", "video-text-to-text"],
         "tags": ["de-identification", "body-language", "emotion-recognition", "croissant"],
-        "size_categories": [bound],
+        "size_categories": [size],
     }
-    if measured.gated:
-        front["extra_gated_heading"] = "These are recordings of people: please say who asks, and agree to the terms"
-        front["extra_gated_prompt"] = _terms(measured)
-        front["extra_gated_fields"] = statements.FIELDS
-        front["extra_gated_button_content"] = "Agree and ask for access"
-    front |= {"configs": configs, "dataset_info": typed.get("dataset_info")}
-    return str(yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120))
+    if facts.gated:
+        front_matter["extra_gated_heading"] = "These are recordings of people: please say who asks, and agree to the terms"
+        front_matter["extra_gated_prompt"] = _terms(facts)
+        front_matter["extra_gated_fields"] = statements.ACCESS_FORM_FIELDS
+        front_matter["extra_gated_button_content"] = "Agree and ask for access"
+    front_matter |= {"configs": configs, "dataset_info": card_data.get("dataset_info")}
+    return str(yaml.safe_dump(front_matter, sort_keys=False, allow_unicode=True, width=120))
 
 
-SIZES = ((None, "1K", 10**3), ("1K", "10K", 10**4), ("10K", "100K", 10**5), ("100K", "1M", 10**6), ("1M", "10M", 10**12))
+SIZE_CATEGORIES = (
+    (None, "1K", 10**3),
+    ("1K", "10K", 10**4),
+    ("10K", "100K", 10**5),
+    ("100K", "1M", 10**6),
+    ("1M", "10M", 10**12),
+)

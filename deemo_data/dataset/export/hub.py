@@ -1,4 +1,8 @@
-"""`deemo export --push REPO`: a checked dataset to a Hugging Face hub, going on where it stopped, and compared afterwards."""
+"""Uploads a dataset to a Hugging Face hub: `deemo export --push REPO`.
+
+The dataset is validated first. Only files that differ are sent, so that an interrupted upload goes on from where it stopped. At
+the end, the digests of all files on the hub are compared with those of the folder.
+"""
 
 from __future__ import annotations
 
@@ -10,172 +14,177 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deemo_data.dataset.layout import MANIFEST
+from deemo_data.dataset.layout import DOCUMENTS, MANIFEST
+from deemo_data.dataset.validation.dataset import validate_dataset
 from deemo_data.errors import DatasetError, NotReleasable
+from deemo_data.files import File
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 
-BATCH = 200  # files a commit: what is committed need not be sent again
-THEIRS = {".gitattributes"}  # made by the hub
-KIND = "dataset"
+FILES_PER_COMMIT = 200  # committed files need not be sent again after an interruption
+HUB_FILES = {".gitattributes"}  # files that the hub itself makes
+REPO_TYPE = "dataset"
 
-Watch = Callable[[int, int], None]  # files done, files in all
+OnProgress = Callable[[int, int], None]  # (files done, files in total)
 
 
 @dataclass(frozen=True)
-class Pushed:
-    """What was done: files sent now, files that were there already, files removed because they are not of this dataset."""
+class UploadResult:
+    """What an upload did: files sent, files that were on the hub already, files removed from it."""
 
     repo: str
     address: str
     version: str
-    sent: int
-    there: int
-    removed: int
+    files_sent: int
+    files_unchanged: int
+    files_removed: int
 
 
 @dataclass(frozen=True)
-class Remote:
-    """A file on the hub: its digest, sha256 where the hub stores it as a large file, else git's."""
+class RemoteFile:
+    """A file on the hub. Large files have a sha256, others (sha256 empty) only the digest of their git blob."""
 
     size: int
     sha256: str
     blob: str
 
 
-def push(
+def push_dataset(
     folder: Path, repo: str, *, endpoint: str | None = None, token: str | None = None, private: bool = True,
-    watch: Watch = lambda done, all_: None,
-) -> Pushed:  # fmt: skip
-    """Send a dataset folder of ours: the files that its deemo.json names, deemo.json, and nothing else.
+    on_progress: OnProgress = lambda done, all_: None,
+) -> UploadResult:  # fmt: skip
+    """Upload a dataset folder that we wrote: deemo.json and the files that it names, nothing else.
 
-    The repository is made if it is not there: private, unless told otherwise, and asking whoever wants access where the card
-    says so. One that exists keeps its visibility. Documents come last, so a push that stops half-way cannot be loaded; the
-    same call goes on from there. When something was removed, the history is made one commit and the removed files are deleted
-    for good: what somebody withdrew must not be had from an older commit.
+    A new repository is private unless `private` is False, and gated (people must ask for access) if the card says so. An
+    existing one keeps its visibility. Documents are sent last, so that a half-uploaded dataset cannot be loaded. The same call
+    continues an interrupted upload. When files are removed, the history becomes a single commit and the files are deleted
+    permanently: withdrawn clips must not be available from an older commit.
 
-    endpoint, token  else those that huggingface_hub knows (HF_ENDPOINT, HF_TOKEN, hf auth login)
-    watch            told how many files are done, of how many
+    endpoint, token  default to those that huggingface_hub knows (HF_ENDPOINT, HF_TOKEN, hf auth login)
+    on_progress      called with the number of files done, and of all files
 
-    Raises NotReleasable when `deemo validate` finds an error, DatasetError when the hub refuses or what is there afterwards
-    is not what was sent.
+    Raises NotReleasable when `validate_dataset` finds an error, DatasetError when the hub refuses, or when its files differ from
+    ours afterwards.
     """
     from huggingface_hub import HfApi
 
-    files = _checked(folder)
+    files = _list_checked_files(folder)
     api = HfApi(endpoint=endpoint, token=token)
-    with _plain_errors(repo), _no_bars():
-        address = str(api.create_repo(repo, repo_type=KIND, private=private, exist_ok=True))
+    with _translate_hub_errors(repo), _hide_progress_bars():
+        address = str(api.create_repo(repo, repo_type=REPO_TYPE, private=private, exist_ok=True))
         if "extra_gated_prompt:" in (folder / "README.md").read_text("utf-8").split("\n---\n")[0]:
-            api.update_repo_settings(repo, repo_type=KIND, gated="manual")
-        there = _tree(api, repo)
-        wanted = [name for name, sha256 in files.items() if not _same(folder / name, sha256, there.get(name))]
-        gone = sorted(there.keys() - files.keys() - THEIRS)
-        _send(api, repo, folder, wanted, gone, len(files), watch)
-        if gone:
-            _forget_history(api, repo, set(files.values()))
-        after = _tree(api, repo)
-    _compare(repo, folder, files, after)
+            api.update_repo_settings(repo, repo_type=REPO_TYPE, gated="manual")
+        before = _list_remote_files(api, repo)
+        wanted = [name for name, sha256 in files.items() if not _is_same_file(folder / name, sha256, before.get(name))]
+        removed = sorted(before.keys() - files.keys() - HUB_FILES)
+        _commit_files(api, repo, folder, wanted, removed, len(files), on_progress)
+        if removed:
+            _erase_history(api, repo, set(files.values()))
+        after = _list_remote_files(api, repo)
+    _check_upload(repo, folder, files, after)
     version = str(json.loads((folder / MANIFEST).read_text("utf-8"))["version"])
-    return Pushed(repo, address, version, len(wanted), len(files) - len(wanted), len(gone))
+    return UploadResult(
+        repo=repo, address=address, version=version, files_sent=len(wanted), files_unchanged=len(files) - len(wanted),
+        files_removed=len(removed),
+    )  # fmt: skip
 
 
-def _checked(folder: Path) -> dict[str, str]:
-    """Path -> sha256 of what goes, tables and videos first, deemo.json last. Raises NotReleasable unless the folder is sound."""
-    from deemo_data.dataset.layout import DOCUMENTS
-    from deemo_data.dataset.validation.dataset import validate
-    from deemo_data.files import File
+def _list_checked_files(folder: Path) -> dict[str, str]:
+    """Path -> sha256 of the files to upload: tables and videos first, deemo.json last.
 
-    if wrong := [f for f in validate(folder) if f.level == "error"]:
+    Raises NotReleasable unless the folder is sound.
+    """
+    if wrong := [f for f in validate_dataset(folder) if f.level == "error"]:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise NotReleasable(f"{folder} has faults: {wrong[0].where}: {wrong[0].what}{more}", f"Type: deemo validate {folder}")
     if not (folder / MANIFEST).is_file():
         raise NotReleasable(f"{folder} has no {MANIFEST}: it is not a dataset that deemo exported", "Type: deemo export DIR")
     files: dict[str, str] = json.loads((folder / MANIFEST).read_text("utf-8"))["files"]
-    last = {name: n for n, name in enumerate(DOCUMENTS[::-1], 1)}  # the card after the other documents
-    ordered = dict(sorted(files.items(), key=lambda kv: (last.get(kv[0], 0), kv[0])))
+    rank = {name: n for n, name in enumerate(DOCUMENTS[::-1], 1)}  # the card after the other documents
+    ordered = dict(sorted(files.items(), key=lambda kv: (rank.get(kv[0], 0), kv[0])))
     return ordered | {MANIFEST: File.of(folder / MANIFEST).sha256}
 
 
-def _send(api: HfApi, repo: str, folder: Path, wanted: Sequence[str], gone: Sequence[str], files: int, watch: Watch) -> None:
-    """Commits of at most BATCH files; what is gone goes with the last one."""
+def _commit_files(
+    api: HfApi, repo: str, folder: Path, wanted: Sequence[str], removed: Sequence[str], files: int, on_progress: OnProgress
+) -> None:
+    """Send files in commits of at most FILES_PER_COMMIT. The last commit also removes the files in `removed`."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     done = files - len(wanted)
-    watch(done, files)
-    for first in range(0, max(len(wanted), 1 if gone else 0), BATCH):
-        page = wanted[first : first + BATCH]
-        last = first + BATCH >= len(wanted)
-        adding = [CommitOperationAdd(name, str(folder / name)) for name in page]
-        dropping = [CommitOperationDelete(name) for name in gone] if last else []
-        api.create_commit(repo, [*adding, *dropping], commit_message="A dataset made by deemo_data", repo_type=KIND)
-        done += len(page)
-        watch(done, files)
+    on_progress(done, files)
+    for first in range(0, max(len(wanted), 1 if removed else 0), FILES_PER_COMMIT):
+        batch = wanted[first : first + FILES_PER_COMMIT]
+        is_last = first + FILES_PER_COMMIT >= len(wanted)
+        additions = [CommitOperationAdd(name, str(folder / name)) for name in batch]
+        deletions = [CommitOperationDelete(name) for name in removed] if is_last else []
+        api.create_commit(repo, [*additions, *deletions], commit_message="A dataset made by deemo_data", repo_type=REPO_TYPE)
+        done += len(batch)
+        on_progress(done, files)
 
 
-def _forget_history(api: HfApi, repo: str, kept: set[str]) -> None:
-    """One commit instead of many, and large files that are no longer part of it deleted for good."""
-    api.super_squash_history(repo, repo_type=KIND, commit_message="A dataset made by deemo_data")
-    left = [f for f in api.list_lfs_files(repo, repo_type=KIND) if f.file_oid not in kept]
-    if left:
-        api.permanently_delete_lfs_files(repo, left, repo_type=KIND)
+def _erase_history(api: HfApi, repo: str, kept: set[str]) -> None:
+    """Make the history a single commit, and delete large files permanently unless their sha256 is in `kept`."""
+    api.super_squash_history(repo, repo_type=REPO_TYPE, commit_message="A dataset made by deemo_data")
+    if unwanted := [f for f in api.list_lfs_files(repo, repo_type=REPO_TYPE) if f.file_oid not in kept]:
+        api.permanently_delete_lfs_files(repo, unwanted, repo_type=REPO_TYPE)
 
 
-def _tree(api: HfApi, repo: str) -> dict[str, Remote]:
+def _list_remote_files(api: HfApi, repo: str) -> dict[str, RemoteFile]:
     from huggingface_hub.hf_api import RepoFile
 
     return {
-        f.path: Remote(f.size, f.lfs.sha256 if f.lfs else "", f.blob_id)
-        for f in api.list_repo_tree(repo, recursive=True, repo_type=KIND)
+        f.path: RemoteFile(f.size, f.lfs.sha256 if f.lfs else "", f.blob_id)
+        for f in api.list_repo_tree(repo, recursive=True, repo_type=REPO_TYPE)
         if isinstance(f, RepoFile)
     }
 
 
-def _same(path: Path, sha256: str, remote: Remote | None) -> bool:
+def _is_same_file(path: Path, sha256: str, remote: RemoteFile | None) -> bool:
     if remote is None or remote.size != path.stat().st_size:
         return False
-    return remote.sha256 == sha256 if remote.sha256 else remote.blob == git_digest(path)
+    return remote.sha256 == sha256 if remote.sha256 else remote.blob == git_blob_digest(path)
 
 
-def git_digest(path: Path) -> str:
-    """What git calls a file of this content: sha1 of "blob", size, NUL and bytes."""
+def git_blob_digest(path: Path) -> str:
+    """The id that git gives to a file with this content: sha1 of "blob", its size, NUL and its bytes."""
     data = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
-def _compare(repo: str, folder: Path, files: Mapping[str, str], after: Mapping[str, Remote]) -> None:
-    wrong = [name for name, sha256 in files.items() if not _same(folder / name, sha256, after.get(name))]
+def _check_upload(repo: str, folder: Path, files: Mapping[str, str], after: Mapping[str, RemoteFile]) -> None:
+    """Compare the files on the hub with those that were sent."""
+    wrong = [name for name, sha256 in files.items() if not _is_same_file(folder / name, sha256, after.get(name))]
     if wrong:
         raise DatasetError(f"{repo}: {wrong[0]} is not there as it was sent ({len(wrong)} such files)", "Push again")
-    if strange := sorted(after.keys() - files.keys() - THEIRS):
+    if strange := sorted(after.keys() - files.keys() - HUB_FILES):
         what = f"{repo}: {strange[0]} is there and is no part of this dataset ({len(strange)} such files)"
         raise DatasetError(what, "Did somebody else write there meanwhile? Push again")
 
 
 @contextmanager
-def _no_bars() -> Iterator[None]:
-    """Without a progress bar for each file: `watch` tells how far it is."""
+def _hide_progress_bars() -> Iterator[None]:
+    """Hide the progress bars of huggingface_hub: `on_progress` reports the progress."""
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-    shown = not are_progress_bars_disabled()
+    were_enabled = not are_progress_bars_disabled()
     disable_progress_bars()
     try:
         yield
     finally:
-        if shown:
+        if were_enabled:
             enable_progress_bars()
 
 
 @contextmanager
-def _plain_errors(repo: str) -> Iterator[None]:
-    """Errors of the hub and of the way to it as one of ours, without addresses that were signed or tokens."""
+def _translate_hub_errors(repo: str) -> Iterator[None]:
+    """Turn errors of the hub and of the network into DatasetError, without tokens and signed addresses."""
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
-    transport: type[Exception] = next(
-        c for c in HfHubHTTPError.__mro__ if c.__name__ == "HTTPError"
-    )  # of httpx, or of its successor
+    # HTTPError of httpx, or of its successor
+    network_error: type[Exception] = next(c for c in HfHubHTTPError.__mro__ if c.__name__ == "HTTPError")
     try:
         yield
     except OfflineModeIsEnabled as e:
@@ -183,21 +192,21 @@ def _plain_errors(repo: str) -> Iterator[None]:
     except HFValidationError as e:
         raise DatasetError(f"{repo!r} is no name of a repository", "Give OWNER/NAME") from e
     except HfHubHTTPError as e:
-        raise _refused(repo, e) from e
-    except (transport, RuntimeError, ValueError, OSError) as e:
+        raise _refusal_error(repo, e) from e
+    except (network_error, RuntimeError, ValueError, OSError) as e:
         cause = e.__cause__
         if isinstance(cause, HfHubHTTPError):
-            raise _refused(repo, cause) from e
-        why = type(cause or e).__name__
-        raise DatasetError(f"{repo}: the upload broke off ({why})", "Push again: it goes on from where it stopped") from e
+            raise _refusal_error(repo, cause) from e
+        kind = type(cause or e).__name__
+        raise DatasetError(f"{repo}: the upload broke off ({kind})", "Push again: it goes on from where it stopped") from e
 
 
-def _refused(repo: str, error: Any) -> DatasetError:
+def _refusal_error(repo: str, error: Any) -> DatasetError:
     status = error.response.status_code if error.response is not None else 0
-    said = f": {error.server_message.rstrip('.')}" if error.server_message else ""
+    message = f": {error.server_message.rstrip('.')}" if error.server_message else ""
     advice = {
         401: "Is the token right? Type: hf auth login, or set HF_TOKEN",
         403: "May this token write there? Make one that may, and push again",
         404: "Is the name right, OWNER/NAME, and may this token see it?",
     }.get(status, "Push again: it goes on from where it stopped")
-    return DatasetError(f"{repo}: the hub refused ({status}){said}", advice)
+    return DatasetError(f"{repo}: the hub refused ({status}){message}", advice)

@@ -1,4 +1,4 @@
-"""A clip -> its nfbl row."""
+"""Makes the row of a released clip in config nfbl."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from deemo_data.clip import Clip, ms_of
-from deemo_data.dataset.records import NfblRecord, why
+from deemo_data.clip import Clip, frame_to_ms
+from deemo_data.dataset.records import NfblRecord, first_error
 from deemo_data.errors import DatasetError
 from deemo_data.labels.consensus import events_of_clip
 from deemo_data.labels.label import Label
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def nfbl_record(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, video: str, allow_proposed: bool = False) -> NfblRecord:
-    """The row of a released clip. Classes that `vocabulary` does not know are not in it.
+def make_nfbl_record(
+    clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, video: str, allow_proposed: bool = False
+) -> NfblRecord:
+    """The row of a released clip. Events whose class is not in `vocabulary` are left out.
 
-    video  the file, relative to the table
-    Raises DatasetError, naming the clip, when the row would break a rule of records.py.
+    video  path of the video, relative to the table
+    Raises DatasetError, which names the clip, when the row would break a rule of records.py.
     """
     level, events = events_of_clip(clip, labels, vocabulary, allow_proposed)
     grid, facts = clip.grid, clip.facts
@@ -37,7 +39,7 @@ def nfbl_record(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, video: st
         "fps_num": grid.fps.numerator,
         "fps_den": grid.fps.denominator,
         "num_frames": clip.num_frames,
-        "duration_ms": ms_of(clip.num_frames, grid.fps),
+        "duration_ms": frame_to_ms(clip.num_frames, grid.fps),
         "width": grid.width,
         "height": grid.height,
         "annotation": level,
@@ -52,30 +54,29 @@ def nfbl_record(clip: Clip, labels: Sequence[Label], vocabulary: Nfbl, video: st
         "licence": facts.get("licence"),
         "leaks": json.dumps(facts.get("leaks") or {}, sort_keys=True),
         "provenance": [{"name": n, "sha256": s} for n, s in sorted(_digests(clip).items())],
-        "vocabulary": vocabulary.said,
+        "vocabulary": vocabulary.versioned_name,
     }
     try:
         return NfblRecord.model_validate(row, context={"label": vocabulary.labels, "group": list(vocabulary.groups)})
     except ValidationError as e:
-        raise DatasetError(f"clip {clip.id}: {why(e)}", "This is a fault of deemo, or the store was changed by hand") from e
+        raise DatasetError(
+            f"clip {clip.id}: {first_error(e)}", "This is a fault of deemo, or the store was changed by hand"
+        ) from e
 
 
 def _digests(clip: Clip) -> dict[str, str]:
-    made = clip.facts.get("provenance") or {}
-    return {
-        **made,
-        **{n: clip.files[n].sha256 for n in ("video", "body", "prosody")},
-    }  # never that of the footage: it can be looked up
+    """Digests of the files that a row was made from. Never that of the footage: whoever has the footage could look it up."""
+    return (clip.facts.get("provenance") or {}) | {name: clip.files[name].sha256 for name in ("video", "body", "prosody")}
 
 
 def _body(clip: Clip) -> tuple[pa.Array, pa.Array, list[int]]:
-    """Flat float16 points and confidence as they lie in the clip's body file, and their shape."""
+    """(points, confidence, shape) of the clip's body file; points and confidence are flat float16 arrays."""
     table = _read(clip, "body")
     return table["points"].combine_chunks().flatten(), table["confidence"].combine_chunks().flatten(), table["shape"][0].as_py()
 
 
 def _prosody(clip: Clip) -> dict[str, pa.Array]:
-    """The curves as they lie in the clip's prosody file, as float16."""
+    """The curves of the clip's prosody file as float16 arrays."""
     import pyarrow as pa
 
     table = _read(clip, "prosody")
@@ -84,7 +85,7 @@ def _prosody(clip: Clip) -> dict[str, pa.Array]:
 
 
 def _read(clip: Clip, name: str) -> pa.Table:
-    """A little table, without the threads and the look for a folder of tables that cost more than to read it."""
+    """A small table. pq.read_table would start threads and look for a folder of tables, which costs more than the reading."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(clip.files[name].path) as file:

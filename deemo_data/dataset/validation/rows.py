@@ -1,142 +1,219 @@
-"""One clip, one record, one video."""
+"""Checks the rows of a table one by one: the row itself, its texts, its clip or record, and its video.
+
+`RowChecker` goes through the rows of one table and calls the functions below it. Each of them takes a row as plain Python values,
+the location that a finding names, and the list of findings.
+"""
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from deemo_data.consent import REFUSED
-from deemo_data.files import parse_json
-from deemo_data.media.container import demuxed
-from deemo_data.media.limits import ITS_KIND
+from pydantic import BaseModel, ValidationError
 
+from deemo_data.consent import is_given
+from deemo_data.dataset.records import MerRecord, NfblRecord, first_error, texts_of_row
+from deemo_data.dataset.validation.files import DatasetFiles
+from deemo_data.dataset.validation.findings import Findings
+from deemo_data.dataset.validation.index import ClipRow, RowIndex
+from deemo_data.files import parse_json
+from deemo_data.labels import screening
+from deemo_data.media.container import demux_packets
+from deemo_data.media.limits import FORMAT_OPTIONS
+
+MODELS: dict[str, type[BaseModel]] = {"nfbl": NfblRecord, "mer": MerRecord}
 HARMLESS_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "language", "handler_name", "vendor_id"}
 ADDRESS = re.compile(r"\S+@\S+\.\w+|\bhttps?://\S+|\+?\d[\d ()/.-]{7,}\d")
-
-Say = Callable[[str, str], None]  # where, what
+MAX_RATE_DEVIATION = Fraction(1, 1000)  # of the frame rate that a row states
 
 
 @dataclass(frozen=True)
-class ClipRow:
-    """What is remembered of a row of nfbl, to hold records against it; `sound` unless something is wrong with the row itself."""
+class RowChecker:
+    """Checks the rows of one table, and adds them to the index.
 
-    sound: bool
+    table        path in the dataset folder, as findings name it
+    folder       where the table lies: its videos are named from there
+    class_names  field of a row ("label", "emotion") -> names that its vocabulary allows
+    allowed      names of classes that texts may hold
+    is_complete  the table has all columns of its config: otherwise its rows are not held against the model
+    """
+
+    config: str
     split: str
-    subject: str
-    transcript: str
-    duration_ms: int
-    spans: tuple[tuple[int, int], ...] = field(default=())
+    table: str
+    folder: Path
+    class_names: Mapping[str, Sequence[str] | None]
+    allowed: Collection[str]
+    is_complete: bool
+    files: DatasetFiles
+    index: RowIndex
+    findings: Findings
+
+    def check(self, row: dict[str, Any]) -> None:
+        location = self._location(row)
+        video = row.pop("file_name", None) or row.get("video")
+        name = video.get("path") or "embedded" if isinstance(video, dict) else str(video or "")
+        is_sound = self.is_complete and self._fits_model(row | {"video": name}, location)
+        self.index.add_subject(row, self.split)
+        if self.config == "mer":
+            self.index.add_record(row, self.split)
+            if is_sound:
+                check_record(row, location, self.index.find_clip(str(row.get("clip_id"))), self.findings)
+        else:
+            self.index.add_clip(row, self.split, is_sound)
+            if is_sound:
+                check_clip(row, location, self.findings)
+        if is_sound:
+            check_texts(texts_of_row(row, self.config), location, self.allowed, self.findings)
+        if isinstance(video, dict) and video.get("bytes"):
+            if self.config == "nfbl":
+                check_video(video["bytes"], row, location, self.findings)
+        else:
+            self._check_video_file(name, row, location)
+
+    def _location(self, row: Mapping[str, Any]) -> str:
+        if self.config == "mer" and row.get("record_id"):
+            return f"{self.table} record {row['record_id']}"
+        clip_id = str(row.get("clip_id"))
+        return f"{self.table} clip {clip_id}" if clip_id != "None" else self.table
+
+    def _fits_model(self, row: Mapping[str, Any], location: str) -> bool:
+        model = MODELS[self.config]
+        try:
+            model.model_validate({k: v for k, v in row.items() if k in model.model_fields}, context=dict(self.class_names))
+        except ValidationError as e:
+            self.findings.error(location, first_error(e))
+            return False
+        return True
+
+    def _check_video_file(self, name: str, row: Mapping[str, Any], location: str) -> None:
+        """The video that a row names. Videos of mer are those of nfbl: they are not opened a second time."""
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            self.findings.error(location, f"its video {name} lies outside the table's folder: the loader refuses it")
+            return
+        file = self.folder / name
+        if not name or not file.is_file():
+            if not name or not self.files.is_damaged(file):
+                self.findings.error(location, f"its video {name or '(none named)'} is not there")
+            return
+        path = file.resolve()
+        if self.config == "nfbl" or not self.index.clips:
+            self.index.add_video(self.files.digest(path), str(row.get("clip_id")), self.split)
+        if self.config == "nfbl":
+            sha256 = find_video_digest(row)
+            if sha256 and not self.files.is_damaged(file) and sha256 != self.files.digest(path):
+                self.findings.error(location, "its video is not the one whose digest is in provenance")
+            check_video(path, row, location, self.findings)
 
 
-def remember(row: Mapping[str, Any], split: str, sound: bool) -> ClipRow:
-    spans = tuple((e["start_ms"], e["end_ms"]) for e in row.get("events") or ())
-    return ClipRow(sound, split, str(row.get("subject_id")), row.get("transcript") or "", row.get("duration_ms") or 0, spans)
-
-
-def check_clip(row: Mapping[str, Any], here: str, error: Say) -> None:
-    """Consent, and what the leak check said."""
+def check_clip(row: Mapping[str, Any], location: str, findings: Findings) -> None:
+    """The consent and the result of the leak check of an nfbl row."""
     consent = row.get("consent") or {}
-    if str(consent.get("statement") or "").strip().casefold() in REFUSED:
-        error(here, "no consent is on record for it")
+    if not is_given(consent.get("statement")):
+        findings.error(location, "no consent is on record for it")
     try:
         passed = parse_json(row.get("leaks") or "{}").get("passed", True)
     except (ValueError, AttributeError):
-        error(here, "leaks is no JSON")
+        findings.error(location, "leaks is no JSON")
     else:
         if passed is not True:
-            error(here, "the leak check refused it")
+            findings.error(location, "the leak check refused it")
 
 
-def check_record(row: Mapping[str, Any], here: str, clip: ClipRow | None, error: Say, warn: Say) -> None:
-    """A record against the row of its clip: subject, transcript, and that its evidence lies in it."""
-    if clip is None or not clip.sound:
+def check_record(row: Mapping[str, Any], location: str, clip: ClipRow | None, findings: Findings) -> None:
+    """A mer row against the nfbl row of its clip: same subject, same transcript, evidence within the clip."""
+    if clip is None or not clip.is_sound:
         return
     if row.get("subject_id") != clip.subject:
-        error(here, f"is of subject {row.get('subject_id')}, its clip of {clip.subject}")
+        findings.error(location, f"is of subject {row.get('subject_id')}, its clip of {clip.subject}")
     if (row.get("transcript") or "") != clip.transcript:
-        error(here, "has another transcript than its clip")
+        findings.error(location, "has another transcript than its clip")
     if row.get("task") == "reasoning" and not row.get("evidence"):
-        warn(here, "is reasoning without evidence")
-    for piece in row.get("evidence") or ():
-        check_evidence(piece, str(row.get("clip_id")), clip, here, error)
+        findings.warn(location, "is reasoning without evidence")
+    for evidence in row.get("evidence") or ():
+        check_evidence(evidence, str(row.get("clip_id")), clip, location, findings)
 
 
-def check_evidence(piece: Mapping[str, Any], clip_id: str, clip: ClipRow, here: str, error: Say) -> None:
-    """An event id is the clip's, a #, and a place in its `events`; the span is the event's. Others are spans within the clip."""
-    event, start, end = str(piece.get("event") or ""), piece.get("start_ms") or 0, piece.get("end_ms") or 0
+def check_evidence(evidence: Mapping[str, Any], clip_id: str, clip: ClipRow, location: str, findings: Findings) -> None:
+    """Evidence names an event of the clip and repeats its span, or it gives a span within the clip.
+
+    The id of an event is the id of its clip, a #, and its place in the clip's `events`.
+    """
+    event, start, end = str(evidence.get("event") or ""), evidence.get("start_ms") or 0, evidence.get("end_ms") or 0
     owner, mark, place = event.rpartition("#")
     if mark and owner != clip_id:
-        error(here, f"its evidence {event} is of another clip")
+        findings.error(location, f"its evidence {event} is of another clip")
     elif mark and not (place.isdigit() and int(place) < len(clip.spans)):
-        error(here, f"its evidence {event} is no event of its clip, which has {len(clip.spans)}")
+        findings.error(location, f"its evidence {event} is no event of its clip, which has {len(clip.spans)}")
     elif mark and clip.spans[int(place)] != (start, end):
-        error(here, f"its evidence {event} is said to be at {start}-{end} ms, the event is at "
-                    f"{'-'.join(map(str, clip.spans[int(place)]))} ms")  # fmt: skip
+        span = "-".join(map(str, clip.spans[int(place)]))
+        findings.error(location, f"its evidence {event} is said to be at {start}-{end} ms, the event is at {span} ms")
     elif end > clip.duration_ms:
-        error(here, f"its evidence {event or 'span'} ends at {end} ms, its clip at {clip.duration_ms} ms")
+        findings.error(location, f"its evidence {event or 'span'} ends at {end} ms, its clip at {clip.duration_ms} ms")
 
 
-def check_words(texts: Mapping[str, str], here: str, allowed: Collection[str], error: Say, warn: Say) -> None:
-    """What nobody should read in a released text: addresses and numbers of people (errors); and, as warnings, since they are
-    found by lists of words, names, faces and guesses who somebody is. In a transcript, which is somebody's own words, names only.
+def check_texts(texts: Mapping[str, str], location: str, allowed: Collection[str], findings: Findings) -> None:
+    """What must not stand in a released text.
 
-    allowed  names of classes that may be written as they are
+    Addresses and numbers of people are errors. Names, faces and guesses about who somebody is are warnings, because lists of
+    words find them. A transcript holds somebody's own words: there only names are reported.
+
+    allowed  names of classes that may stand in a text
     """
-    from deemo_data.labels import screening
-
     for name, text in texts.items():
-        if found := ADDRESS.search(text):
-            error(here, f"{name} holds what looks like an address or a number of somebody, at letter {found.start() + 1}")
-        for flag in screening.faults(text, allowed=allowed):
+        if address := ADDRESS.search(text):
+            place = address.start() + 1
+            findings.error(location, f"{name} holds what looks like an address or a number of somebody, at letter {place}")
+        for claim in screening.find_faults(text, allowed=allowed):
             if name != "transcript":
-                warn(here, f"{name} has {screening.said(flag)}")
-            elif flag.kind == "name":
-                warn(here, f"transcript has “{flag.text}”, which looks like a name")
+                findings.warn(location, f"{name} has {screening.describe_claim(claim)}")
+            elif claim.kind == "name":
+                findings.warn(location, f"transcript has “{claim.text}”, which looks like a name")
 
 
-def check_video(video: Path | bytes, row: Mapping[str, Any], here: str, error: Say) -> None:
-    """Opens it: frames, rate, size, and that nothing but picture and sound is in it."""
+def check_video(video: Path | bytes, row: Mapping[str, Any], location: str, findings: Findings) -> None:
+    """Open a video and compare frames, rate and size with its row; nothing but picture and sound may be in it."""
     import av
 
-    container: Any  # av's stubs do not tell reading from writing
+    container: Any  # av's type stubs do not tell reading from writing
     try:
         file = io.BytesIO(video) if isinstance(video, bytes) else str(video)
-        with av.open(file, options=ITS_KIND, metadata_errors="replace") as container:
+        with av.open(file, options=FORMAT_OPTIONS, metadata_errors="replace") as container:
             if not container.streams.video:
-                error(here, "its video has no picture")
+                findings.error(location, "its video has no picture")
                 return
             stream = container.streams.video[0]
             if stream.codec_context is None:
-                error(here, "its video is in no code that is known here")
+                findings.error(location, "its video is in no code that is known here")
                 return
             size, rate = (stream.width, stream.height), stream.average_rate
             tags = {k for s in (container, *container.streams) for k in s.metadata} - HARMLESS_TAGS
             if container.chapters() or {s.type for s in container.streams} - {"video", "audio"}:
-                error(here, "its video carries chapters or other streams")
-            frames = sum(bool(p.size) for p in demuxed(container, stream))
+                findings.error(location, "its video carries chapters or other streams")
+            frames = sum(bool(p.size) for p in demux_packets(container, stream))
     except (av.error.FFmpegError, OSError) as e:
-        error(here, f"its video cannot be opened: {e}")
+        findings.error(location, f"its video cannot be opened: {e}")
         return
     if isinstance(row.get("num_frames"), int) and frames != row["num_frames"]:
-        error(here, f"num_frames is {row['num_frames']}, its video has {frames}")
-    if row.get("fps_num") and row.get("fps_den") and rate and _apart(rate, Fraction(row["fps_num"], row["fps_den"])):
-        error(here, f"the row says {row['fps_num']}/{row['fps_den']} frames a second, its video has {rate}")
+        findings.error(location, f"num_frames is {row['num_frames']}, its video has {frames}")
+    if row.get("fps_num") and row.get("fps_den") and rate and _rates_differ(rate, Fraction(row["fps_num"], row["fps_den"])):
+        findings.error(location, f"the row says {row['fps_num']}/{row['fps_den']} frames a second, its video has {rate}")
     if "width" in row and size != (row.get("width"), row.get("height")):
-        error(here, f"the row says {row.get('width')}x{row.get('height')}, its video is {size[0]}x{size[1]}")
+        findings.error(location, f"the row says {row.get('width')}x{row.get('height')}, its video is {size[0]}x{size[1]}")
     if tags:
-        error(here, f"its video carries tags: {', '.join(sorted(tags))}")
+        findings.error(location, f"its video carries tags: {', '.join(sorted(tags))}")
 
 
-def _apart(a: Fraction, b: Fraction) -> bool:
-    return abs(a - b) > b / 1000
+def _rates_differ(rate: Fraction, stated: Fraction) -> bool:
+    return abs(rate - stated) > stated * MAX_RATE_DEVIATION
 
 
-def provenance(row: Mapping[str, Any]) -> str:
-    """The digest that a row gives of its video, or nothing."""
-    pieces: Sequence[Mapping[str, Any]] = row.get("provenance") or ()
-    return next((str(p["sha256"]) for p in pieces if p.get("name") == "video"), "")
+def find_video_digest(row: Mapping[str, Any]) -> str:
+    """The sha256 that a row gives of its video; empty when it gives none."""
+    digests: Sequence[Mapping[str, Any]] = row.get("provenance") or ()
+    return next((str(d["sha256"]) for d in digests if d.get("name") == "video"), "")

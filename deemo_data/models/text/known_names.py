@@ -1,4 +1,8 @@
-"""Listed names, misspelt or by sound."""
+"""Finds the names of a given list in a transcript, also misspelt or written as they sound.
+
+A project lists the names of its people. Speech recognition misspells names, so `find_known_names` compares letters and sounds
+(`measure_likeness`). text/names.py adds names that are on no list. Both return `NameSpan`.
+"""
 
 from __future__ import annotations
 
@@ -12,100 +16,105 @@ Kind = Literal["NAME", "PLACE", "ORG", "CONTACT", "NUMBER", "DATE"]
 TITLES = {"mr", "mrs", "ms", "miss", "mister", "dr", "doctor", "prof", "professor", "st", "sir", "madam", "the", "a", "an"}
 MONTHS = "january february march april may june july august september october november december"
 CALENDAR = set(f"monday tuesday wednesday thursday friday saturday sunday christmas easter {MONTHS}".split())
-SPOKEN = (
+CAPITALISED_WORDS = (  # that are no names
     CALENDAR | TITLES | {"i", "im", "ive", "id", "ill", "ok", "okay", "oh", "god", "lord", "english", "tv", "yeah", "yes", "no"}
 )
-RAISED = 0.13  # how much less alike a word may be to a known name when Whisper wrote it with a capital within a sentence
-END = re.compile(r"[.!?]+[\"'”’)]*$")
+CAPITAL_BONUS = 0.13  # by which the needed likeness is lower for a word that Whisper capitalised within a sentence
+SENTENCE_END = re.compile(r"[.!?]+[\"'”’)]*$")
 
 
-class Found(NamedTuple):
-    """Words [first, end) are a name of some kind; `said` tells names of a clip apart: its words, folded."""
+class NameSpan(NamedTuple):
+    """The words [first, end) are a name of a kind. words: the folded words by which one name of a clip differs from another."""
 
     first: int
     end: int
     kind: Kind
-    said: tuple[str, ...]
+    words: tuple[str, ...]
 
 
-def fold(word: str) -> str:
-    """A word without case, accents, punctuation and a possessive s."""
-    plain = unicodedata.normalize("NFKD", re.sub(r"['’]s?(?=\W*$)", "", word)).casefold()
-    return "".join(c for c in plain if c.isalnum())
+def fold_word(word: str) -> str:
+    """A word without case, accents, punctuation and possessive s: the key by which words are compared here."""
+    decomposed = unicodedata.normalize("NFKD", re.sub(r"['’]s?(?=\W*$)", "", word)).casefold()
+    return "".join(c for c in decomposed if c.isalnum())
 
 
-def likeness(heard: str, name: str) -> float:
-    """How like two folded words are, 0 to 1: 1 the same letters; where they also sound the same, half of the rest is given.
+def measure_likeness(word: str, name: str) -> float:
+    """The likeness of two folded words, 0 to 1: that of their letters, raised half the way to 1 if they also sound the same.
 
-    Sounds count from three consonants on: with fewer, "Hale" would be "hello". So does a slip of letters from four on.
+    The sound counts only with at least three consonants or nearly the same letters, otherwise "Hale" would match "hello".
+    Words of up to three letters have no likeness unless they are equal or sound the same.
     """
     import jellyfish
     from rapidfuzz import fuzz
 
-    if heard == name or not heard or not name:
-        return float(heard == name and bool(heard))
-    letters = fuzz.ratio(heard, name) / 100
-    code = jellyfish.metaphone(name)
-    if code == jellyfish.metaphone(heard) and (len(code.replace(" ", "")) >= 3 or letters >= 0.7):
+    if word == name or not word or not name:
+        return float(word == name and bool(word))
+    letters = fuzz.ratio(word, name) / 100
+    sound = jellyfish.metaphone(name)
+    if sound == jellyfish.metaphone(word) and (len(sound.replace(" ", "")) >= 3 or letters >= 0.7):
         return 0.5 + letters / 2
-    return letters if min(len(heard), len(name)) > 3 else 0.0
+    return letters if min(len(word), len(name)) > 3 else 0.0
 
 
-def find_known_names(words: Sequence[str], names: Iterable[str], alike: float = 0.88) -> list[Found]:
-    """Where known names are said: each of their parts, and all parts together however they were cut into words."""
-    heard = [fold(w) for w in words]
-    starts = list(starts_of_sentences(words))
-    found = []
+def find_known_names(words: Sequence[str], names: Iterable[str], min_likeness: float = 0.88) -> list[NameSpan]:
+    """Find the listed names among words: each part of a name alone, and its parts together, however they are split into words.
+
+    min_likeness  that a word in lower case needs, 0 to 1; see CAPITAL_BONUS
+    """
+    folded = [fold_word(w) for w in words]
+    starts = list(mark_sentence_starts(words))
+    spans = []
     for name in names:
-        parts = [fold(p) for p in re.split(r"[\s\-]+", name) if fold(p)]
+        parts = [fold_word(p) for p in re.split(r"[\s\-]+", name) if fold_word(p)]
         runs = {"".join(parts[a:b]): b - a for a in range(len(parts)) for b in range(a + 1, len(parts) + 1)}
         for target, longest in runs.items():
-            if len(target) == 1:  # an initial, of which every "I" and "A" would be one
+            if len(target) == 1:  # an initial: every "I" and "A" would match it
                 continue
             for size in range(1, longest + 2):
-                for first in range(len(heard) - size + 1):
+                for first in range(len(folded) - size + 1):
                     capital = all(is_capitalised(words[i]) for i in range(first, first + size))
-                    needed = alike - (RAISED if capital and not starts[first] else 0)
-                    if _matches(heard[first : first + size], target, needed, capital):
-                        found.append(Found(first, first + size, "NAME", tuple(parts)))
-    return _joined(found)
+                    needed = min_likeness - (CAPITAL_BONUS if capital and not starts[first] else 0)
+                    if _matches(folded[first : first + size], target, needed, capital):
+                        spans.append(NameSpan(first, first + size, "NAME", tuple(parts)))
+    return _join_parts(spans)
 
 
-def _matches(heard: list[str], target: str, alike: float, capital: bool) -> bool:
-    together = "".join(heard)
+def _matches(parts: list[str], target: str, min_likeness: float, capital: bool) -> bool:
+    """Whether consecutive words (folded) are the target: a part of a name, or several parts written together."""
+    together = "".join(parts)
     if not 0.5 < (len(together) + 1) / (len(target) + 1) < 2:
         return False
-    if target in ordinary_words() or len(target) < 3:  # Will, May, Jo, de: as a name only with a capital, and only just so
+    if target in list_ordinary_words() or len(target) < 3:  # Will, May, Jo, de: only with a capital and the same letters
         return capital and together == target
-    if len(heard) > 1:  # and with a word less it is not as like
-        less = max(likeness("".join(part), target) for part in (heard[1:], heard[:-1]))
-        return likeness(together, target) >= max(alike, 0.85, less + 0.01)
-    return together not in ordinary_words() and likeness(together, target) >= alike
+    if len(parts) > 1:  # it must be less like the target with one word fewer
+        shorter = max(measure_likeness("".join(part), target) for part in (parts[1:], parts[:-1]))
+        return measure_likeness(together, target) >= max(min_likeness, 0.85, shorter + 0.01)
+    return together not in list_ordinary_words() and measure_likeness(together, target) >= min_likeness
 
 
 @cache
-def ordinary_words() -> frozenset[str]:
-    """Words that are said all the time, some of which are also names."""
+def list_ordinary_words() -> frozenset[str]:
+    """Very common words, some of which are also names."""
     from spacy.lang.en.stop_words import STOP_WORDS
 
     more = (
         "art bill black brown chase dawn day drew faith field gene grace grant green hill hope joy king long love mark pat "
         "price rob rose sue summer white wood woods young hello well yeah okay right mean think know like really"
     )
-    return frozenset(fold(w) for w in STOP_WORDS) | frozenset(more.split()) | CALENDAR
+    return frozenset(fold_word(w) for w in STOP_WORDS) | frozenset(more.split()) | CALENDAR
 
 
 def is_ordinary(word: str) -> bool:
-    """Whether a word is one of those that are said all the time."""
-    return fold(word) in ordinary_words()
+    """Whether a word is one of the very common words."""
+    return fold_word(word) in list_ordinary_words()
 
 
-def starts_of_sentences(words: Sequence[str]) -> Iterator[bool]:
-    """Whether each word is the first of a sentence, so that its capital says nothing."""
-    fresh = True
+def mark_sentence_starts(words: Sequence[str]) -> Iterator[bool]:
+    """For each word whether it starts a sentence: then its capital is no sign of a name."""
+    starts = True
     for word in words:
-        yield fresh
-        fresh = bool(END.search(word)) and fold(word) not in TITLES and not re.fullmatch(r"[A-Z]\.", word)
+        yield starts
+        starts = bool(SENTENCE_END.search(word)) and fold_word(word) not in TITLES and not re.fullmatch(r"[A-Z]\.", word)
 
 
 def is_capitalised(word: str) -> bool:
@@ -114,12 +123,12 @@ def is_capitalised(word: str) -> bool:
     return bool(letters) and letters[0].isupper()
 
 
-def _joined(found: list[Found]) -> list[Found]:
-    """Parts of one known name that touch or overlap are one."""
-    made: list[Found] = []
-    for f in sorted(set(found)):
-        if made and f.said == made[-1].said and f.first <= made[-1].end:
-            made[-1] = made[-1]._replace(end=max(f.end, made[-1].end))
+def _join_parts(spans: list[NameSpan]) -> list[NameSpan]:
+    """Join parts of the same name that touch or overlap."""
+    joined: list[NameSpan] = []
+    for f in sorted(set(spans)):
+        if joined and f.words == joined[-1].words and f.first <= joined[-1].end:
+            joined[-1] = joined[-1]._replace(end=max(f.end, joined[-1].end))
         else:
-            made.append(f)
-    return made
+            joined.append(f)
+    return joined

@@ -1,4 +1,7 @@
-"""Words of feeling in what was said, by VADER's English lexicon: which they are, and how strong with what stands before them."""
+"""Finds emotional words in a transcript with VADER's English lexicon, and measures how strong and how positive they are.
+
+A modifier before a word ("not", "very") changes its valence. In other languages than English hardly any word is found.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +15,26 @@ from importlib import resources
 from typing import Any
 
 PLACEHOLDER = re.compile(r"\[[A-Z]+\d*\]")
-PHRASE = re.compile(r"[,.;:!?…]+(?:\s|$)|[—–]|\bbut\b", re.IGNORECASE)  # what ends where "not" reaches
-REACH = 3  # words before one of feeling that may turn or strengthen it
-HALF = 15.0  # VADER's: a sum of valences whose square is this is 0.71 of all there can be
-WINDOW_S = 10.0  # strength is reckoned over so long
-LEAST_S = 5.0  # and over no less of a clip than this
+PHRASE = re.compile(r"[,.;:!?…]+(?:\s|$)|[—–]|\bbut\b", re.IGNORECASE)  # a modifier has no effect beyond one of these
+MODIFIER_REACH_WORDS = 3  # before an emotional word, in which a modifier changes it
+VADER_ALPHA = 15.0  # VADER's normalisation: a sum of valences s becomes s / sqrt(s² + alpha), between -1 and 1
+WINDOW_S = 10.0  # strength is measured per this time
+MIN_WINDOW_S = 5.0  # shorter clips count as this long
 
 
 @dataclass(frozen=True)
-class Felt:
-    """A word of feeling as it was said, with what turns or strengthens it ("not happy"). valence: -4 (bad) to 4 (good)."""
+class SentimentWord:
+    """An emotional word with its modifiers, as spoken ("not happy"). valence: -4 (negative) to 4 (positive)."""
 
-    said: str
+    text: str
     valence: float
 
 
-def felt(transcript: str) -> list[Felt]:
-    """The words of feeling in a redacted transcript, in order. In other languages than English hardly any is found."""
+def find_sentiment_words(transcript: str) -> list[SentimentWord]:
+    """The emotional words of a redacted transcript, in order."""
     from vaderSentiment import vaderSentiment as vader
 
-    analyser, found = _analyser(), []
+    analyser, emotional = _load_analyser(), []
     for phrase in PHRASE.split(PLACEHOLDER.sub("_", transcript)):
         text = vader.SentiText(phrase)
         words = text.words_and_emoticons
@@ -41,27 +44,27 @@ def felt(transcript: str) -> list[Felt]:
                 continue
             valence = analyser.sentiment_valence(0, text, word, at, [])[-1]
             if valence:
-                found.append(Felt(" ".join(words[_start(words, at) : at + 1]), round(float(valence), 2)))
-    return found
+                emotional.append(SentimentWord(" ".join(words[_phrase_start(words, at) : at + 1]), round(float(valence), 2)))
+    return emotional
 
 
-def strength(found: Sequence[Felt], seconds: float) -> float:
-    """How much feeling is in the words of so many seconds, whether good or bad: 0 to 1."""
-    size = sum(abs(f.valence) for f in found) * WINDOW_S / max(seconds, LEAST_S)
-    return size / math.sqrt(size * size + HALF)
+def measure_strength(words: Sequence[SentimentWord], seconds: float) -> float:
+    """How emotional the words are, whether positive or negative: 0 to 1. seconds: duration of the clip."""
+    size = sum(abs(w.valence) for w in words) * WINDOW_S / max(seconds, MIN_WINDOW_S)
+    return size / math.sqrt(size * size + VADER_ALPHA)
 
 
-def leaning(found: Sequence[Felt]) -> float:
-    """Whether the words are rather bad or good ones: -1 to 1."""
-    size = sum(f.valence for f in found)
-    return size / math.sqrt(size * size + HALF)
+def measure_valence(words: Sequence[SentimentWord]) -> float:
+    """The mean direction of the words: -1 (negative) to 1 (positive)."""
+    size = sum(w.valence for w in words)
+    return size / math.sqrt(size * size + VADER_ALPHA)
 
 
-def _start(words: Sequence[str], at: int) -> int:
-    """Where the phrase of the word at `at` begins: at the first word before it that turns or strengthens it."""
+def _phrase_start(words: Sequence[str], at: int) -> int:
+    """The index at which the phrase of the word at `at` starts: its first modifier, otherwise the word itself."""
     from vaderSentiment import vaderSentiment as vader
 
-    for first in range(max(at - REACH, 0), at):
+    for first in range(max(at - MODIFIER_REACH_WORDS, 0), at):
         word = words[first].lower()
         if word == "no" or vader.negated([word]) or word in vader.BOOSTER_DICT:
             return first
@@ -69,11 +72,12 @@ def _start(words: Sequence[str], at: int) -> int:
 
 
 @cache
-def _analyser() -> Any:
+def _load_analyser() -> Any:
+    """VADER's analyser without the words that vocabularies/sentiment.toml calls neutral."""
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
     analyser = SentimentIntensityAnalyzer()
-    said = tomllib.loads(resources.files("deemo_data").joinpath("vocabularies", "sentiment.toml").read_text("utf-8"))
-    for word in said["neutral"]:
+    config = tomllib.loads(resources.files("deemo_data").joinpath("vocabularies", "sentiment.toml").read_text("utf-8"))
+    for word in config["neutral"]:
         analyser.lexicon.pop(word, None)
     return analyser

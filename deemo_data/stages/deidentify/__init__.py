@@ -1,1 +1,1 @@
-"""Stages that hide things, and the check of what they made."""
+"""Stages that make what may be released: roles, redacted words, other voices, a masked picture, a public body track, a check."""

@@ -1,4 +1,4 @@
-"""Masked picture and changed voice into the one file that may be shown."""
+"""Assemble: joins the masked picture and the changed voice in the one file that may be shown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from deemo_data.errors import StageError
 
 @dataclass(frozen=True)
 class Assemble:
-    """Makes `safe`: H.264 and AAC of equal length, no tags. It always has a sound track: a page without one complains."""
+    """Makes `safe`: H.264 and AAC of equal length, without tags.
+
+    It always has a sound track, because the annotation page reports an error for a video without one.
+    """
 
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ("masked", "voice", "grid")
@@ -23,9 +26,9 @@ class Assemble:
         from deemo_data.media import ffmpeg, probe
 
         safe = out / self.makes["safe"]
-        ffmpeg.join(clip.path("masked"), clip.path("voice"), safe)
-        made = probe.probe_video(safe, vfr_fps=round(clip.grid.fps))["grid"]
-        same_rate = made["frames"] == 1 or (made["fps"] == clip.facts["grid"]["fps"] and not made["vfr"])
-        if made["frames"] != clip.num_frames or not same_rate:
-            raise StageError(f"clip {clip.id}: {clip.num_frames} frames went in and {made['frames']} came out")
+        ffmpeg.join_video_and_sound(clip.path("masked"), clip.path("voice"), safe)
+        grid = probe.probe_video(safe, vfr_fps=round(clip.grid.fps))["grid"]
+        same_rate = grid["frames"] == 1 or (grid["fps"] == clip.facts["grid"]["fps"] and not grid["vfr"])
+        if grid["frames"] != clip.num_frames or not same_rate:
+            raise StageError(f"clip {clip.id}: {clip.num_frames} frames went in and {grid['frames']} came out")
         return {}

@@ -1,1 +1,1 @@
-"""Stages that find things: bodies, faces, text, words, speakers."""
+"""Stages that find something in a clip: body, hands, faces, text, words, speakers, gestures. What they make is private."""

@@ -1,4 +1,10 @@
-"""FindFaces."""
+"""FindFaces: a box for every face in every frame.
+
+In:  the pictures of the clip and the body track. Out: face boxes (tracks/faces.py).
+
+Two detectors run on every few frames, and on more frames where their results differ. tracks/linking.py joins the detections to
+tracks and fills the frames between. Where the body track has a head that no box covers, a box is added.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from deemo_data.clip import Clip, Facts
-from deemo_data.tracks.linking import Row, Track, fill, link, overlap, refine_until_equal, table
+from deemo_data.tracks.linking import Row, Track, box_iou, fill_gaps, link_detections, refine_stretch, rows_to_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,33 +27,33 @@ if TYPE_CHECKING:
     from deemo_data.tracks.body import Body
 
 
-DOUBTED = 0.6  # a box of no higher score may be a hand
-TRACE = 0.1  # the first detector's score from which on it has an inkling of a face
-ALONE = 0.85  # the second detector's score from which on it needs nobody
-Detect = Callable[["NDArray[np.uint8]"], "NDArray[np.float32]"]  # a picture of the working size -> (n, 5) boxes, score
+MAX_DOUBTFUL_SCORE = 0.6  # a box with at most this score may be a hand
+MIN_TRACE_SCORE = 0.1  # first detector: below its threshold, but enough to support the second detector
+MIN_LONE_SCORE = 0.85  # second detector: enough without support by the first
+Detector = Callable[["NDArray[np.uint8]"], "NDArray[np.float32]"]  # a picture of the input size -> (n, 5) boxes and score
 
 
 @dataclass(frozen=True)
 class FindFaces:
-    """Makes `faces` (tracks.FACE_COLUMNS).
+    """Makes `faces` (tracks.faces.FACE_COLUMNS).
 
-    detect    |x    .    .    .    .|x    .    .    .    .|x         every `every`-th frame; each frame between two
-    link      |o----------------------o--------------------o|        looks that differ; boxes of one face are linked,
-    hold   <--|                                              |-->    the gaps interpolated, both ends held on
+    detect    |x    .    .    .    .|x    .    .    .    .|x         on every `every`-th frame, and on all frames between two
+    link      |o----------------------o--------------------o|        results that differ; boxes of one face are linked, gaps
+    hold   <--|                                              |-->    interpolated, and the box held on at both ends
     """
 
     detector: Literal["centerface-09189d", "insightface"] = "centerface-09189d"
     model: str = ""  # insightface only: an .onnx file (its whole path)
     model_sha256: str = ""  # insightface only: the digest of that file
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    longest: Annotated[int, Field(ge=128, le=4096)] = 640  # px of the longer side that the detector is shown
-    second: Literal["blazeface-short-bbff11", "none"] = "blazeface-short-bbff11"  # adds the faces that only it sees
+    longest: Annotated[int, Field(ge=128, le=4096)] = 640  # px of the longer side of the detector's input
+    second: Literal["blazeface-short-bbff11", "none"] = "blazeface-short-bbff11"  # adds faces that only it finds
     second_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.7
     second_longest: Annotated[int, Field(ge=128, le=4096)] = 256
     every: Annotated[int, Field(ge=1, le=30)] = 5
-    bridge_ms: Annotated[int, Field(ge=0)] = 2000  # a face gone for no longer is taken to have been there
-    hold_ms: Annotated[int, Field(ge=0)] = 500  # how long a box is held before its first look and after its last
-    pose: bool = True  # also cover the head end of the pose where no box does
+    bridge_ms: Annotated[int, Field(ge=0)] = 2000  # a gap up to this long is filled
+    hold_ms: Annotated[int, Field(ge=0)] = 500  # how long a box is held before its first detection and after its last
+    pose: bool = True  # also cover the head of the body track where no box does
 
     version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("source", "grid", "body")
@@ -58,28 +64,28 @@ class FindFaces:
         from deemo_data.tracks import faces
         from deemo_data.tracks.body import read_body
 
-        looks, cuts = self._look(clip)
+        detections, cuts = self._detect_faces(clip)
         fps = float(clip.grid.fps)
         body = read_body(clip.path("body"))
-        found = link(looks, cuts, bridge=round(self.bridge_ms / 1000 * fps))
-        found = [t for t in found if not only_hands(t, body, clip.grid.width, clip.grid.height)]
-        rows = fill(found, clip.num_frames, hold=round(self.hold_ms / 1000 * fps), cuts=cuts)
+        tracks = link_detections(detections, cuts, bridge=round(self.bridge_ms / 1000 * fps))
+        tracks = [t for t in tracks if not is_always_hand(t, body, clip.grid.width, clip.grid.height)]
+        rows = fill_gaps(tracks, clip.num_frames, hold=round(self.hold_ms / 1000 * fps), cuts=cuts)
         if self.pose:
-            rows += head_boxes(body, clip.grid.width, clip.grid.height, rows)
-        faces.write_faces(table(rows), out / self.makes["faces"])
+            rows += find_uncovered_heads(body, clip.grid.width, clip.grid.height, rows)
+        faces.write_faces(rows_to_table(rows), out / self.makes["faces"])
         return {}
 
-    def _detector(self, clip: Clip) -> tuple[Detect, int, int]:
-        """Both detectors in one, and the size of picture that it wants to be shown."""
+    def _detector(self, clip: Clip) -> tuple[Detector, int, int]:
+        """Both detectors as one function, and the width and height of its input."""
         from deemo_data.models.faces import centerface
 
-        width, height = centerface.working_size(clip.grid.width, clip.grid.height, self.longest)
+        width, height = centerface.choose_input_size(clip.grid.width, clip.grid.height, self.longest)
         if self.second == "none":
             return self._first(self.threshold), width, height
-        first, second = self._first(min(TRACE, self.threshold)), self._second()
+        first, second = self._first(min(MIN_TRACE_SCORE, self.threshold)), self._second()
         return lambda bgr: merge_detectors(first(bgr), second(bgr), self.threshold), width, height
 
-    def _first(self, threshold: float) -> Detect:
+    def _first(self, threshold: float) -> Detector:
         match self.detector:
             case "centerface-09189d":
                 from deemo_data.models.faces import centerface
@@ -92,102 +98,102 @@ class FindFaces:
                 model = insightface.load(self.model, self.model_sha256)
                 return lambda bgr: insightface.detect(model, bgr, threshold)
 
-    def _second(self) -> Detect:
+    def _second(self) -> Detector:
         from deemo_data.models.faces import blazeface
 
         net = blazeface.load(self.second)
-        return lambda bgr: face_boxes(
-            blazeface.detect_one_range(net, bgr[:, :, ::-1], self.second_threshold, self.second_longest)
-        )
+        return lambda bgr: face_boxes(blazeface.detect_at_size(net, bgr[:, :, ::-1], self.second_threshold, self.second_longest))
 
-    def _look(self, clip: Clip) -> tuple[dict[int, NDArray[np.float32]], list[int]]:
-        """{frame looked at: (n, 5) boxes in source pixels}, and the frames at which a new shot begins."""
+    def _detect_faces(self, clip: Clip) -> tuple[dict[int, NDArray[np.float32]], list[int]]:
+        """{frame: (n, 5) boxes in source pixels} for frames with a detection, and the frames at which a new shot begins."""
         import numpy as np
 
         from deemo_data.media import frames
 
         detect, width, height = self._detector(clip)
         scale = np.array([clip.grid.width / width, clip.grid.height / height] * 2 + [1], np.float32)
-        looks: dict[int, Future[NDArray[np.float32]]] = {}
+        detections: dict[int, Future[NDArray[np.float32]]] = {}
         cuts: list[int] = []
-        since: list[frames.Frame] = []  # the last look, and what came after it
-        unsettled: deque[list[frames.Frame]] = deque()  # from look to look
+        stretch: list[frames.Frame] = []  # the last frame with a detection, and the frames after it
+        pending: deque[list[frames.Frame]] = deque()  # stretches from one detection to the next, not yet refined
         changes: deque[float] = deque([255.0] * 4, maxlen=4)
-        before: NDArray[np.int16] | None = None
+        previous: NDArray[np.int16] | None = None
         with ThreadPoolExecutor(2) as threads:
 
-            def look(frame: frames.Frame) -> Future[NDArray[np.float32]]:
-                if frame.index not in looks:
-                    looks[frame.index] = threads.submit(detect, frame.bgr(width, height))
-                return looks[frame.index]
+            def detect_once(frame: frames.Frame) -> Future[NDArray[np.float32]]:
+                if frame.index not in detections:
+                    detections[frame.index] = threads.submit(detect, frame.bgr(width, height))
+                return detections[frame.index]
 
             for frame in frames.read_frames(clip):
-                glance = frame.bgr(32, 18).astype(np.int16)
-                if before is not None:
-                    changes.append(float(np.abs(glance - before).mean()))
-                cut = changes[-1] > max(8, 4 * max(list(changes)[:-1]))  # a leap, and not just a shaking camera
-                before = glance
-                if cut:
+                thumbnail = frame.bgr(32, 18).astype(np.int16)
+                if previous is not None:
+                    changes.append(float(np.abs(thumbnail - previous).mean()))
+                is_cut = changes[-1] > max(8, 4 * max(list(changes)[:-1]))  # a sudden change, not only a shaking camera
+                previous = thumbnail
+                if is_cut:
                     cuts.append(frame.index)
-                since.append(frame)
-                if cut or len(since) > self.every or frame.index in (0, clip.num_frames - 1):
-                    look(frame)
-                    unsettled.append(since)
-                    since = [frame]
-                    if len(unsettled) > 2:  # decoding and looking stay a little ahead
-                        refine_until_equal(unsettled.popleft(), look)
-            for stretch in unsettled:
-                refine_until_equal(stretch, look)
-            return {f: looks[f].result() * scale for f in sorted(looks)}, cuts
+                stretch.append(frame)
+                if is_cut or len(stretch) > self.every or frame.index in (0, clip.num_frames - 1):
+                    detect_once(frame)
+                    pending.append(stretch)
+                    stretch = [frame]
+                    if len(pending) > 2:  # decoding and detection stay a little ahead of refinement
+                        refine_stretch(pending.popleft(), detect_once)
+            for stretch in pending:
+                refine_stretch(stretch, detect_once)
+            return {f: detections[f].result() * scale for f in sorted(detections)}, cuts
 
 
-def face_boxes(found: NDArray[np.float32]) -> NDArray[np.float32]:
-    """BlazeFace's squares from brow to chin as boxes of whole faces.
+def face_boxes(squares: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Boxes of whole faces from the squares of BlazeFace, which reach from brow to chin.
 
-    Measured on 797 faces that CenterFace saw too: 0.92 times as wide, 1.19 as high, their middle 0.12 further up.
+    Measured on 797 faces that CenterFace found too: its boxes are 0.92 times as wide as the squares and 1.19 times as high, and
+    their centres lie further up by 0.12 of the square's height.
     """
     import numpy as np
 
-    up = 0.22 * (found[:, 3] - found[:, 1])
-    return np.stack([found[:, 0], found[:, 1] - up, *found[:, 2:].T], axis=1)
+    up = 0.22 * (squares[:, 3] - squares[:, 1])
+    return np.stack([squares[:, 0], squares[:, 1] - up, *squares[:, 2:].T], axis=1)
 
 
 def merge_detectors(first: NDArray[np.float32], second: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
-    """The boxes of which the first detector is sure, and those that the second adds to them, to be doubted.
+    """The boxes above the first detector's threshold, and those that the second detector adds, with a low score.
 
-    It adds a face where the first has at least a trace of one, or where it is very sure: alone it takes fists for faces.
+    The second adds a face where the first has at least a weak detection, or where its own score is high: alone it takes fists
+    for faces.
     """
     import numpy as np
 
     sure, traces = first[first[:, 4] >= threshold], first[first[:, 4] < threshold]
-    new = []
+    added = []
     for box in second:
-        seen, maybe = (any(overlap(box, other) > 0.2 for other in others) for others in (sure, traces))
-        if not seen and (maybe or box[4] >= ALONE):
-            new.append([*box[:4], min(box[4], DOUBTED)])
-    return np.concatenate([sure, np.array(new, np.float32)]) if new else sure
+        is_known, is_supported = (any(box_iou(box, other) > 0.2 for other in others) for others in (sure, traces))
+        if not is_known and (is_supported or box[4] >= MIN_LONE_SCORE):
+            added.append([*box[:4], min(box[4], MAX_DOUBTFUL_SCORE)])
+    return np.concatenate([sure, np.array(added, np.float32)]) if added else sure
 
 
-def only_hands(track: Track, body: Body, width: int, height: int) -> bool:
-    """Whether a track is a hand that the detector took for a face: weak all the time, and always on a tracked hand."""
-    from deemo_data.tracks.body import hand_boxes
+def is_always_hand(track: Track, body: Body, width: int, height: int) -> bool:
+    """Whether a track is a hand that the detector took for a face: all its scores are low, and it is always on a tracked hand."""
+    from deemo_data.tracks.body import find_hand_boxes
 
-    if max(float(b[4]) for b in track.boxes.values()) > DOUBTED:
+    if max(float(b[4]) for b in track.boxes.values()) > MAX_DOUBTFUL_SCORE:
         return False
-    return all(any(on_hand(box, hand) for hand in hand_boxes(body, f, width, height)) for f, box in track.boxes.items())
+    return all(any(is_on_hand(box, hand) for hand in find_hand_boxes(body, f, width, height)) for f, box in track.boxes.items())
 
 
-def on_hand(box: NDArray[np.float32], hand: NDArray[np.float32]) -> bool:
-    """Whether the middle of a box lies on a hand (x0, y0, x1, y1), and it is not much larger than the hand."""
+def is_on_hand(box: NDArray[np.float32], hand: NDArray[np.float32]) -> bool:
+    """Whether the middle of a box lies on a hand (x0, y0, x1, y1) and the box is not much larger than the hand."""
     x, y, size = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2, max(hand[2] - hand[0], hand[3] - hand[1])
     near = hand[0] - size / 4 <= x <= hand[2] + size / 4 and hand[1] - size / 4 <= y <= hand[3] + size / 4
     return bool(near and box[2] - box[0] < 1.5 * size)
 
 
-def head_boxes(body: Body, width: int, height: int, rows: list[Row]) -> list[Row]:
-    """Boxes around the head end of the pose, for frames in which no face box covers its middle (track -1).
+def find_uncovered_heads(body: Body, width: int, height: int, rows: list[Row]) -> list[Row]:
+    """Boxes (track -1) around the heads of the body track, in frames in which no face box covers the middle of the head.
 
-    Sizes are from measurements on real footage: a box may be added, never taken away.
+    `rows` are the face boxes so far; boxes are only added to them, never removed. Sizes are from measurements on real footage.
     """
     import numpy as np
 
@@ -201,7 +207,7 @@ def head_boxes(body: Body, width: int, height: int, rows: list[Row]) -> list[Row
             p = body.points[f, person, :13, :2] * size
             if np.isnan(p).any() or body.confidence[f, person, [0, 2, 5, 7, 8]].mean() < 0.5:
                 continue
-            box = head_box(p)
+            box = head_box_of_pose(p)
             x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
             if not any(r[2] <= x <= r[4] and r[3] <= y <= r[5] for r in covered.get(f, ())):
                 x0, y0, x1, y1 = (float(v) for v in box)
@@ -209,18 +215,18 @@ def head_boxes(body: Body, width: int, height: int, rows: list[Row]) -> list[Row
     return added
 
 
-def head_box(p: NDArray[np.float32]) -> NDArray[np.float32]:
+def head_box_of_pose(p: NDArray[np.float32]) -> NDArray[np.float32]:
     """(x0, y0, x1, y1) of a head from the first 13 points of BlazePose, in pixels."""
     import numpy as np
 
     nose, ears, eyes, mouth, shoulders = p[0], p[[7, 8]], p[[2, 5]].mean(0), p[[9, 10]].mean(0), p[[11, 12]]
     ear = ears.mean(0)
-    apart = float(np.hypot(*(ears[0] - ears[1])))
-    across = float(np.hypot(*(shoulders[0] - shoulders[1])))
-    ahead = float(np.hypot(*(nose - ear)))
+    between_ears = float(np.hypot(*(ears[0] - ears[1])))
+    shoulder_width = float(np.hypot(*(shoulders[0] - shoulders[1])))
+    nose_to_ears = float(np.hypot(*(nose - ear)))
     neck = float(np.hypot(*(mouth - shoulders.mean(0))))
-    high = 1.45 * max(apart, 2 * ahead, 2 * float(np.hypot(*(eyes - mouth))))
-    high = min(max(high, 0.35 * across), 1.3 * max(across, 1.7 * neck))
-    wide = high * (0.80 + 0.12 * min(1.0, ahead / max(apart, 1e-3)))
-    x, y = np.mean([nose, eyes, ear, mouth], axis=0) - [0, 0.04 * high]
-    return np.array([x - wide / 2, y - high / 2, x + wide / 2, y + high / 2], np.float32)
+    height = 1.45 * max(between_ears, 2 * nose_to_ears, 2 * float(np.hypot(*(eyes - mouth))))
+    height = min(max(height, 0.35 * shoulder_width), 1.3 * max(shoulder_width, 1.7 * neck))
+    width = height * (0.80 + 0.12 * min(1.0, nose_to_ears / max(between_ears, 1e-3)))
+    x, y = np.mean([nose, eyes, ear, mouth], axis=0) - [0, 0.04 * height]
+    return np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2], np.float32)

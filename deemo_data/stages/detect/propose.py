@@ -1,4 +1,8 @@
-"""Suggest labels: what rules see in the subject's body track, each with a score and one sentence why."""
+"""Propose: labels that rules find in the subject's body track, each with a score and a sentence that gives the reason.
+
+In:  body track, face boxes, roles, and the hands of both detection passes. Out: proposals for the annotators.
+This file prepares the subject's track; the rules are in stages/gestures (select.py is their entry point).
+"""
 
 from __future__ import annotations
 
@@ -19,12 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Propose(Thresholds):
-    """Makes `proposed` and tells the same as the fact `proposals`: a list, by time, of rule, start_frame, end_frame (of the
-    clip, half-open), score, threshold and why.
+    """Makes `proposed` and tells the same list as the fact `proposals`, sorted by time.
 
-    Which class a rule stands for is said by the vocabulary (`rule`), so another vocabulary needs no other run. Only of the
-    subject: where the body is not, or jumps to somebody else, nothing is proposed. What is told goes out with the clip, and
-    holds lengths of one movement in units of the same body, no points.
+    A proposal has: rule, start_frame, end_frame (frames of the clip, half-open), score, threshold, why.
+
+    The vocabulary says which class a rule stands for (its key `rule`), so a change of vocabulary needs no new run. Proposals
+    are for the subject only: there are none where the body is another person's, or jumps to another person. The fact is released
+    with the clip. It holds lengths of single movements in units of the body, and no points.
     """
 
     version: ClassVar[int] = 1
@@ -34,62 +39,65 @@ class Propose(Thresholds):
 
     def __call__(self, clip: Clip, out: Path) -> Facts:
         from deemo_data.stages.gestures import select
-        from deemo_data.stages.gestures.scene import scene_of
+        from deemo_data.stages.gestures.scene import build_scene
         from deemo_data.tracks import hands
-        from deemo_data.tracks.body import read_body, strangers
+        from deemo_data.tracks.body import find_frames_of_others, read_body
         from deemo_data.tracks.faces import read_faces
 
         grid = clip.grid
         body, table = read_body(clip.path("body")), read_faces(clip.path("faces"))
         roles = json.loads(clip.path("roles").read_text())
-        faces = {int(track): role for track, role in roles["faces"].items()}
-        found: list[dict[str, Any]] = []
+        face_roles = {int(track): role for track, role in roles["faces"].items()}
+        proposals: list[dict[str, Any]] = []
         if roles["body"] == "subject":
-            other = strangers(body, table, faces, grid.width, grid.height)
-            points, confidence = in_pixels(body.points[:, 0], grid), body.confidence[:, 0].copy()
-            looks = hands.read_looks(clip.path("hand_looks"), grid.width, grid.height)
-            add_hands(points, looks)
-            points[other], confidence[other] = float("nan"), 0
-            own = table[table["track"].map(faces) == "subject"]
-            scene = scene_of(points, confidence, boxes(own, points), float(grid.fps), self.small * grid.width)
-            found = [p.to_fact() for p in select.propose(scene, self)]
-        (out / self.makes["proposed"]).write_text(json.dumps(found))
-        return {"proposals": found}
+            is_other = find_frames_of_others(body, table, face_roles, grid.width, grid.height)
+            points, confidence = to_pixels(body.points[:, 0], grid), body.confidence[:, 0].copy()
+            add_hands(points, hands.read_hands(clip.path("hand_looks"), grid.width, grid.height))
+            points[is_other], confidence[is_other] = float("nan"), 0
+            subject_boxes = table[table["track"].map(face_roles) == "subject"]
+            faces = face_sizes(subject_boxes, points)
+            scene = build_scene(points, confidence, faces, float(grid.fps), self.small * grid.width)
+            proposals = [p.to_fact() for p in select.select_proposals(scene, self)]
+        (out / self.makes["proposed"]).write_text(json.dumps(proposals))
+        return {"proposals": proposals}
 
 
-def in_pixels(points: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
+def to_pixels(points: NDArray[np.float32], grid: Grid) -> NDArray[np.float32]:
     import numpy as np
 
     return points * np.array([grid.width, grid.height, grid.width], np.float32)
 
 
-def boxes(table: Any, points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(frames, 2): width and height of the face box nearest to the pose's nose, of a table of boxes; NaN where there is none."""
+def face_sizes(table: Any, points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(frames, 2) width and height of the face box nearest to the pose's nose; NaN where the table has no box for the frame."""
     import numpy as np
 
-    found = np.full((len(points), 2), np.nan, np.float32)
+    sizes = np.full((len(points), 2), np.nan, np.float32)
     nearest = np.full(len(points), np.inf)
     for frame, x0, y0, x1, y1 in table[["frame", "x0", "y0", "x1", "y1"]].itertuples(index=False):
-        off = float(np.hypot(*(points[frame, 0, :2] - [(x0 + x1) / 2, (y0 + y1) / 2])))
-        if off < nearest[frame]:
-            nearest[frame], found[frame] = off, (x1 - x0, y1 - y0)
-    return found
+        distance = float(np.hypot(*(points[frame, 0, :2] - [(x0 + x1) / 2, (y0 + y1) / 2])))
+        if distance < nearest[frame]:
+            nearest[frame], sizes[frame] = distance, (x1 - x0, y1 - y0)
+    return sizes
 
 
-def add_hands(points: NDArray[np.float32], looks: tuple[dict[int, list[Hand]], dict[int, list[Hand]]]) -> None:
-    """Put hands that only the second look near a face has seen where the track (frames, 75, 3) has none: at the nearer wrist."""
+def add_hands(points: NDArray[np.float32], passes: tuple[dict[int, list[Hand]], dict[int, list[Hand]]]) -> None:
+    """Fill in hands that only a detection pass near a face has: in place, where the track (frames, 75, 3) has no hand there.
+
+    A hand goes to the side whose wrist is nearer, if that wrist is less than 10 cm away.
+    """
     import numpy as np
 
-    from deemo_data.tracks.body import BODY_POINTS, HAND_POINTS
+    from deemo_data.tracks.skeleton import HAND_POINTS, TRACKED
 
-    for look in looks:
-        for frame, seen in look.items():
-            for hand in seen:
-                off = np.hypot(*(points[frame, [15, 16], :2] - hand.points[0]).T)
-                if not np.isfinite(off).all():
+    for hands_by_frame in passes:
+        for frame, hands in hands_by_frame.items():
+            for hand in hands:
+                to_wrists = np.hypot(*(points[frame, TRACKED.wrists, :2] - hand.points[0]).T)
+                if not np.isfinite(to_wrists).all():
                     continue
-                side = int(np.argmin(off))
-                place = slice(BODY_POINTS + side * HAND_POINTS, BODY_POINTS + (side + 1) * HAND_POINTS)
-                if np.isnan(points[frame, place, 0]).all() and off[side] < 0.1 * hand.scale:  # 10 cm
+                side = int(np.argmin(to_wrists))
+                place = slice(TRACKED.hands[side], TRACKED.hands[side] + HAND_POINTS)
+                if np.isnan(points[frame, place, 0]).all() and to_wrists[side] < 0.1 * hand.scale:
                     points[frame, place, :2] = hand.points
                     points[frame, place, 2] = hand.depth * hand.scale

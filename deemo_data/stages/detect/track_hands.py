@@ -1,4 +1,8 @@
-"""Look a second time at the hands that may lie over a face: at the frame's mirror image."""
+"""TrackHands: a second detection pass for hands near a face, over the mirror image of the frame.
+
+In:  the pictures of the clip, the body track, all detected hands, face boxes. Out: the hands of both passes near faces.
+mask_video.py shows a hand over a face only where both passes agree; propose.py uses the hands that only the second pass found.
+"""
 
 from __future__ import annotations
 
@@ -20,24 +24,25 @@ if TYPE_CHECKING:
     from deemo_data.tracks.body import Body
 
 
-HAND_END = slice(15, 23)  # of BlazePose: wrists, and the beginnings of fingers
+HAND_END_POINTS = slice(15, 23)  # of BlazePose: the wrists and its three points of each hand
 
 
 @dataclass(frozen=True)
 class TrackHands:
-    """Makes `hand_looks` (hands.LOOK_COLUMNS), for the stretches in which a hand is near a face.
+    """Makes `hand_looks` (tracks.hands.HAND_COLUMNS), for the frames in which a hand is near a face.
 
-    near    |....xxxxx...xxx...............|   a hand or a wrist of `body` within a face box, grown
-    look 0  |.<======================>.....|   of `hands`: what track_body saw in the frame itself
-    look 1  |.<======================>.....|   seen now, in the mirror; `lead` frames before and after too: tracking begins
+    near    |....xxxxx...xxx...............|   frames with a hand or a wrist of `body` in an enlarged face box
+    look 0  |.<======================>.....|   taken from `hands`: the pass of track_body over the frame itself
+    look 1  |.<======================>.....|   the pass over the mirror image, which begins `lead` frames earlier and ends
+                                               `lead` frames later, because tracking needs some frames to start
 
-    Other frames are not shown to the model, so a clip without hands at faces costs nothing.
+    The model does not run on other frames, so a clip without hands at faces costs nothing.
     """
 
-    detector: Literal["palm-detector-1b14e9", "none"] = "palm-detector-1b14e9"  # none: no hands are looked for
+    detector: Literal["palm-detector-1b14e9", "none"] = "palm-detector-1b14e9"  # none: hands are not detected
     landmarks: Literal["hand-landmarks-11c272"] = "hand-landmarks-11c272"
-    longest: Annotated[int, Field(ge=128, le=1920)] = 640  # px of the longer side that the model is shown
-    near: Annotated[float, Field(ge=1, le=5)] = 1.6  # a hand is near when it touches a face box grown so many times
+    longest: Annotated[int, Field(ge=128, le=1920)] = 640  # px of the longer side of the model's input
+    near: Annotated[float, Field(ge=1, le=5)] = 1.6  # a hand is near if it touches a face box enlarged by this factor
     lead: Annotated[int, Field(ge=0, le=100)] = 10  # frames
 
     version: ClassVar[int] = 2
@@ -48,41 +53,43 @@ class TrackHands:
     def __call__(self, clip: Clip, out: Path) -> Facts:
         from deemo_data.tracks.body import read_body
         from deemo_data.tracks.faces import boxes_by_frame, read_faces
-        from deemo_data.tracks.hands import write_mirrored
+        from deemo_data.tracks.hands import write_mirrored_hands
 
         spans: list[range] = []
         if self.detector != "none":
             boxes = boxes_by_frame(read_faces(clip.path("faces")))
             body = read_body(clip.path("body"))
-            frames = hands_near(body, boxes, clip.grid.width, clip.grid.height, self.near)
-            spans = stretches(frames, clip.num_frames, self.lead)
+            frames = find_frames_near_faces(body, boxes, clip.grid.width, clip.grid.height, self.near)
+            spans = widen_to_ranges(frames, clip.num_frames, self.lead)
         wanted = {f for span in spans for f in span}
-        write_mirrored(clip.path("hands"), self._mirrored(clip, wanted) if wanted else {}, out / self.makes["hand_looks"])
+        mirrored = self._detect_mirrored(clip, wanted) if wanted else {}
+        write_mirrored_hands(clip.path("hands"), mirrored, out / self.makes["hand_looks"])
         return {}
 
-    def _mirrored(self, clip: Clip, wanted: set[int]) -> dict[int, list[DetectedHand]]:
-        """{frame: hands} of those frames, seen in the mirror and turned back."""
-        from deemo_data.media.frames import behind, read_frames
+    def _detect_mirrored(self, clip: Clip, wanted: set[int]) -> dict[int, list[DetectedHand]]:
+        """{frame: hands} of the wanted frames, detected in the mirror image, in coordinates of the frame."""
+        from deemo_data.media.frames import read_frames
+        from deemo_data.media.lookahead import run_ahead
         from deemo_data.models import mediapipe
-        from deemo_data.stages.detect.track_body import shrink
+        from deemo_data.stages.detect.track_body import limit_size
 
         grid, last = clip.grid, max(wanted)
-        width, height = shrink(grid.width, grid.height, self.longest)
-        with mediapipe.hands(self.detector, self.landmarks) as look, ThreadPoolExecutor(1) as looking:
+        width, height = limit_size(grid.width, grid.height, self.longest)
+        with mediapipe.open_hand_landmarker(self.detector, self.landmarks) as find_hands, ThreadPoolExecutor(1) as thread:
 
-            def begun() -> Iterator[tuple[int, Future[list[DetectedHand]]]]:
+            def submit_frames() -> Iterator[tuple[int, Future[list[DetectedHand]]]]:
                 for frame in read_frames(clip):
                     if frame.index in wanted:
                         mirror = frame.rgb(width, height)[:, ::-1]
-                        yield frame.index, looking.submit(look, mirror, int(frame.index * 1000 / grid.fps))
+                        yield frame.index, thread.submit(find_hands, mirror, int(frame.index * 1000 / grid.fps))
                     if frame.index == last:
                         return
 
-            return {index: [turned(hand) for hand in found.result()] for index, found in behind(begun())}
+            return {index: [unmirror_hand(hand) for hand in hands.result()] for index, hands in run_ahead(submit_frames())}
 
 
-def turned(hand: DetectedHand) -> DetectedHand:
-    """A hand that was seen in the mirror, as it is."""
+def unmirror_hand(hand: DetectedHand) -> DetectedHand:
+    """A hand that was detected in the mirror image, in coordinates of the frame."""
     import numpy as np
 
     from deemo_data.tracks.hands import DetectedHand
@@ -92,28 +99,28 @@ def turned(hand: DetectedHand) -> DetectedHand:
     return DetectedHand(hand.points * sign + np.array([1, 0, 0], np.float32), hand.world * sign, side, hand.score)
 
 
-def hands_near(body: Body, boxes: dict[int, NDArray[np.float32]], width: int, height: int, near: float) -> set[int]:
-    """Frames in which a hand of the body, or the hand end of an arm, lies in a face box grown `near` times."""
+def find_frames_near_faces(body: Body, boxes: dict[int, NDArray[np.float32]], width: int, height: int, near: float) -> set[int]:
+    """The frames in which a hand of the body, or a wrist or finger point of the pose, lies in a face box enlarged by `near`."""
     import numpy as np
 
-    from deemo_data.tracks.body import hand_boxes
+    from deemo_data.tracks.body import find_hand_boxes
 
-    found: set[int] = set()
+    frames: set[int] = set()
     size = np.array([width, height], np.float32)
     for frame, faces in boxes.items():
         middle, half = (faces[:, :2] + faces[:, 2:4]) / 2, (faces[:, 2:4] - faces[:, :2]) / 2 * near
         low, high = middle - half, middle + half
-        hands = hand_boxes(body, frame, width, height)
-        ends = body.points[frame, :, HAND_END, :2].reshape(-1, 2) * size
-        sure = body.confidence[frame, :, HAND_END].reshape(-1) > 0.5
+        hands = find_hand_boxes(body, frame, width, height)
+        ends = body.points[frame, :, HAND_END_POINTS, :2].reshape(-1, 2) * size
+        sure = body.confidence[frame, :, HAND_END_POINTS].reshape(-1) > 0.5
         hands += [np.concatenate([p, p]) for p in ends[sure & ~np.isnan(ends).any(axis=1)]]
         if any(((h[:2] <= high) & (h[2:] >= low)).all(axis=1).any() for h in hands):
-            found.add(frame)
-    return found
+            frames.add(frame)
+    return frames
 
 
-def stretches(frames: Iterable[int], count: int, lead: int) -> list[range]:
-    """Those frames and `lead` more before and after each, as few ranges within [0, count)."""
+def widen_to_ranges(frames: Iterable[int], count: int, lead: int) -> list[range]:
+    """The frames, and `lead` frames before and after each, as the fewest ranges within [0, count)."""
     spans: list[range] = []
     for f in sorted(frames):
         begin, end = max(0, f - lead), min(count, f + lead + 1)

@@ -1,4 +1,7 @@
-"""What is said in a clip: every word with its time on the source clock."""
+"""Transcribe: the words of a clip, each with its time on the source's clock.
+
+In:  the sound of the clip, with some context, and the names known for the source. Out: words. redact.py takes the names out.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +21,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Transcribe:
-    """Makes `words`: {"language", "words", "before", "after", "hinted"}, each word a {start_ms, end_ms, text, probability}.
+    """Makes `words`: {"language", "words", "before", "after", "hinted"}; a word is {start_ms, end_ms, text, probability}.
 
         before |            words            | after
-    -----------[========== the clip ========)-----------  `context_ms` more is listened to on both sides, so that a
-               |                             |            word cut by the clip's edge is heard whole and lies in `words`
+    -----------[========== the clip ========)-----------  `context_ms` more is transcribed on both sides, so that a
+               |                             |            word at the clip's edge is complete, and is in `words`
 
-    For each of the source's known names the network listens once more with that name in mind: `hinted`, a list of words
-    a name. (With several names in mind at once, Whisper tiny may say one of them over and over.)
-    All of it is private: `redact` makes what may be read.
+    `hinted` has one list of words for each of the source's known names: a further transcription, prompted with that name.
+    (If it is prompted with several names at once, Whisper tiny may repeat one of them again and again.)
+    All of this is private: `redact` makes the transcript that may be read.
     """
 
     model: str = "whisper-tiny-en-2a4410"  # or a folder made by ct2-transformers-converter (its whole path)
     model_sha256: str = ""  # of that folder's model.bin
-    language: Literal["en", "auto"] = "en"  # auto: as a model that knows several hears it
+    language: Literal["en", "auto"] = "en"  # auto: detected, with a model for several languages
     context_ms: Annotated[int, Field(ge=0, le=10_000)] = 2000
 
     version: ClassVar[int] = 1
@@ -40,33 +43,32 @@ class Transcribe:
     tells: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, clip: Clip, out: Path) -> Facts:
-        said: dict[str, Any] = {"language": "en", "words": [], "before": [], "after": [], "hinted": []}
+        payload: dict[str, Any] = {"language": "en", "words": [], "before": [], "after": [], "hinted": []}
         if clip.facts["has_sound"]:
             from deemo_data.models.speech import whisper
 
             net = whisper.load_folder(self.model, self.model_sha256) if "/" in self.model else whisper.load(self.model)
-            wide = wider(clip, self.context_ms)
-            wave, zero = sound.read_sound(wide), clip.grid.ms_at(wide.first_frame)
-            said["language"] = "en" if self.language == "en" else whisper.language_of(net, wave)
-            heard = rows(whisper.words(net, wave, said["language"]), zero)
-            for word in heard:
+            widened = widen_clip(clip, self.context_ms)
+            wave, zero_ms = sound.read_sound(widened), clip.grid.ms_at(widened.first_frame)
+            payload["language"] = "en" if self.language == "en" else whisper.detect_language(net, wave)
+            for word in rows_of_words(whisper.transcribe(net, wave, payload["language"]), zero_ms):
                 after, before = word["start_ms"] >= clip.end_ms, word["end_ms"] <= clip.start_ms
-                said["after" if after else "before" if before else "words"].append(word)
+                payload["after" if after else "before" if before else "words"].append(word)
             for name in dict.fromkeys(n for n in clip.facts["known_names"] if n.strip()):
-                hinted = rows(whisper.words(net, wave, said["language"], hint=name), zero)
-                said["hinted"].append([w for w in hinted if w["end_ms"] > clip.start_ms and w["start_ms"] < clip.end_ms])
-        (out / self.makes["words"]).write_text(json.dumps(said, ensure_ascii=False))
+                hinted = rows_of_words(whisper.transcribe(net, wave, payload["language"], hint=name), zero_ms)
+                payload["hinted"].append([w for w in hinted if w["end_ms"] > clip.start_ms and w["start_ms"] < clip.end_ms])
+        (out / self.makes["words"]).write_text(json.dumps(payload, ensure_ascii=False))
         return {}
 
 
-def wider(clip: Clip, by_ms: int) -> Clip:
-    """The clip with so much more of its source on both sides, as far as there is any."""
+def widen_clip(clip: Clip, by_ms: int) -> Clip:
+    """The clip with `by_ms` more of its source on both sides, as far as the source goes."""
     end = clip.grid.ms_at(clip.grid.frames)
     return replace(clip, start_ms=max(0, clip.start_ms - by_ms), end_ms=min(max(end, clip.end_ms), clip.end_ms + by_ms))
 
 
-def rows(heard: list[Word], zero_ms: int) -> list[dict[str, Any]]:
-    """Words of a wave that begins at `zero_ms` of the source, on the source clock."""
+def rows_of_words(words: list[Word], zero_ms: int) -> list[dict[str, Any]]:
+    """Words of a wave that begins at `zero_ms` of the source, with times on the source's clock."""
     return [
         {
             "start_ms": zero_ms + round(w.start_s * 1000),
@@ -74,5 +76,5 @@ def rows(heard: list[Word], zero_ms: int) -> list[dict[str, Any]]:
             "text": w.text,
             "probability": round(w.probability, 3),
         }
-        for w in heard
+        for w in words
     ]

@@ -1,188 +1,172 @@
-"""Arms, both hands, trunk, gestures."""
+"""Rules for arms, both hands, gestures and the trunk, and `measure_signals`, which runs all rules on a scene.
+
+Each rule takes a `Scene` (scene.py) and yields `Signal`s (signals.py): an amount per frame and the threshold from which the rule
+holds. The rules for hands at the head are in touch_rules.py. Next: select.py, which turns signals into proposals.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deemo_data.stages.gestures.scene import (
-    EARS,
-    ELBOWS,
-    HIPS,
-    JOINTS,
-    KNEES,
-    KNUCKLES,
-    NOSE,
-    PALM,
-    SHOULDERS,
-    SIDES,
-    SURE,
-    TIPS,
-    WRISTS,
-    Scene,
-    length,
-    mean_of,
-    rolling,
-    speed_of,
-)
+from deemo_data.stages.gestures.scene import Scene, measure_speed, planar_lengths, rolling_mean, rolling_percentile
 from deemo_data.stages.gestures.signals import Signal
 from deemo_data.stages.gestures.thresholds import Thresholds
-from deemo_data.stages.gestures.touch_rules import Touches, covered, hands_together, on_places
+from deemo_data.stages.gestures.touch_rules import HandsFromFace, are_hands_together, measure_face_cover, measure_touches
+from deemo_data.tracks.skeleton import EARS, FINGERTIPS, KNUCKLES, MIDDLE_JOINTS, MIN_CONFIDENCE, NOSE, PALM, SIDES, TRACKED
 
 
-def signals(scene: Scene, how: Thresholds) -> Iterator[Signal]:
-    """Every rule's signal on a scene, left hand and right."""
-    touches = Touches.of(scene, how)
+def measure_signals(scene: Scene, thresholds: Thresholds) -> Iterator[Signal]:
+    """The signals of all rules on a scene, for the left hand and the right."""
+    touches = HandsFromFace.of_scene(scene)
     for side in (0, 1):
-        yield from on_places(scene, touches, side, how)
-    yield covered(touches, how)
-    yield from arms(scene, how)
-    yield from both_hands(scene, how)
+        yield from measure_touches(scene, touches, side, thresholds)
+    yield measure_face_cover(touches, thresholds)
+    yield from measure_arms(scene, thresholds)
+    yield from measure_both_hands(scene, thresholds)
     for side in (0, 1):
-        yield busy(scene, side, how)
-    yield gestures(scene, how)
-    yield from trunk(scene, how)
+        yield measure_busy_hand(scene, side, thresholds)
+    yield measure_gestures(scene, thresholds)
+    yield from measure_trunk(scene, thresholds)
 
 
-def arms(scene: Scene, how: Thresholds) -> Iterator[Signal]:
+def measure_arms(scene: Scene, thresholds: Thresholds) -> Iterator[Signal]:
     """Folded arms, hands on hips, arms behind the back: by wrists, elbows and hips, in shoulder widths."""
     import numpy as np
 
-    wide = scene.shoulders[:, None]
-    flat, sure = scene.points[..., :2], scene.sure
-    wrists, elbows, hips, shoulders = (flat[:, n] for n in (WRISTS, ELBOWS, HIPS, SHOULDERS))
+    width = scene.shoulder_width[:, None]
+    flat, confidence = scene.points[..., :2], scene.confidence
+    wrists, elbows, hips, shoulders = (flat[:, n] for n in (TRACKED.wrists, TRACKED.elbows, TRACKED.hips, TRACKED.shoulders))
     side = np.sign(shoulders[:, :1, 0] - shoulders[:, 1:, 0])  # 1 where the person's left is to the right in the picture
     crossed = (wrists[:, 0, 0] - wrists[:, 1, 0]) * side[:, 0] < 0
-    known = (sure[:, ELBOWS] >= SURE).all(axis=1)
-    to_other = (length(wrists - elbows[:, ::-1]) / wide).max(axis=1)
+    to_other_elbow = (planar_lengths(wrists - elbows[:, ::-1]) / width).max(axis=1)
+    folded = np.where(scene.has_points(TRACKED.elbows) & crossed, to_other_elbow, np.nan)
     why = "Each wrist {amount} shoulder widths from the other elbow, arms crossed, for {seconds} s."
-    yield Signal("arms_folded", np.where(known & crossed, to_other, np.nan), how.arm, why, trust=0.9, below=True)
+    yield Signal("arms_folded", folded, thresholds.arm, why, trust=0.9, below=True)
 
-    out = (elbows[..., 0] - wrists[..., 0]) * side * [1, -1] / wide  # how far the elbow stands out beyond the wrist
-    upright = (elbows[..., 1] < wrists[..., 1]) & (out > 0.15) & (sure[:, WRISTS] >= SURE) & (sure[:, HIPS] >= SURE)
-    on_hip = np.where(upright, length(wrists - hips) / wide, np.nan)
-    on_hip = np.fmin(on_hip[:, 0], on_hip[:, 1])
+    outwards = (elbows[..., 0] - wrists[..., 0]) * side * [1, -1] / width  # how far the elbow is further out than the wrist
+    bent = (elbows[..., 1] < wrists[..., 1]) & (outwards > 0.15)
+    bent &= (confidence[:, TRACKED.wrists] >= MIN_CONFIDENCE) & (confidence[:, TRACKED.hips] >= MIN_CONFIDENCE)
+    to_hip = np.where(bent, planar_lengths(wrists - hips) / width, np.nan)
+    to_hip = np.fmin(to_hip[:, 0], to_hip[:, 1])
     why = "A wrist {amount} shoulder widths from the hip, the elbow further out, for {seconds} s."
-    yield Signal("arms_akimbo", on_hip, how.arm, why, trust=0.9, below=True)
+    yield Signal("arms_akimbo", to_hip, thresholds.arm, why, trust=0.9, below=True)
 
-    hidden = 1 - sure[:, WRISTS].max(axis=1)
-    low, high = hips[..., 1].max(axis=1), shoulders[..., 1].min(axis=1)
-    between = ((wrists[..., 1] > high[:, None]) & (wrists[..., 1] < low[:, None] + 0.4 * wide)).all(axis=1)
-    known = (sure[:, ELBOWS] >= SURE).all(axis=1) & (sure[:, HIPS] >= SURE).all(axis=1)
-    away = known & between & ~np.isfinite(scene.hands[..., 0, 0]).any(axis=1)
+    hidden = 1 - confidence[:, TRACKED.wrists].max(axis=1)
+    bottom, top = hips[..., 1].max(axis=1), shoulders[..., 1].min(axis=1)
+    before_trunk = ((wrists[..., 1] > top[:, None]) & (wrists[..., 1] < bottom[:, None] + 0.4 * width)).all(axis=1)
+    has_arms = scene.has_points(TRACKED.elbows) & scene.has_points(TRACKED.hips)
+    behind = has_arms & before_trunk & ~np.isfinite(scene.hands[..., 0, 0]).any(axis=1)
     why = "Elbows and hips are seen, neither hand is, and the pose is {amount} sure that both wrists are hidden, for {seconds} s."
-    yield Signal("arms_behind", np.where(away, hidden, np.nan), 0.5, why, trust=0.7, least=2)
+    yield Signal("arms_behind", np.where(behind, hidden, np.nan), 0.5, why, trust=0.7, min_duration_factor=2)
 
 
-def both_hands(scene: Scene, how: Thresholds) -> Iterator[Signal]:
-    """Hands that hold one another, fingers laced, finger tips that meet. Only where both hands are seen: the pose alone cannot
-    tell hands that are held from hands that are near each other."""
+def measure_both_hands(scene: Scene, thresholds: Thresholds) -> Iterator[Signal]:
+    """Hands that hold each other, interlaced fingers, finger tips that meet.
+
+    Only where both hands are seen: the pose alone does not tell hands that hold each other from hands that are near each other.
+    """
     import numpy as np
 
     left, right = scene.hands[:, 0, :, :2], scene.hands[:, 1, :, :2]
-    wide = scene.shoulders
-    palms = length(left[:, PALM].mean(axis=1) - right[:, PALM].mean(axis=1)) / wide
-    wrapped = [length(a[:, TIPS[1:]] - b[:, KNUCKLES[1:]]).mean(axis=1) for a, b in ((left, right), (right, left))]
-    around = (wrapped[0] + wrapped[1]) / 2 / wide
-    still = rolling(speed_of(scene, left[:, PALM].mean(axis=1) - right[:, PALM].mean(axis=1)), scene.frames(250), 50) <= how.apart
+    width = scene.shoulder_width
+    between_palms = left[:, PALM].mean(axis=1) - right[:, PALM].mean(axis=1)
+    palms = planar_lengths(between_palms) / width
+    to_knuckles = [
+        planar_lengths(a[:, FINGERTIPS[1:]] - b[:, KNUCKLES[1:]]).mean(axis=1) for a, b in ((left, right), (right, left))
+    ]
+    around = (to_knuckles[0] + to_knuckles[1]) / 2 / width
+    still = rolling_percentile(measure_speed(scene, between_palms), scene.frames_of_ms(250), 50) <= thresholds.apart
     around = np.where(still, around, np.nan)
 
-    joints = np.concatenate([left[:, JOINTS], right[:, JOINTS]], axis=1)
-    axis = left[:, JOINTS[0]] - left[:, JOINTS[-1]]
-    order = np.argsort((joints * axis[:, None]).sum(axis=-1), axis=1) // len(JOINTS)  # 0 a joint of the left hand, 1 of the right
-    turns = (np.diff(order, axis=1) != 0).mean(axis=1)
-    meeting = np.sort(length(left[:, TIPS] - right[:, TIPS]), axis=1)[:, :4].mean(axis=1) / wide
-    up = np.min([hand[:, 0, 1] - hand[:, TIPS].mean(axis=1)[:, 1] for hand in (left, right)], axis=0) > 0.1 * wide
+    joints = np.concatenate([left[:, MIDDLE_JOINTS], right[:, MIDDLE_JOINTS]], axis=1)
+    axis = left[:, MIDDLE_JOINTS[0]] - left[:, MIDDLE_JOINTS[-1]]
+    along_axis = np.argsort((joints * axis[:, None]).sum(axis=-1), axis=1)
+    owner = along_axis // len(MIDDLE_JOINTS)  # 0 where the joint is of the left hand, 1 of the right
+    alternations = (np.diff(owner, axis=1) != 0).mean(axis=1)
+    between_tips = np.sort(planar_lengths(left[:, FINGERTIPS] - right[:, FINGERTIPS]), axis=1)[:, :4].mean(axis=1) / width
+    up = np.min([hand[:, 0, 1] - hand[:, FINGERTIPS].mean(axis=1)[:, 1] for hand in (left, right)], axis=0) > 0.1 * width
 
+    minaret = np.where(up & (palms > 0.2) & (palms > 2.5 * between_tips), between_tips, np.nan)
     why = "Finger tips of both hands {amount} shoulder widths apart, upwards, the palms further, for {seconds} s."
-    yield Signal(
-        "minaret",
-        np.where(up & (palms > 0.2) & (palms > 2.5 * meeting), meeting, np.nan),
-        how.tips,
-        why,
-        0.8,
-        below=True,
-        least=2,
-    )
+    yield Signal("minaret", minaret, thresholds.tips, why, trust=0.8, below=True, min_duration_factor=2)
+    interlaced = np.where(around <= thresholds.around, alternations, np.nan)
     why = "Hands around each other and {amount} of neighbouring fingers belong to different hands, for {seconds} s."
-    yield Signal("fingers_crossed", np.where(around <= how.around, turns, np.nan), how.laced, why, 0.6)
+    yield Signal("fingers_crossed", interlaced, thresholds.laced, why, trust=0.6)
     why = "Fingers of each hand {amount} shoulder widths from the knuckles of the other, moving as one, for {seconds} s."
-    yield Signal("hands_held", around, how.around, why, 0.9, below=True, bridge=3)
+    yield Signal("hands_held", around, thresholds.around, why, trust=0.9, below=True, max_gap_factor=3)
 
 
-def busy(scene: Scene, side: int, how: Thresholds) -> Signal:
-    """A hand that grips, before the trunk and almost at rest: what it holds, and whether it holds anything, no track can tell."""
+def measure_busy_hand(scene: Scene, side: int, thresholds: Thresholds) -> Signal:
+    """A hand that grips, in front of the trunk and almost at rest. What it holds, if anything, a track does not tell."""
     import numpy as np
 
     joints = scene.hands[:, side]
-    pinch = length(joints[:, 4] - joints[:, 8]) / np.maximum(length(joints[:, 9] - joints[:, 0]), 1e-6)
-    flat, wide = scene.points[..., :2], scene.shoulders
-    wrist, shoulders, hips = flat[:, WRISTS[side]], flat[:, SHOULDERS].mean(axis=1), flat[:, HIPS].mean(axis=1)
-    before = (
-        ~hands_together(scene)
-        & (wrist[:, 1] > shoulders[:, 1])
-        & (wrist[:, 1] < hips[:, 1])
-        & (np.abs(wrist[:, 0] - shoulders[:, 0]) < 0.7 * wide)
+    pinch = planar_lengths(joints[:, 4] - joints[:, 8]) / np.maximum(planar_lengths(joints[:, 9] - joints[:, 0]), 1e-6)
+    flat, width = scene.points[..., :2], scene.shoulder_width
+    wrist = flat[:, TRACKED.wrists[side]]
+    shoulders, hips = flat[:, TRACKED.shoulders].mean(axis=1), flat[:, TRACKED.hips].mean(axis=1)
+    before_trunk = (
+        (wrist[:, 1] > shoulders[:, 1]) & (wrist[:, 1] < hips[:, 1]) & (np.abs(wrist[:, 0] - shoulders[:, 0]) < 0.7 * width)
     )
-    still = rolling(speed_of(scene, wrist - shoulders), scene.frames(500), 75) < how.apart
+    still = rolling_percentile(measure_speed(scene, wrist - shoulders), scene.frames_of_ms(500), 75) < thresholds.apart
+    amount = np.where(before_trunk & ~are_hands_together(scene) & still, pinch, np.nan)
     hand = SIDES[side].capitalize()
     why = f"{hand} hand grips (thumb {{amount}} palm lengths from the index finger) and is kept still, for {{seconds}} s."
-    return Signal("hand_busy", np.where(before & still, pinch, np.nan), how.grip, why, trust=0.5, below=True, least=3)
+    return Signal("hand_busy", amount, thresholds.grip, why, trust=0.5, below=True, min_duration_factor=3)
 
 
-def gestures(scene: Scene, how: Thresholds) -> Signal:
-    """The faster of the hands that are raised, in shoulder widths a second, the mean over a second."""
+def measure_gestures(scene: Scene, thresholds: Thresholds) -> Signal:
+    """The speed of the faster raised hand in shoulder widths per second, averaged over a second."""
     import numpy as np
 
-    flat, wide = scene.points[..., :2], scene.shoulders
-    shoulders, hips = flat[:, SHOULDERS].mean(axis=1), flat[:, HIPS].mean(axis=1)
-    low = np.where((scene.sure[:, HIPS] >= SURE).all(axis=1), hips[:, 1], shoulders[:, 1] + 1.2 * wide)
-    found = []
-    for side in (0, 1):
-        wrist = flat[:, WRISTS[side]]
-        raised = (wrist[:, 1] < low - 0.1 * wide) & (scene.sure[:, WRISTS[side]] >= SURE)
-        speed = speed_of(scene, wrist - shoulders)
-        half = scene.frames(500)
-        mean = mean_of(np.where(scene.sure[:, WRISTS[side]] >= SURE, speed, np.nan), half)
-        found.append(np.where(raised, mean, np.nan))
-    amount = np.fmax(found[0], found[1])
+    flat, width = scene.points[..., :2], scene.shoulder_width
+    shoulders, hips = flat[:, TRACKED.shoulders].mean(axis=1), flat[:, TRACKED.hips].mean(axis=1)
+    bottom = np.where(scene.has_points(TRACKED.hips), hips[:, 1], shoulders[:, 1] + 1.2 * width)
+    speeds = []
+    for index in TRACKED.wrists:
+        wrist, has_wrist = flat[:, index], scene.has_points([index])
+        raised = (wrist[:, 1] < bottom - 0.1 * width) & has_wrist
+        speed = np.where(has_wrist, measure_speed(scene, wrist - shoulders), np.nan)
+        speeds.append(np.where(raised, rolling_mean(speed, scene.frames_of_ms(500)), np.nan))
     why = "A raised hand moves at {amount} shoulder widths a second, for {seconds} s."
-    return Signal("hand_gesture", amount, how.gesture, why, trust=0.8, least=1.5, bridge=3)
+    amount = np.fmax(speeds[0], speeds[1])
+    return Signal("hand_gesture", amount, thresholds.gesture, why, trust=0.8, min_duration_factor=1.5, max_gap_factor=3)
 
 
-def trunk(scene: Scene, how: Thresholds) -> Iterator[Signal]:
-    """Shoulders, trunk and head, against where they were in the seconds around."""
+def measure_trunk(scene: Scene, thresholds: Thresholds) -> Iterator[Signal]:
+    """Shoulders, trunk and head, compared with their position in the seconds before and after."""
     import numpy as np
 
-    flat, wide = scene.points[..., :2], scene.shoulders
-    shoulders, hips = flat[:, SHOULDERS].mean(axis=1), flat[:, HIPS].mean(axis=1)
-    ears, nose = flat[:, EARS].mean(axis=1), flat[:, NOSE[0]]
-    both = np.asarray((scene.sure[:, SHOULDERS] >= SURE).all(axis=1))
-    seconds = scene.frames(2000)
+    flat, width = scene.points[..., :2], scene.shoulder_width
+    shoulders, hips = flat[:, TRACKED.shoulders].mean(axis=1), flat[:, TRACKED.hips].mean(axis=1)
+    ears, nose = flat[:, EARS].mean(axis=1), flat[:, NOSE]
+    has_shoulders, has_hips = scene.has_points(TRACKED.shoulders), scene.has_points(TRACKED.hips)
+    half = scene.frames_of_ms(2000)
 
-    neck = np.where(both, (shoulders[:, 1] - ears[:, 1]) / wide, np.nan)
-    shrug = rolling(neck, seconds, 50) - neck
+    neck = np.where(has_shoulders, (shoulders[:, 1] - ears[:, 1]) / width, np.nan)
+    shrug = rolling_percentile(neck, half, 50) - neck
     why = "Shoulders {amount} shoulder widths nearer the ears than in the seconds around, for {seconds} s."
-    yield Signal("shoulders_raised", shrug, how.shrug, why, trust=0.8)
+    yield Signal("shoulders_raised", shrug, thresholds.shrug, why, trust=0.8)
 
-    stands = np.asarray((scene.sure[:, HIPS] >= SURE).all(axis=1))
-    lean = np.where((both & stands)[:, None], shoulders - hips, np.nan) / wide[:, None]
-    free = np.where((both & ~stands)[:, None], shoulders, np.nan) / wide[:, None]
-    trunk_at = lean if np.isfinite(lean).sum() >= np.isfinite(free).sum() else free
-    home = np.stack([rolling(trunk_at[:, axis], 2 * seconds, 50) for axis in (0, 1)], axis=1)
-    moved = length(trunk_at - home)
-    seen = "over the hips" if trunk_at is lean else "in the picture"
-    why = f"Shoulders {{amount}} shoulder widths from where they are most of the time {seen}, for {{seconds}} s."
-    yield Signal("torso_moved", moved, how.lean, why, trust=0.8 if trunk_at is lean else 0.5, least=1.5)
+    over_hips = np.where((has_shoulders & has_hips)[:, None], shoulders - hips, np.nan) / width[:, None]
+    in_picture = np.where((has_shoulders & ~has_hips)[:, None], shoulders, np.nan) / width[:, None]
+    by_hips = np.isfinite(over_hips).sum() >= np.isfinite(in_picture).sum()
+    position = over_hips if by_hips else in_picture
+    home = np.stack([rolling_percentile(position[:, axis], 2 * half, 50) for axis in (0, 1)], axis=1)
+    place = "over the hips" if by_hips else "in the picture"
+    why = f"Shoulders {{amount}} shoulder widths from where they are most of the time {place}, for {{seconds}} s."
+    trust = 0.8 if by_hips else 0.5
+    yield Signal("torso_moved", planar_lengths(position - home), thresholds.lean, why, trust=trust, min_duration_factor=1.5)
 
-    tall = np.where(both, -trunk_at[:, 1], np.nan)
-    rise = tall - rolling(tall, seconds, 25)
-    knees = flat[:, KNEES].mean(axis=1)
-    folded = (scene.sure[:, KNEES] >= SURE).all(axis=1) & ((knees[:, 1] - hips[:, 1]) < 0.5 * wide)
+    height = np.where(has_shoulders, -position[:, 1], np.nan)
+    rise = height - rolling_percentile(height, half, 25)
+    knees = flat[:, TRACKED.knees].mean(axis=1)
+    seated = scene.has_points(TRACKED.knees) & ((knees[:, 1] - hips[:, 1]) < 0.5 * width)
     why = "The shoulders of a person who sits come up by {amount} shoulder widths, for {seconds} s."
-    yield Signal("sits_up", np.where(folded, rise, np.nan), how.rise, why, trust=0.6, least=3)
+    yield Signal("sits_up", np.where(seated, rise, np.nan), thresholds.rise, why, trust=0.6, min_duration_factor=3)
 
-    pitch = (ears[:, 1] - nose[:, 1]) / scene.face
-    pitch = np.where((scene.sure[:, EARS] >= SURE).all(axis=1), pitch, np.nan)
-    up = mean_of(pitch, scene.frames(100)) - rolling(pitch, seconds, 10)
+    pitch = (ears[:, 1] - nose[:, 1]) / scene.face_width
+    pitch = np.where(scene.has_points(EARS), pitch, np.nan)
+    up = rolling_mean(pitch, scene.frames_of_ms(100)) - rolling_percentile(pitch, half, 10)
     why = "Nose {amount} face widths higher against the ears than in the seconds around, for {seconds} s."
-    yield Signal("head_up", up, how.chin, why, trust=0.7)
+    yield Signal("head_up", up, thresholds.chin, why, trust=0.7)

@@ -1,70 +1,84 @@
-"""The common voice and what a key draws."""
+"""The common voice: what every speaker is converted to, and the random offsets that a key moves it by.
+
+The common voice is a set of statistics of speech: F0, formants, mel cepstra, loudness. A voice that has them no longer sounds
+like its speaker. Since all speakers would then sound alike, a key (from the project's secret) moves every statistic a little:
+`VoiceOffsets`. The same speaker in the same clip gets the same offsets, and nobody can compute them without the secret.
+
+Next: conversion.py, which measures these statistics in a voice and replaces them.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 from dataclasses import dataclass
 
-RATE = 16_000
-TICK = 80  # samples between values of F0: 5 ms
-HOP, WINDOW, SIZE = 100, 400, 512  # of the short-time spectra: 25 ms every 6.25 ms
-BANDS, CEPSTRA = 40, 20
-LEVEL, FINAL_LEVEL = 0.06, 0.045  # RMS of what was said, of full scale, while at work and at the end; the same for all
-FADE = 160  # samples, 10 ms: how the wave begins and ends
-FAINT, NOTHING = 1e-10, -22.0  # a power that is added to all, and the logarithm below which there is nothing else
-KNEE = 0.9  # of full scale; only what lies above it is bent
+from deemo_data.pseudonyms import derive_key
 
-# The common voice
-PITCH, PITCH_SPREAD = 155.0, 0.18  # median of F0 in Hz, deviation of its logarithm
-FORMANTS = (1500.0, 2500.0, 3500.0)  # Hz: medians of the second to the fourth
-LOUD_SPREAD, LOUD_SPREAD_LAST = 1.9, 3.0  # deviation of the natural logarithm of power over speech, without and with its edges
-MEANS = (11.6, 1.6, 4.4, 0.9, 0.7, -0.8, 0.0, -0.5, 0.2, -0.2, 0.1, -0.5, 0.7, -0.4, 0.1, -0.1, 0.1, -0.4, 0.1)
-SPREADS = (8.2, 4.2, 4.0, 3.1, 2.4, 2.1, 1.9, 1.7, 1.6, 1.4, 1.3, 1.3, 1.2, 1.1, 1.1, 1.0, 0.9, 0.9, 0.8)
-SPEEDS = (0.81, 0.8, 0.86, 0.79, 0.87, 0.95, 0.95, 1.0, 1.0, 1.0, 1.0, 1.1, 1.05, 1.1, 1.1, 1.1, 1.1, 1.15, 1.15, 1.15)
-# How far the draws go
-PITCH_DRAW, PITCH_SPREAD_DRAW, TRACT_DRAW = 0.2, 0.15, 0.1  # natural logarithms; the first and the last even, else normal
-MEAN_DRAW = (5.0, 1.25, 1.5, 1.5, 1.75, 1.5, 1.25, 1.0, 1.0, 0.75, 0.75, 0.75, 0.75, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25)
-SPREAD_DRAW, SPEED_DRAW = 0.15, 0.08
-PAUSE_DB, PAUSE_DRAW = -46.0, 4.0  # of the made noise, against what was said
-LEAST = 40  # short-time spectra of speech, 0.25 s, that a spread is trusted from
+NUM_CEPSTRA = 20  # mel cepstra per short-time spectrum; the first is the loudness
+
+# The common voice. "Spread" is a standard deviation, "speed" the change over six frames relative to the spread.
+F0_MEDIAN_HZ = 155.0
+LOG_F0_SPREAD = 0.18  # natural logarithm
+FORMANTS_HZ = (1500.0, 2500.0, 3500.0)  # medians of the second to the fourth formant
+LOG_POWER_SPREAD = 1.9  # natural logarithm of the power, over speech without its edges
+FINAL_LOG_POWER_SPREAD = 3.0  # the same, over speech with its edges
+CEPSTRUM_MEANS = (11.6, 1.6, 4.4, 0.9, 0.7, -0.8, 0.0, -0.5, 0.2, -0.2, 0.1, -0.5, 0.7, -0.4, 0.1, -0.1, 0.1, -0.4, 0.1)
+CEPSTRUM_SPREADS = (8.2, 4.2, 4.0, 3.1, 2.4, 2.1, 1.9, 1.7, 1.6, 1.4, 1.3, 1.3, 1.2, 1.1, 1.1, 1.0, 0.9, 0.9, 0.8)
+CEPSTRUM_SPEEDS = (
+    0.81, 0.8, 0.86, 0.79, 0.87, 0.95, 0.95, 1.0, 1.0, 1.0, 1.0, 1.1, 1.05, 1.1, 1.1, 1.1, 1.1, 1.15, 1.15, 1.15,
+)  # fmt: skip
+
+# How far the offsets go. RANGE: drawn uniformly from -range to range; SD: drawn from a normal distribution.
+F0_SHIFT_RANGE = 0.2  # natural logarithm
+F0_SPREAD_SD = 0.15  # natural logarithm
+TRACT_LENGTH_RANGE = 0.1  # natural logarithm
+CEPSTRUM_MEAN_SDS = (5.0, 1.25, 1.5, 1.5, 1.75, 1.5, 1.25, 1.0, 1.0, 0.75, 0.75, 0.75, 0.75, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25)
+CEPSTRUM_SPREAD_SD = 0.15  # natural logarithm
+CEPSTRUM_SPEED_SD = 0.08  # natural logarithm
+PAUSE_NOISE_DB = -46.0  # level of the synthetic noise, relative to speech
+PAUSE_NOISE_RANGE_DB = 4.0
 
 
 @dataclass(frozen=True)
-class Draws:
-    """How one voice differs from the common one. Everything is drawn from a key, evenly or from a normal distribution.
+class VoiceOffsets:
+    """How one voice differs from the common voice. Every value is drawn from a key, uniformly or from a normal distribution.
 
-    pitch, tract          natural logarithms: of the median F0, of the length of the vocal tract
-    spread                natural logarithm of the range of F0
-    means                 (19,) added to the mean cepstra
-    spreads, speeds       (20,) natural logarithms of what spread and speed of the cepstra are multiplied by
-    pause_db              level of the noise in pauses
-    noise                 where the noise starts
+    log_f0_shift           natural logarithm: added to that of the median F0
+    log_f0_spread          natural logarithm: factor on the spread of F0
+    log_formant_ratio      natural logarithm: factor on the formants, by the length of the vocal tract
+    cepstrum_means         (19,) added to the mean cepstra
+    log_cepstrum_spreads   (20,) natural logarithms: factors on the spreads of the cepstra
+    log_cepstrum_speeds    (20,) natural logarithms: factors on the speeds of the cepstra
+    pause_db               level of the noise in pauses, relative to speech
+    noise_seed             seed of that noise
     """
 
-    pitch: float
-    spread: float
-    tract: float
-    means: tuple[float, ...]
-    spreads: tuple[float, ...]
-    speeds: tuple[float, ...]
+    log_f0_shift: float
+    log_f0_spread: float
+    log_formant_ratio: float
+    cepstrum_means: tuple[float, ...]
+    log_cepstrum_spreads: tuple[float, ...]
+    log_cepstrum_speeds: tuple[float, ...]
     pause_db: float
-    noise: int
+    noise_seed: int
 
     @classmethod
-    def of(cls, key: bytes) -> Draws:
-        """The same for the same 32 bytes on any machine; not to be had without them."""
+    def draw(cls, key: bytes) -> VoiceOffsets:
+        """Draw the offsets for a key. The same key gives the same offsets on every machine."""
         import numpy as np
 
-        draw = np.random.Generator(np.random.PCG64(int.from_bytes(hashlib.sha256(b"voice" + key).digest(), "big")))
-        pitch, tract = draw.uniform(-PITCH_DRAW, PITCH_DRAW), draw.uniform(-TRACT_DRAW, TRACT_DRAW)
-        means = draw.standard_normal(CEPSTRA - 1) * MEAN_DRAW
-        spreads, speeds = draw.standard_normal(CEPSTRA) * SPREAD_DRAW, draw.standard_normal(CEPSTRA) * SPEED_DRAW
-        spread, pause = draw.standard_normal() * PITCH_SPREAD_DRAW, PAUSE_DB + draw.uniform(-PAUSE_DRAW, PAUSE_DRAW)
-        noise = int(draw.integers(2**63))
-        return cls(pitch, spread, tract, tuple(means), tuple(spreads), tuple(speeds), pause, noise)
+        rng = np.random.Generator(np.random.PCG64(int.from_bytes(hashlib.sha256(b"voice" + key).digest(), "big")))
+        f0_shift = rng.uniform(-F0_SHIFT_RANGE, F0_SHIFT_RANGE)
+        formant_ratio = rng.uniform(-TRACT_LENGTH_RANGE, TRACT_LENGTH_RANGE)
+        means = rng.standard_normal(NUM_CEPSTRA - 1) * CEPSTRUM_MEAN_SDS
+        spreads = rng.standard_normal(NUM_CEPSTRA) * CEPSTRUM_SPREAD_SD
+        speeds = rng.standard_normal(NUM_CEPSTRA) * CEPSTRUM_SPEED_SD
+        f0_spread = rng.standard_normal() * F0_SPREAD_SD
+        pause_db = PAUSE_NOISE_DB + rng.uniform(-PAUSE_NOISE_RANGE_DB, PAUSE_NOISE_RANGE_DB)
+        noise_seed = int(rng.integers(2**63))
+        return cls(f0_shift, f0_spread, formant_ratio, tuple(means), tuple(spreads), tuple(speeds), pause_db, noise_seed)
 
 
-def key_of(secret: str, *parts: object) -> bytes:
-    """32 bytes for what the parts name: the same for the same secret (hexadecimal), not to be had without it."""
-    return hmac.new(bytes.fromhex(secret), "|".join(map(str, parts)).encode(), hashlib.sha256).digest()
+def derive_voice_key(secret: str, *parts: object) -> bytes:
+    """The 32-byte key for what the parts name (say source, speaker, start), under the project's secret in hexadecimal."""
+    return bytes.fromhex(derive_key(bytes.fromhex(secret), "|".join(map(str, parts))))

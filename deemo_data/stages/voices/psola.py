@@ -1,77 +1,89 @@
-"""TD-PSOLA: pitch and formants."""
+"""TD-PSOLA: changes the F0 and the formants of a voice and keeps its timing.
+
+In:  a wave, its F0 every 5 ms, the new F0 and a factor for the formants. Out: a wave of the same length.
+conversion.py decides what the new F0 and the factor are.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deemo_data.stages.voices.common_voice import RATE, TICK
+from deemo_data.media.sound import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+F0_HOP_SAMPLES = 80  # 5 ms between values of F0
 
-def resung(
-    wave: NDArray[np.float64], hertz: NDArray[np.float64], wanted: NDArray[np.float64], formants: float
+
+def shift_pitch_and_formants(
+    wave: NDArray[np.float64], f0_hz: NDArray[np.float64], new_f0_hz: NDArray[np.float64], formant_ratio: float
 ) -> NDArray[np.float64]:
-    """The wave (n,) at another F0, its formants at `formants` times their frequency, as long as before and in step with it.
+    """The wave (n,) with F0 `new_f0_hz` and its formants multiplied by `formant_ratio`; (n,) and in step with the original.
 
-    TD-PSOLA (Moulines and Charpentier 1990): grains of two periods around each pulse are set down at the new distance.
-    A grain read faster has higher formants. Unvoiced sound is cut every 5 ms.
+    f0_hz and new_f0_hz hold one value per 5 ms, 0 where unvoiced.
+
+    TD-PSOLA (Moulines and Charpentier 1990): grains of two periods are cut around each pitch pulse and added again at the new
+    distance. A grain that is read faster has higher formants. Unvoiced sound is cut every 5 ms.
     """
     import numpy as np
     from scipy.signal import resample_poly
 
-    tick = np.minimum((np.arange(len(wave)) + TICK // 2) // TICK, len(hertz) - 1)
-    voiced = hertz[tick] > 0
-    period = np.where(voiced, RATE / np.maximum(hertz[tick], 50), TICK)
-    new_period = np.where(voiced, RATE / np.maximum(wanted[tick], 50), TICK)
-    pulses, places = _pulses(wave, _marks(period), period, voiced), _marks(new_period)
-    if len(pulses) < 2 or len(places) < 2:
+    hop = np.minimum((np.arange(len(wave)) + F0_HOP_SAMPLES // 2) // F0_HOP_SAMPLES, len(f0_hz) - 1)  # of each sample
+    voiced = f0_hz[hop] > 0
+    period = np.where(voiced, SAMPLE_RATE_HZ / np.maximum(f0_hz[hop], 50), F0_HOP_SAMPLES)
+    new_period = np.where(voiced, SAMPLE_RATE_HZ / np.maximum(new_f0_hz[hop], 50), F0_HOP_SAMPLES)
+    pulses, new_marks = _find_pulses(wave, _place_marks(period), period, voiced), _place_marks(new_period)
+    if len(pulses) < 2 or len(new_marks) < 2:
         return wave.copy()
-    source = pulses[np.searchsorted((pulses[1:] + pulses[:-1]) / 2, places)]
+    source = pulses[np.searchsorted((pulses[1:] + pulses[:-1]) / 2, new_marks)]
     half = period[source][:, None]
-    reach = int(np.ceil(half.max() / formants))
+    reach = int(np.ceil(half.max() / formant_ratio))
     step = np.arange(-reach, reach + 1)
-    read = step[None] * formants
-    grain = np.where(np.abs(read) < half, 0.5 + 0.5 * np.cos(np.pi * read / half), 0)
-    fine = resample_poly(wave, 2, 1)  # between its samples a straight line is near enough
-    at = np.clip((source[:, None] + read) * 2, 0, len(fine) - 2.001)
-    whole = at.astype(int)
-    grain *= (fine[whole] + (fine[whole + 1] - fine[whole]) * (at - whole)) * np.sqrt(new_period[places][:, None] / half)
-    where = (places[:, None] + step[None] + reach).ravel()
-    made = np.bincount(where, grain.ravel(), len(wave) + 2 * reach + 1)[reach:][: len(wave)]
-    return made.astype(np.float64)
+    offset = step[None] * formant_ratio
+    grain = np.where(np.abs(offset) < half, 0.5 + 0.5 * np.cos(np.pi * offset / half), 0)
+    doubled = resample_poly(wave, 2, 1)  # at twice the rate, linear interpolation between samples is accurate enough
+    at = np.clip((source[:, None] + offset) * 2, 0, len(doubled) - 2.001)
+    below = at.astype(int)
+    gain = np.sqrt(new_period[new_marks][:, None] / half)
+    grain *= (doubled[below] + (doubled[below + 1] - doubled[below]) * (at - below)) * gain
+    target = (new_marks[:, None] + step[None] + reach).ravel()
+    result = np.bincount(target, grain.ravel(), len(wave) + 2 * reach + 1)[reach:][: len(wave)]
+    return result.astype(np.float64)
 
 
-def _marks(period: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Samples one `period` after the other."""
+def _place_marks(period: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Sample indices that are one `period` apart."""
     import numpy as np
 
     marks: NDArray[np.int64] = np.flatnonzero(np.diff(np.floor(np.cumsum(1 / period)))) + 1
     return marks
 
 
-def _pulses(
+def _find_pulses(
     wave: NDArray[np.float64], marks: NDArray[np.int64], period: NDArray[np.float64], voiced: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """The marks of each voiced stretch moved onto its pulses: from its strongest both ways, each about a period on."""
+    """The pitch pulses of every voiced interval, and the marks elsewhere.
+
+    The search starts at the strongest pulse and goes both ways; the next pulse is within a fifth of one period from there.
+    """
     import numpy as np
     from scipy.signal import butter, sosfiltfilt
 
-    low = sosfiltfilt(butter(2, [60, 1000], "bandpass", fs=RATE, output="sos"), wave)
+    low = sosfiltfilt(butter(2, [60, 1000], "bandpass", fs=SAMPLE_RATE_HZ, output="sos"), wave)
     low = low * np.sign(np.mean(low**3) or 1)
     edges = np.flatnonzero(np.diff(voiced.astype(np.int8), prepend=0, append=0))
-    found = [marks[~voiced[marks]]]
+    indices = [marks[~voiced[marks]]]
     for begin, end in edges.reshape(-1, 2):
         pulses = [begin + int(np.argmax(low[begin:end]))]
-        for way in (-1, 1):
+        for direction in (-1, 1):
             at = pulses[0]
             while True:
-                near, slack = at + way * int(period[at]), max(int(period[at] / 5), 1)
-                if near - slack < begin or near + slack >= end:
+                expected, slack = at + direction * int(period[at]), max(int(period[at] / 5), 1)
+                if expected - slack < begin or expected + slack >= end:
                     break
-                at = near - slack + int(np.argmax(low[near - slack : near + slack + 1]))
+                at = expected - slack + int(np.argmax(low[expected - slack : expected + slack + 1]))
                 pulses.append(at)
-        found.append(np.array(pulses))
-    return np.unique(np.concatenate(found))
+        indices.append(np.array(pulses))
+    return np.unique(np.concatenate(indices))

@@ -37,16 +37,16 @@ def program_that(does: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     path = folder / "label-studio"
     path.write_text(f"#!/bin/sh\n{does}\n")
     path.chmod(0o755)
-    monkeypatch.setenv(local_server.WHERE, str(path))
+    monkeypatch.setenv(local_server.PROGRAM_VARIABLE, str(path))
 
 
 # ── starting ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_it_is_not_installed(project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(local_server.WHERE, str(tmp_path / "nothing"))
+    monkeypatch.setenv(local_server.PROGRAM_VARIABLE, str(tmp_path / "nothing"))
     with pytest.raises(LabelError, match="not installed") as e:
-        local_server.serve(project, free_port(), print)
+        local_server.run_server(project, free_port(), print)
     assert "make label-studio-venv" in e.value.advice
 
 
@@ -56,17 +56,17 @@ def test_a_port_that_is_taken_is_not_left_for_the_next(project: Project, tmp_pat
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(LabelError, match=f"port {port} is taken") as e, local_server.running(project, port):
+        with pytest.raises(LabelError, match=f"port {port} is taken") as e, local_server.start_server(project, port):
             pass
     assert "--port" in e.value.advice
-    assert not (project.private / workspace.ADDRESS).exists()
+    assert not (project.private_dir / workspace.ADDRESS_FILE).exists()
 
 
 def test_a_server_that_dies_is_one_line(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program_that("echo starting; echo 'no space left on device' >&2; exit 3", tmp_path, monkeypatch)
     with (
         pytest.raises(LabelError, match="ended at once: no space left on device") as e,
-        local_server.running(project, free_port()),
+        local_server.start_server(project, free_port()),
     ):
         pass
     assert "server.log" in e.value.advice
@@ -74,8 +74,8 @@ def test_a_server_that_dies_is_one_line(project: Project, tmp_path: Path, monkey
 
 def test_a_server_that_never_comes_up(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program_that(f"echo $$ > {tmp_path}/pid; echo migrating; exec sleep 60", tmp_path, monkeypatch)
-    monkeypatch.setattr(local_server, "WAIT_S", 1)
-    with pytest.raises(LabelError, match="did not come up in 1 s: migrating"), local_server.running(project, free_port()):
+    monkeypatch.setattr(local_server, "START_TIMEOUT_S", 1)
+    with pytest.raises(LabelError, match="did not come up in 1 s: migrating"), local_server.start_server(project, free_port()):
         pass
     assert not alive(int((tmp_path / "pid").read_text()))
 
@@ -84,20 +84,20 @@ def test_two_servers_do_not_share_a_database(project: Project, tmp_path: Path, m
     import fcntl
 
     program_that("exit 0", tmp_path, monkeypatch)
-    (project.private / local_server.FOLDER).mkdir()
-    with open(project.private / local_server.FOLDER / "server.log", "ab") as log:
+    (project.private_dir / workspace.SERVER_FOLDER).mkdir()
+    with open(project.private_dir / workspace.SERVER_FOLDER / "server.log", "ab") as log:
         fcntl.flock(log, fcntl.LOCK_EX)
-        with pytest.raises(LabelError, match="runs for this project already"), local_server.running(project, free_port()):
+        with pytest.raises(LabelError, match="runs for this project already"), local_server.start_server(project, free_port()):
             pass
 
 
 def test_nothing_of_our_environment_decides(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DEBUG", "HOST", "DATABASE_NAME", "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT", "HTTPS_PROXY", "NO_PROXY"):
         monkeypatch.setenv(name, "/")
-    said = local_server.environment(project, {"email": "o@example.com", "password": "p", "token": "t"})
+    said = local_server.server_environment(project, {"email": "o@example.com", "password": "p", "token": "t"})
     assert "/" not in said.values()
     assert said["LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT"] == str(project.root / "out" / "released")
-    assert said["http_proxy"] == said["https_proxy"] == local_server.NOWHERE
+    assert said["http_proxy"] == said["https_proxy"] == local_server.CLOSED_ADDRESS
 
 
 @pytest.mark.parametrize("email", ["", "ann", "ann@", "a b@example.com", "a@example.com,b@example.com", "=1@x"])
@@ -111,10 +111,10 @@ def test_an_account_without_a_server(project: Project) -> None:
         local_server.add_annotator(project, "ann@example.com", "label")
     assert "make label-studio" in e.value.advice
     said = {"url": f"http://127.0.0.1:{free_port()}", "token": "0" * 40}
-    (project.private / workspace.ADDRESS).write_text(json.dumps(said))
+    (project.private_dir / workspace.ADDRESS_FILE).write_text(json.dumps(said))
     with pytest.raises(LabelError, match="no Label Studio answers"):
         local_server.add_annotator(project, "ann@example.com", "label")
-    assert workspace.annotators(project) == []
+    assert workspace.read_annotators(project) == []
 
 
 # ── a real one ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -171,18 +171,18 @@ class Door:
 def test_a_server_from_start_to_end(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Loopback only, what it would ask outside goes nowhere, and a second start finds everything as it was."""
     try:
-        kept = migrated(local_server.program(), tmp_path / "first")
+        kept = migrated(local_server.find_program(), tmp_path / "first")
     except LabelError as e:
         pytest.skip(f"{e.what}: type make label-studio-venv")
     import shutil
 
-    shutil.copytree(kept, project.private, dirs_exist_ok=True)
-    before = workspace.address(project)
+    shutil.copytree(kept, project.private_dir, dirs_exist_ok=True)
+    before = workspace.read_address(project)
     door = Door()
-    monkeypatch.setattr(local_server, "NOWHERE", door.address)
+    monkeypatch.setattr(local_server, "CLOSED_ADDRESS", door.address)
     try:
-        with local_server.running(project, free_port()) as child:
-            said = workspace.address(project)
+        with local_server.start_server(project, free_port()) as child:
+            said = workspace.read_address(project)
             assert {k: said[k] for k in ("email", "password", "token")} == {k: before[k] for k in ("email", "password", "token")}
             assert listening(child.pid) == {"0100007F"}, "127.0.0.1"
             assert door.asked == []
@@ -196,11 +196,11 @@ def test_a_server_from_start_to_end(project: Project, tmp_path: Path, monkeypatc
         assert child.poll() is not None
     finally:
         door.close()
-    for name in (workspace.ADDRESS, workspace.ANNOTATORS):
-        assert stat.S_IMODE((project.private / name).stat().st_mode) == 0o600
-    assert stat.S_IMODE((project.private / local_server.FOLDER).stat().st_mode) == 0o700
-    assert (project.private / workspace.ANNOTATORS).read_text() == "email,group\nann@example.com,adjudicate\n"
-    log = (project.private / local_server.FOLDER / "server.log").read_text()
+    for name in (workspace.ADDRESS_FILE, workspace.ANNOTATORS_FILE):
+        assert stat.S_IMODE((project.private_dir / name).stat().st_mode) == 0o600
+    assert stat.S_IMODE((project.private_dir / workspace.SERVER_FOLDER).stat().st_mode) == 0o700
+    assert (project.private_dir / workspace.ANNOTATORS_FILE).read_text() == "email,group\nann@example.com,adjudicate\n"
+    log = (project.private_dir / workspace.SERVER_FOLDER / "server.log").read_text()
     for secret in (said["token"], said["password"], account["token"], account["password"]):
         assert secret not in log
 
@@ -209,18 +209,18 @@ def test_a_server_from_start_to_end(project: Project, tmp_path: Path, monkeypatc
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_from_the_command_line(project: Project, tmp_path: Path, end: signal.Signals) -> None:
     try:
-        kept = migrated(local_server.program(), tmp_path / "first")
+        kept = migrated(local_server.find_program(), tmp_path / "first")
     except LabelError as e:
         pytest.skip(f"{e.what}: type make label-studio-venv")
     import shutil
 
-    shutil.copytree(kept, project.private, dirs_exist_ok=True)
+    shutil.copytree(kept, project.private_dir, dirs_exist_ok=True)
     port = free_port()
     command = [sys.executable, "-m", "deemo_data.cli", "label-studio", str(project.root), "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline().strip() == f"http://127.0.0.1:{port}"
-        said = workspace.address(project)
+        said = workspace.read_address(project)
         told = process.stdout.readline()
         assert said["email"] in told
         assert said["password"] in told
@@ -243,13 +243,13 @@ def test_from_the_command_line(project: Project, tmp_path: Path, end: signal.Sig
 def annotator(label_studio: LabelStudio) -> Iterator[httpx.Client]:
     """An ordinary annotator at a project with a released clip, next to originals that nobody may see."""
     served = label_studio.project
-    (served.released / "c-public.mp4").write_bytes(b"what may be seen")
+    (served.released_dir / "c-public.mp4").write_bytes(b"what may be seen")
     for path in originals(served):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(SECRET)
     with label_studio.client() as owner:
         number = owner.post("/api/projects/", json={"title": "a project of the owner"}).json()["id"]
-        storage = {"project": number, "path": str(served.released), "use_blob_urls": True}
+        storage = {"project": number, "path": str(served.released_dir), "use_blob_urls": True}
         assert owner.post("/api/storages/localfiles/", json=storage).status_code == 201
     with label_studio.client(label_studio.annotator("dora")[2]) as client:
         yield client
@@ -260,15 +260,15 @@ def annotator(label_studio: LabelStudio) -> Iterator[httpx.Client]:
 def originals(project: Project) -> list[Path]:
     root = project.root
     beside = ["private/original.mp4", "private/store/original.mp4", "out/original.mp4", "out/released-private/original.mp4"]
-    return [root.parent / "footage" / "original.mp4", *(root / name for name in beside), project.served / "original.mp4"]
+    return [root.parent / "footage" / "original.mp4", *(root / name for name in beside), project.served_dir / "original.mp4"]
 
 
 @pytest.mark.slow
 def test_nothing_but_videos_lies_below_the_root(label_studio: LabelStudio, annotator: httpx.Client) -> None:
-    (label_studio.project.served / "original.mp4").unlink()
-    found = [p for p in label_studio.project.served.rglob("*") if not p.is_dir() or p.is_symlink()]
-    assert [p for p in found if p.is_symlink() or p.parent != label_studio.project.released or p.suffix != ".mp4"] == []
-    (label_studio.project.served / "original.mp4").write_bytes(SECRET)
+    (label_studio.project.served_dir / "original.mp4").unlink()
+    found = [p for p in label_studio.project.served_dir.rglob("*") if not p.is_dir() or p.is_symlink()]
+    assert [p for p in found if p.is_symlink() or p.parent != label_studio.project.released_dir or p.suffix != ".mp4"] == []
+    (label_studio.project.served_dir / "original.mp4").write_bytes(SECRET)
 
 
 def ways_to(path: Path, root: Path) -> list[str]:
@@ -295,7 +295,7 @@ def test_no_address_leads_to_an_original(label_studio: LabelStudio, annotator: h
     first, *more = originals(label_studio.project)
     others = ("/data/upload/", "/storage-data/uploaded/?filepath=", "/static/", "/dm/", "/data/avatars/")
     for path, entrances in ((first, ("/data/local-files/?d=", *others)), *((path, ("/data/local-files/?d=",)) for path in more)):
-        for number, way in enumerate(ways_to(path, label_studio.project.served)):
+        for number, way in enumerate(ways_to(path, label_studio.project.served_dir)):
             for entrance in entrances:
                 try:
                     got = annotator.get(entrance + way, headers={"Range": "bytes=0-9"} if number % 2 else {})
@@ -314,8 +314,8 @@ def test_an_annotator_cannot_have_more_served(label_studio: LabelStudio, annotat
     """Label Studio's free edition lets everybody make projects and storages: none of them reaches out of the root."""
     root = label_studio.project.root
     number = annotator.post("/api/projects/", json={"title": "a project of theirs"}).json()["id"]
-    clips = label_studio.project.released
-    tried = [Path("/"), root, root / "private", root / "out", root.parent / "footage", label_studio.project.served]
+    clips = label_studio.project.released_dir
+    tried = [Path("/"), root, root / "private", root / "out", root.parent / "footage", label_studio.project.served_dir]
     tried += [clips / ".." / "..", clips / ".." / ".." / ".." / "private", root / "out" / "released-private"]
     for kind in ("localfiles", "export/localfiles"):
         for path in tried:
@@ -366,8 +366,8 @@ def test_an_account_is_made_once(label_studio: LabelStudio, annotator: httpx.Cli
     email, *_ = label_studio.annotator("dora")
     with pytest.raises(LabelError, match="has an account already"):
         local_server.add_annotator(label_studio.project, email.upper(), "label")
-    known = workspace.annotators(label_studio.project)
-    local_server.write_annotators(label_studio.project, [who for who in known if who.email != email])
+    known = workspace.read_annotators(label_studio.project)
+    workspace.write_annotators(label_studio.project, [who for who in known if who.email != email])
     with pytest.raises(LabelError, match="made no account"):
         local_server.add_annotator(label_studio.project, email, "label")
-    local_server.write_annotators(label_studio.project, known)
+    workspace.write_annotators(label_studio.project, known)

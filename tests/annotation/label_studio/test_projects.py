@@ -19,7 +19,15 @@ import pytest
 
 from deemo_data.annotation.label_studio import connection as client
 from deemo_data.annotation.label_studio import projects as label_studio_projects
-from deemo_data.annotation.label_studio.projects import _html, annotators, clips_of, list_tasks, pages, project_for, send_tasks
+from deemo_data.annotation.label_studio.projects import (
+    _guide_html,
+    ensure_project,
+    fetch_tasks,
+    list_tasks,
+    read_accounts,
+    read_clip_ids,
+    send_tasks,
+)
 from deemo_data.annotation.pages import templates
 from deemo_data.errors import LabelError
 from deemo_data.labels.vocabulary import load_emotions, load_nfbl
@@ -29,7 +37,7 @@ if TYPE_CHECKING:
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 NFBL, EMOTIONS = load_nfbl("nfbl"), load_emotions("emotions")
-CONFIG = templates.render("nfbl_timeline", NFBL, EMOTIONS)
+CONFIG = templates.render_page("nfbl_timeline", NFBL, EMOTIONS)
 NAMES = [c.name for c in NFBL.classes]
 FRAMES = 330
 
@@ -202,7 +210,7 @@ def test_a_personal_token_that_has_expired() -> None:
 
 
 def test_it_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "ANSWER_S", 0.2)
+    monkeypatch.setattr(client, "ANSWER_TIMEOUT_S", 0.2)
     done = threading.Event()
 
     def answer(method: str, path: str, body: bytes) -> None:
@@ -237,9 +245,9 @@ def test_the_token_is_not_in_what_is_printed() -> None:
 
 def test_what_the_server_says_is_one_line() -> None:
     body = {"detail": "Validation error", "validation_errors": {"title": ["too\nshort"], "other": "bad"}}
-    assert client.detail(body) == "too short bad"
-    assert client.detail("<html>") == ""
-    assert client.detail({"detail": "x" * 999}) == "x" * 300
+    assert client.error_detail(body) == "too short bad"
+    assert client.error_detail("<html>") == ""
+    assert client.error_detail({"detail": "x" * 999}) == "x" * 300
 
 
 # A push that goes wrong
@@ -323,13 +331,15 @@ def test_clips_are_taken_one_batch_at_a_time() -> None:
 
     told: list[int] = []
     with answering(answer) as url:
-        sent = send_tasks(client.connect(url, TOKEN), 7, clips(), batch=3, known={"c-000000000001"}, watch=told.append)
+        sent = send_tasks(
+            client.connect(url, TOKEN), 7, clips(), batch=3, known_clips={"c-000000000001"}, on_progress=told.append
+        )
     assert (sent, told) == (7, [3, 3, 1])
     assert at_import == [4, 7, 10]
 
 
 def test_the_guide_as_label_studio_shows_it() -> None:
-    html = _html("# A\n\n![Page](page.png)\n\n| a | b |\n|---|---|\n| 1 | <script>x</script> |\n")
+    html = _guide_html("# A\n\n![Page](page.png)\n\n| a | b |\n|---|---|\n| 1 | <script>x</script> |\n")
     assert "<h1>A</h1>" in html
     assert "<table>" in html
     assert "page.png" not in html
@@ -353,14 +363,14 @@ def number(server: client.Server, request: pytest.FixtureRequest) -> int:
 def made(server: client.Server, name: str, **changes: Any) -> int:
     title = f"deemo {name[:30]} {random.getrandbits(32):08x}"
     about: dict[str, Any] = {"title": title, "template": "nfbl_timeline", "config": CONFIG, "guide": "# Guide", "overlap": 2}
-    return project_for(server, **(about | changes))
+    return ensure_project(server, **(about | changes))
 
 
 def again(server: client.Server, number: int, **changes: Any) -> int:
-    """`project_for` as the next push would ask."""
+    """`ensure_project` as the next push would ask."""
     title = server.client.projects.get(number).title
     about: dict[str, Any] = {"title": title, "template": "nfbl_timeline", "config": CONFIG, "guide": "# Guide", "overlap": 2}
-    return project_for(server, **(about | changes))
+    return ensure_project(server, **(about | changes))
 
 
 @pytest.mark.slow
@@ -382,7 +392,7 @@ def test_personal_access_tokens(label_studio: LabelStudio) -> None:
     assert said.status_code == 201, said.text
     personal = said.json()["token"]
     server = client.connect(label_studio.url, personal)
-    assert annotators(server)[server.user] == email
+    assert read_accounts(server)[server.user] == email
     server.client.tokens.blacklist(refresh=personal)
     assert "was withdrawn" in complaint(label_studio.url, personal)
 
@@ -399,7 +409,7 @@ def test_frames_come_back_as_they_went(label_studio: LabelStudio, server: client
     for name in list(sent)[::10]:
         results = [r for p in sent[name]["predictions"] for r in p["result"]]
         label_studio.hand_in(token, tasks[name], *results)
-    back = [task for page in pages(server, number, size=25) for task in page]
+    back = [task for page in fetch_tasks(server, number, tasks_per_batch=25) for task in page]
     assert [t["id"] for t in back] == sorted(tasks.values())
     shown = {t["data"]["clip"]: t for t in back}
     assert {name: t["data"] for name, t in shown.items()} == {name: c["data"] for name, c in sent.items()}
@@ -419,7 +429,7 @@ def test_a_clip_is_pushed_once(server: client.Server, number: int) -> None:
     assert send_tasks(server, number, [clip(n, *events(n)) for n in range(30)], batch=20) == 30
     assert send_tasks(server, number, [clip(n, *events(n)) for n in range(40)], batch=20) == 10
     assert len(list(list_tasks(server, number))) == 40
-    assert clips_of(server, number) == {clip(n)["data"]["clip"] for n in range(40)}
+    assert read_clip_ids(server, number) == {clip(n)["data"]["clip"] for n in range(40)}
 
 
 @pytest.mark.slow
@@ -509,32 +519,32 @@ def test_a_change_of_an_annotation_shows_in_brief(label_studio: LabelStudio, ser
         states.append(state())
     assert len({s[0] for s in states}) == 5
     assert {s[1] for s in states} == {before[1]}
-    ((only,),) = pages(server, number, wanted=lambda brief: brief.updated_at not in before)
+    ((only,),) = fetch_tasks(server, number, is_wanted=lambda brief: brief.updated_at not in before)
     brief = next(list_tasks(server, number))
     assert only["id"] == task != other
     assert (only["created_at"], only["updated_at"]) == (brief.created_at, brief.updated_at)
     assert brief.annotations == 1
     assert [a["was_cancelled"] for a in only["annotations"]] == [True]
-    assert list(pages(server, number, wanted=lambda brief: False)) == []
+    assert list(fetch_tasks(server, number, is_wanted=lambda brief: False)) == []
 
 
 @pytest.mark.slow
 def test_clips_that_go_while_we_read(server: client.Server, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(label_studio_projects, "LISTED", 10)
+    monkeypatch.setattr(label_studio_projects, "TASKS_PER_LISTING", 10)
     label_studio_projects.send_tasks(server, number, [clip(n) for n in range(35)])
     seen = []
-    for page in label_studio_projects.pages(server, number, size=5):
+    for page in label_studio_projects.fetch_tasks(server, number, tasks_per_batch=5):
         if not seen:
             assert label_studio_projects.delete_clips(server, number, {clip(n)["data"]["clip"] for n in (1, 2, 33)}) == 3
         seen += [t["data"]["clip"] for t in page]
     assert seen == [clip(n)["data"]["clip"] for n in range(35) if n != 33]
     assert label_studio_projects.delete_clips(server, number, {"c-of-nobody"}) == 0
-    assert len(label_studio_projects.clips_of(server, number)) == 32
+    assert len(label_studio_projects.read_clip_ids(server, number)) == 32
 
 
 @pytest.mark.slow
 def test_our_project_is_found_again(server: client.Server, number: int) -> None:
-    assert again(server, number, known=number) == number
+    assert again(server, number, recorded_number=number) == number
     assert again(server, number) == number  # private/label_studio.json was lost
     assert again(server, number, template="mer_clues") != number
     said = server.client.projects.get(number)
@@ -550,10 +560,10 @@ def test_our_project_is_found_again(server: client.Server, number: int) -> None:
 @pytest.mark.slow
 def test_a_wrong_project(server: client.Server, number: int) -> None:
     with pytest.raises(LabelError, match=rf"project {number} .*is not the one of deemo other"):
-        made(server, "other", known=number)
+        made(server, "other", recorded_number=number)
     server.client.projects.delete(number)
     with pytest.raises(LabelError, match=rf"project {number} for nfbl_timeline is gone") as e:
-        made(server, "other", known=number)
+        made(server, "other", recorded_number=number)
     assert "private/label_studio.json" in e.value.advice
 
 
@@ -564,11 +574,11 @@ def test_a_page_that_is_in_use(label_studio: LabelStudio, server: client.Server,
     (task,) = label_studio.tasks(number).values()
     label_studio.hand_in(label_studio.annotator("ann")[2], task, region(3, 9, NAMES[4]))
     without_other = CONFIG.replace(f'value="{NAMES[5]}"', 'value="Something else"')
-    assert again(server, number, known=number, config=without_other) == number
+    assert again(server, number, recorded_number=number, config=without_other) == number
     assert server.client.projects.get(number).label_config == without_other.strip()
     without_used = CONFIG.replace(f'value="{NAMES[4]}"', 'value="Something else"')
     with pytest.raises(LabelError) as e:
-        again(server, number, known=number, config=without_used)
+        again(server, number, recorded_number=number, config=without_used)
     assert NAMES[4] in e.value.what
     assert "\n" not in str(e.value)
     assert server.client.projects.get(number).label_config == without_other.strip()
@@ -576,36 +586,36 @@ def test_a_page_that_is_in_use(label_studio: LabelStudio, server: client.Server,
 
 @pytest.mark.slow
 def test_the_videos_are_served(label_studio: LabelStudio, server: client.Server, number: int, tmp_path: Path) -> None:
-    folder = label_studio.project.released
+    folder = label_studio.project.released_dir
     folder.mkdir(exist_ok=True)
     (folder / "c-0.mp4").write_bytes(b"x" * 100)
     for _ in range(2):
-        label_studio_projects.give_storage(server, number, folder)
+        label_studio_projects.ensure_storage(server, number, folder)
     assert len(server.client.import_storage.local.list(project=number)) == 1
     with label_studio.client(label_studio.annotator("ann")[2]) as asking:
         assert asking.get("/data/local-files/?d=clips/c-0.mp4").content == b"x" * 100
     with pytest.raises(LabelError, match="does not serve the folder of released clips") as e:
-        label_studio_projects.give_storage(server, number, tmp_path)
+        label_studio_projects.ensure_storage(server, number, tmp_path)
     assert f"DOCUMENT_ROOT={tmp_path.parent}" in e.value.advice
     with pytest.raises(LabelError, match="does not see the folder"):
-        label_studio_projects.give_storage(server, number, folder.parent / "nothing")
+        label_studio_projects.ensure_storage(server, number, folder.parent / "nothing")
     deeper = folder / "deeper"
     deeper.mkdir()
     (deeper / "a.mp4").write_bytes(b"x")
     with pytest.raises(LabelError, match=r"does not serve deeper/a\.mp4: its root is another"):
-        label_studio_projects.give_storage(server, number, deeper)
+        label_studio_projects.ensure_storage(server, number, deeper)
     shutil.rmtree(deeper)
 
 
 @pytest.mark.slow
 def test_keys_of_an_annotator(label_studio: LabelStudio, server: client.Server) -> None:
-    body = templates.hotkeys()
+    body = templates.read_hotkeys()
     email, _, token = label_studio.annotator("keys")
     theirs = {"image:zoom:in": {"key": "ctrl+plus", "active": True}}
     with label_studio.client(token) as asking:
         asking.patch("/api/current-user/hotkeys/", json={"custom_hotkeys": theirs})
-        user = next(n for n, address in label_studio_projects.annotators(server).items() if address == email)
-        label_studio_projects.install_hotkeys_of(server, user, body)
+        user = next(n for n, address in label_studio_projects.read_accounts(server).items() if address == email)
+        label_studio_projects.install_hotkeys_for(server, user, body)
         assert asking.get("/api/current-user/hotkeys/").json() == {"custom_hotkeys": theirs | body["custom_hotkeys"]}
         asking.patch("/api/current-user/hotkeys/", json={"custom_hotkeys": {}})
         label_studio_projects.install_hotkeys(label_studio.url, token, body)
@@ -620,7 +630,7 @@ def test_a_thousand_clips(server: client.Server, number: int, record_property: C
     assert label_studio_projects.send_tasks(server, number, (clip(n, *events(n)) for n in range(1000))) == 1000
     record_property("push_1000_s", took := time.monotonic() - began)
     assert took < 30
-    assert sum(len(page) for page in label_studio_projects.pages(server, number)) == 1000
+    assert sum(len(page) for page in label_studio_projects.fetch_tasks(server, number)) == 1000
     assert _resident() - before < 50
 
 

@@ -20,7 +20,7 @@ from deemo_data.labels.vocabulary import Emotion, Emotions, Nfbl, NfblClass, loa
 
 REPO = Path(__file__).resolve().parents[3]
 NFBL, EMOTIONS = load_nfbl("nfbl"), load_emotions("emotions")
-ALL = [(name, size) for name in templates.names() for size in templates.SIZES]
+ALL = [(name, size) for name in templates.list_templates() for size in templates.PAGE_SIZES]
 ODD = ['Tom & "Jerry" <b>', "Ärger’s «Größe»", "it's > 5 *stars* [x](y)", "手を頭に", "a|b_c`d"]
 
 
@@ -34,7 +34,7 @@ def feelings(names: list[str]) -> Emotions:
 
 
 def page(name: str, nfbl: Nfbl = NFBL, emotions: Emotions = EMOTIONS, size: str = "1440x900", annotators: int = 2) -> str:
-    return templates.render(name, nfbl, emotions, size, annotators)
+    return templates.render_page(name, nfbl, emotions, size, annotators)
 
 
 def read(config: str) -> ElementTree.Element:
@@ -50,15 +50,15 @@ def said(root: ElementTree.Element, name: str, kind: str) -> list[str]:
 
 
 def test_the_four_are_there() -> None:
-    assert templates.names() == ("adjudicate", "clip_review", "mer_clues", "nfbl_timeline")
+    assert templates.list_templates() == ("adjudicate", "clip_review", "mer_clues", "nfbl_timeline")
 
 
 @pytest.mark.parametrize(("name", "size"), ALL)
 def test_ours_have_no_fault(name: str, size: str) -> None:
-    assert checks.faults(page(name, size=size), NFBL, EMOTIONS) == []
+    assert checks.find_faults(page(name, size=size), NFBL, EMOTIONS) == []
 
 
-@pytest.mark.parametrize("size", templates.SIZES)
+@pytest.mark.parametrize("size", templates.PAGE_SIZES)
 @pytest.mark.parametrize("name", ["nfbl_timeline", "adjudicate"])
 def test_classes_are_those_of_the_vocabulary(name: str, size: str) -> None:
     root = read(page(name, size=size))
@@ -80,17 +80,17 @@ def test_classes_are_those_of_the_vocabulary(name: str, size: str) -> None:
 def test_keys_are_given_out_in_the_order_of_the_page() -> None:
     shown = [label.get("hotkey") for label in next(read(page("nfbl_timeline")).iter("TimelineLabels")).iter("Label")]
     assert "".join(map(str, shown)) == "1234567890qwertyiopasdfghjklzxcv"
-    assert len(templates.KEYS) == len(set(templates.KEYS)) == 35
+    assert len(templates.SINGLE_KEYS) == len(set(templates.SINGLE_KEYS)) == 35
 
 
 def test_fifty_classes_leave_fifteen_without_a_key() -> None:
     nfbl = own([f"Class {n}" for n in range(50)], 10)
     shown = [label.get("hotkey") for label in next(read(page("nfbl_timeline", nfbl)).iter("TimelineLabels")).iter("Label")]
-    assert shown == [*templates.KEYS, *[None] * 15]
-    assert checks.faults(page("nfbl_timeline", nfbl), nfbl, EMOTIONS) == []
+    assert shown == [*templates.SINGLE_KEYS, *[None] * 15]
+    assert checks.find_faults(page("nfbl_timeline", nfbl), nfbl, EMOTIONS) == []
 
 
-@pytest.mark.parametrize("size", templates.SIZES)
+@pytest.mark.parametrize("size", templates.PAGE_SIZES)
 def test_emotions_are_those_of_the_vocabulary(size: str) -> None:
     root = read(page("mer_clues", size=size))
     assert said(root, "emotion", "Choice") == EMOTIONS.labels
@@ -125,7 +125,7 @@ def test_the_adjudicator_has_a_hidden_palette_for_each_annotator(annotators: int
     config = page("adjudicate", annotators=annotators)
     names = [t.attrib["name"] for t in read(config).iter("TimelineLabels")]
     assert names == ["nfbl", *(f"ann_{x}" for x in "abcdefghijklmnopqrstuvwxyz"[:annotators])]
-    assert checks.faults(config, NFBL, EMOTIONS) == []
+    assert checks.find_faults(config, NFBL, EMOTIONS) == []
 
 
 @pytest.mark.parametrize(("name", "size"), ALL)
@@ -140,7 +140,7 @@ def test_heights_are_those_of_the_window(name: str, size: str) -> None:
 def test_odd_names_stay_what_they_are(name: str, size: str) -> None:
     nfbl, emotions = own(ODD), feelings(ODD)
     config = page(name, nfbl, emotions, size)
-    assert checks.faults(config, nfbl, emotions) == []
+    assert checks.find_faults(config, nfbl, emotions) == []
     root = read(config)
     for timeline in root.iter("TimelineLabels"):
         assert sorted(x.attrib["value"] for x in timeline.iter("Label")) == sorted(ODD)
@@ -158,9 +158,9 @@ NAMES = st.lists(st.text(XML, min_size=1, max_size=40).filter(str.strip), min_si
 def test_any_vocabulary_makes_pages_without_faults(names: list[str], groups: int, annotators: int) -> None:
     nfbl, emotions = own(names, groups), feelings(names)
     for name, size in ALL:
-        config = templates.render(name, nfbl, emotions, size, annotators)
-        assert checks.faults(config, nfbl, emotions) == []
-    assert all(templates.guide(name, nfbl, emotions) for name in templates.names())
+        config = templates.render_page(name, nfbl, emotions, size, annotators)
+        assert checks.find_faults(config, nfbl, emotions) == []
+    assert all(templates.render_guide(name, nfbl, emotions) for name in templates.list_templates())
 
 
 @given(st.text(min_size=1, max_size=20))
@@ -172,7 +172,7 @@ def test_a_name_comes_back_or_is_refused(name: str) -> None:
             page("nfbl_timeline", nfbl)
         return
     config = page("nfbl_timeline", nfbl)
-    assert bool(checks.faults(config, nfbl, EMOTIONS)) == (said(read(config), "nfbl", "Label") != [name] or bad(name))
+    assert bool(checks.find_faults(config, nfbl, EMOTIONS)) == (said(read(config), "nfbl", "Label") != [name] or bad(name))
 
 
 def bad(name: str) -> bool:
@@ -255,13 +255,13 @@ def test_faults(name: str, spoil: Any, says: str) -> None:
     config = page(name)
     spoilt = spoil(config)
     assert spoilt != config
-    found = checks.faults(spoilt, NFBL, EMOTIONS)
+    found = checks.find_faults(spoilt, NFBL, EMOTIONS)
     assert any(says in line for line in found), found
     assert all("\n" not in line for line in found)
 
 
 def test_another_vocabulary_than_the_page_was_made_of() -> None:
-    found = checks.faults(page("nfbl_timeline"), own(["Turtle neck", "Flying"]), EMOTIONS)
+    found = checks.find_faults(page("nfbl_timeline"), own(["Turtle neck", "Flying"]), EMOTIONS)
     assert any("'Flying' of vocabulary own & <one> 7 is missing" in line for line in found)
     assert sum("is not in vocabulary" in line for line in found) == 31
 
@@ -270,7 +270,7 @@ def test_another_vocabulary_than_the_page_was_made_of() -> None:
 
 
 def test_dangerous_keys_are_off_and_play_eats_no_letter() -> None:
-    ours = templates.hotkeys()["custom_hotkeys"]
+    ours = templates.read_hotkeys()["custom_hotkeys"]
     assert {n: x["active"] for n, x in ours.items() if n.endswith((":skip", ":duplicate", ":delete-all"))} == {
         "annotation:annotation:skip": False, "regions:region:duplicate": False, "regions:region:delete-all": False,
     }  # fmt: skip
@@ -291,9 +291,9 @@ def editor() -> dict[str, Any]:
 
 
 def test_the_editor_has_the_keys_we_think_it_has() -> None:
-    said, shipped = json.loads((templates.FOLDER / "editor_keys.json").read_text())["keymap"], editor()
+    said, shipped = json.loads((templates.TEMPLATES_FOLDER / "editor_keys.json").read_text())["keymap"], editor()
     assert {name: shipped[name]["key"] for name in said} == said
-    ours = {name.split(":", 1)[1] for name in templates.hotkeys()["custom_hotkeys"]}
+    ours = {name.split(":", 1)[1] for name in templates.read_hotkeys()["custom_hotkeys"]}
     assert ours <= set(shipped)
     elsewhere = ("tool:", "ts:", "image:", "phrases:", "polygon:", "repeater:")  # of tags that no page of ours has
     assert {name for name in shipped if not name.startswith(elsewhere)} == set(said)
@@ -325,7 +325,7 @@ def lab(colour: str, eye: str) -> list[float]:
     return [116 * y - 16, 500 * (x - y), 200 * (y - z)]
 
 
-@pytest.mark.parametrize("palette", [templates.COLOURS, templates.ANNOTATORS])
+@pytest.mark.parametrize("palette", [templates.GROUP_COLOURS, templates.ANNOTATOR_COLOURS])
 def test_colours_can_be_told_apart_by_all_eyes(palette: tuple[str, ...]) -> None:
     for colour in palette:
         assert 1.05 / (times([(0.2126, 0.7152, 0.0722)], linear(colour))[0] + 0.05) >= 4.5, colour
@@ -345,18 +345,18 @@ def unescaped(text: str) -> str:
 @pytest.mark.parametrize("name", ["nfbl_timeline", "adjudicate"])
 @pytest.mark.parametrize("nfbl", [NFBL, own(ODD)], ids=["ours", "odd"])
 def test_a_guide_explains_every_class(name: str, nfbl: Nfbl) -> None:
-    text = templates.guide(name, nfbl, EMOTIONS)
+    text = templates.render_guide(name, nfbl, EMOTIONS)
     for c in nfbl.classes:
-        assert f"**{c.name}** (key {templates.keys_of(nfbl)[c.name].upper()}): {c.definition}" in unescaped(text)
+        assert f"**{c.name}** (key {templates.keys_of_classes(nfbl)[c.name].upper()}): {c.definition}" in unescaped(text)
     assert "<b>" not in re.sub(r"\\<", "", text)
     unseen = [c for c in nfbl.classes if not c.visible_after_masking]
     assert len(re.findall("[Ll]ies on the masked face", text)) == len(unseen)
 
 
 def test_every_class_has_an_example_and_says_what_it_is_confused_with() -> None:
-    rows = tomllib.loads((templates.FOLDER / "nfbl_timeline" / "examples.toml").read_text("utf-8"))
+    rows = tomllib.loads((templates.TEMPLATES_FOLDER / "nfbl_timeline" / "examples.toml").read_text("utf-8"))
     assert set(rows) == set(NFBL.labels)
-    text = templates.guide("nfbl_timeline", NFBL, EMOTIONS)
+    text = templates.render_guide("nfbl_timeline", NFBL, EMOTIONS)
     for name, row in rows.items():
         assert set(row) == {"example", "confused_with"}, name
         assert row["confused_with"].keys() <= set(NFBL.labels) - {name}, name
@@ -366,27 +366,27 @@ def test_every_class_has_an_example_and_says_what_it_is_confused_with() -> None:
 
 
 def test_examples_of_other_classes_are_left_out() -> None:
-    text = templates.guide("nfbl_timeline", own(["Head up", "Flying"]), EMOTIONS)
+    text = templates.render_guide("nfbl_timeline", own(["Head up", "Flying"]), EMOTIONS)
     assert "The chin rises and comes down" in text
     assert "Turtle" not in text
     assert "Sitting straightly" not in text
 
 
 def test_emotions_are_in_the_guide() -> None:
-    text = unescaped(templates.guide("mer_clues", NFBL, EMOTIONS))
+    text = unescaped(templates.render_guide("mer_clues", NFBL, EMOTIONS))
     for e in EMOTIONS.emotions:
         assert f"| {e.name} | " in text
         assert f"| {', '.join(e.words)} |" in text
-    assert all(f"| {x} |" in unescaped(templates.guide("mer_clues", NFBL, feelings(ODD))) for x in ODD if "|" not in x)
+    assert all(f"| {x} |" in unescaped(templates.render_guide("mer_clues", NFBL, feelings(ODD))) for x in ODD if "|" not in x)
 
 
-@pytest.mark.parametrize("name", templates.names())
+@pytest.mark.parametrize("name", templates.list_templates())
 def test_a_guide_says_what_every_annotator_must_know(name: str) -> None:
-    text = " ".join(templates.guide(name, NFBL, EMOTIONS).split())
+    text = " ".join(templates.render_guide(name, NFBL, EMOTIONS).split())
     for words in ("Select region after creating it", "Video hop size", "Alt+Q", "Ctrl+Enter", "tell the data owner"):
         assert words in text
     for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
-        path = templates.FOLDER / name / picture
+        path = templates.TEMPLATES_FOLDER / name / picture
         assert path.read_bytes()[:4] == b"\x89PNG"
         assert path.stat().st_size < 150_000
 
@@ -395,27 +395,27 @@ def test_a_guide_says_what_every_annotator_must_know(name: str) -> None:
 
 
 def test_write(tmp_path: Path) -> None:
-    made = checks.write(tmp_path / "t", NFBL, EMOTIONS, 3)
+    made = checks.write_templates(tmp_path / "t", NFBL, EMOTIONS, 3)
     there = {p for p in (tmp_path / "t").rglob("*") if p.is_file()}
     assert set(made) == there
-    wanted = {f"{n}/config.{s}.xml" for n, s in ALL} | {f"{n}/guide.md" for n in templates.names()}
+    wanted = {f"{n}/config.{s}.xml" for n, s in ALL} | {f"{n}/guide.md" for n in templates.list_templates()}
     assert wanted | {"hotkeys.json", "nfbl_timeline/settings.png"} <= {p.relative_to(tmp_path / "t").as_posix() for p in there}
-    assert json.loads((tmp_path / "t" / "hotkeys.json").read_text()) == templates.hotkeys()
+    assert json.loads((tmp_path / "t" / "hotkeys.json").read_text()) == templates.read_hotkeys()
     assert 'name="ann_c"' in (tmp_path / "t" / "adjudicate" / "config.1440x900.xml").read_text("utf-8")
     before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in there}
-    assert checks.write(tmp_path / "t", NFBL, EMOTIONS, 3) == made
+    assert checks.write_templates(tmp_path / "t", NFBL, EMOTIONS, 3) == made
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in there} == before
 
 
 def test_write_refuses_a_page_with_a_fault(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match=r"template \w+: .*'one, two' has a comma"):
-        checks.write(tmp_path / "t", own(["one, two"]), EMOTIONS)
+        checks.write_templates(tmp_path / "t", own(["one, two"]), EMOTIONS)
     assert not (tmp_path / "t").exists()
 
 
 def test_what_does_not_exist() -> None:
     with pytest.raises(ConfigError, match=r"no template 'nothing'.*nfbl_timeline"):
-        templates.render("nothing", NFBL, EMOTIONS)
+        templates.render_page("nothing", NFBL, EMOTIONS)
     with pytest.raises(ConfigError, match=r"800x600.*1280x720"):
         page("nfbl_timeline", size="800x600")
     with pytest.raises(ConfigError, match="0 annotators"):
@@ -425,8 +425,8 @@ def test_what_does_not_exist() -> None:
 
 
 def test_without_the_folder_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(templates, "FOLDER", tmp_path)
-    for call in (templates.names, templates.hotkeys, lambda: page("nfbl_timeline")):
+    monkeypatch.setattr(templates, "TEMPLATES_FOLDER", tmp_path)
+    for call in (templates.list_templates, templates.read_hotkeys, lambda: page("nfbl_timeline")):
         with pytest.raises(ProjectError, match=r"annotation_templates.* is not there\. Install deemo-data again"):
             call()
 
@@ -435,16 +435,16 @@ def test_a_new_template_is_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
     folder = tmp_path / "templates"
     (folder / "nods").mkdir(parents=True)
     for file in ("parts.xml", "parts.md", "hotkeys.json", "editor_keys.json"):
-        (folder / file).write_bytes((templates.FOLDER / file).read_bytes())
+        (folder / file).write_bytes((templates.TEMPLATES_FOLDER / file).read_bytes())
     parts = "{{ parts.media(size.video, size.timeline) }}{{ parts.palette(nfbl, keys, colours) }}"
     own_page = f'{{% import "parts.xml" as parts %}}<View>{parts}</View>'
     (folder / "nods" / "config.xml").write_text(own_page)
     (folder / "nods" / "guide.md").write_text("# {{ nfbl.classes | length }} classes\n")
-    monkeypatch.setattr(templates, "FOLDER", folder)
-    assert templates.names() == ("nods",)
-    assert checks.faults(page("nods"), NFBL, EMOTIONS) == []
-    assert templates.guide("nods", NFBL, EMOTIONS) == "# 32 classes\n"
-    assert {p.parent.name for p in checks.write(tmp_path / "out", NFBL, EMOTIONS)} == {"nods", "out"}
+    monkeypatch.setattr(templates, "TEMPLATES_FOLDER", folder)
+    assert templates.list_templates() == ("nods",)
+    assert checks.find_faults(page("nods"), NFBL, EMOTIONS) == []
+    assert templates.render_guide("nods", NFBL, EMOTIONS) == "# 32 classes\n"
+    assert {p.parent.name for p in checks.write_templates(tmp_path / "out", NFBL, EMOTIONS)} == {"nods", "out"}
     (folder / "nods" / "config.xml").write_text("<View>\n{% for x in %}</View>")
     with pytest.raises(ConfigError, match=r"nods/config\.xml, line 2"):
         page("nods")

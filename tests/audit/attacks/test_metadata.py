@@ -20,10 +20,10 @@ from deemo_data.clip import Clip, Grid
 from deemo_data.errors import MediaError
 from deemo_data.files import File
 from deemo_data.media import encode, ffmpeg, frames, probe, sound
-from deemo_data.media.ffmpeg import ffmpeg_binary
+from deemo_data.media.ffmpeg import find_ffmpeg
 from deemo_data.project import search
 from deemo_data.project.project import Project
-from deemo_data.project.search import Hit, find_secrets
+from deemo_data.project.search import SecretHit, find_secrets
 from deemo_data.stages.deidentify.assemble import Assemble
 from deemo_data.workflow import export, ingest, run, segment
 
@@ -36,12 +36,12 @@ def ours(folder: Path) -> Path:
     grid = Grid(Fraction(25), False, Fraction(0), 10, 64, 48)
     encode.write_video(folder / "v.mp4", (np.full((72, 64), 9 * i, np.uint8) for i in range(10)), grid, 21, "veryfast")
     sound.write_wav(folder / "v.wav", np.zeros(6400, np.float32))
-    ffmpeg.join(folder / "v.mp4", folder / "v.wav", folder / "safe.mp4")
+    ffmpeg.join_video_and_sound(folder / "v.mp4", folder / "v.wav", folder / "safe.mp4")
     return folder / "safe.mp4"
 
 
 def remuxed(source: Path, out: Path, *options: str) -> Path:
-    command = [ffmpeg_binary(), "-v", "error", "-nostdin", "-i", str(source), *options, "-c", "copy", "-y", str(out)]
+    command = [find_ffmpeg(), "-v", "error", "-nostdin", "-i", str(source), *options, "-c", "copy", "-y", str(out)]
     subprocess.run(command, check=True)
     return out
 
@@ -73,7 +73,7 @@ def test_chapters_subtitles_and_cover_art_are_seen(tmp_path: Path) -> None:
     (tmp_path / "s.srt").write_text(f"1\n00:00:00,000 --> 00:00:00,300\n{SECRET}\n")
     cover = tmp_path / "cover.png"
     subprocess.run(
-        [ffmpeg_binary(), "-v", "error", "-f", "lavfi", "-i", "color=red:s=16x16", "-frames:v", "1", str(cover)], check=True
+        [find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i", "color=red:s=16x16", "-frames:v", "1", str(cover)], check=True
     )
     with_chapters = remuxed(ours(tmp_path), tmp_path / "chapters.mkv", "-i", str(tmp_path / "c.txt"), "-map_chapters", "1")
     assert SECRET in {t.value for t in tags_of(with_chapters)}
@@ -106,7 +106,7 @@ def test_nothing_of_a_phones_clip_is_left_when_it_is_assembled(media: Path, tmp_
     sound.write_wav(tmp_path / "voice.wav", sound.read_sound(clip))
     made = {n: File(str(tmp_path / f), "") for n, f in (("masked", "masked.mp4"), ("voice", "voice.wav"))}
     (tmp_path / "out").mkdir()
-    Assemble()(clip.knowing(made, {}), tmp_path / "out")
+    Assemble()(clip.with_results(made, {}), tmp_path / "out")
     assert tags_of(tmp_path / "out" / "safe.mp4") == []
     secrets = [PLACE, "40.7248", "iPhone 4S", "Apple", phone.stem, str(phone.parent)]
     assert find_secrets(tmp_path / "out", secrets) == []
@@ -138,7 +138,7 @@ WAYS = {
 def test_a_secret_is_found_however_it_is_written(tmp_path: Path, way: str) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b.bin").write_bytes(b"\0" * 99 + WAYS[way] + b"\0")
-    assert find_secrets(tmp_path, ["not there", SECRET]) == [Hit("a/b.bin", "bytes", 1)]
+    assert find_secrets(tmp_path, ["not there", SECRET]) == [SecretHit("a/b.bin", "bytes", 1)]
 
 
 def test_a_secret_in_the_name_of_a_file(tmp_path: Path) -> None:
@@ -147,16 +147,16 @@ def test_a_secret_in_the_name_of_a_file(tmp_path: Path) -> None:
 
 
 def test_a_secret_across_two_parts_of_a_large_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "CHUNK", 64)
+    monkeypatch.setattr(search, "CHUNK_BYTES", 64)
     (tmp_path / "a").write_bytes(b"x" * 57 + SECRET.encode() + b"x" * 300)
-    assert find_secrets(tmp_path, [SECRET]) == [Hit("a", "bytes", 0)]
+    assert find_secrets(tmp_path, [SECRET]) == [SecretHit("a", "bytes", 0)]
 
 
 @given(st.binary(min_size=3, max_size=40), st.integers(0, 200))
 def test_bytes_are_found_too(tmp_path_factory: pytest.TempPathFactory, secret: bytes, at: int) -> None:
     folder = tmp_path_factory.mktemp("p")
     (folder / "a").write_bytes(b"\x01" * at + secret + b"\x02" * 5)
-    assert Hit("a", "bytes", 0) in find_secrets(folder, [secret])
+    assert SecretHit("a", "bytes", 0) in find_secrets(folder, [secret])
 
 
 def test_a_secret_in_a_compressed_table_is_found_in_its_column(tmp_path: Path) -> None:
@@ -196,14 +196,14 @@ def test_nothing_of_a_phones_clip_is_left_in_what_is_released(media: Path, weigh
     assert PLACE in said
     (tmp_path / "s.csv").write_text(f"uri,subject,consent\n{phone},{SECRET},yes\n")
     project = Project.make(tmp_path / "project", "hardened")
-    ingest.ingest(project, str(tmp_path / "s.csv"), None)
-    segment.segment(project)
-    run.run(project, workers=0)
-    export.export(project)
-    clips = list(project.released.glob("*.mp4"))
+    ingest.ingest_sources(project, str(tmp_path / "s.csv"), None)
+    segment.segment_sources(project)
+    run.run_project(project, workers=0)
+    export.export_project(project)
+    clips = list(project.released_dir.glob("*.mp4"))
     assert clips
     assert [tags_of(p) for p in clips] == [[]] * len(clips)
     family = SECRET.split()[1]  # three letters, as the first name has, are in any video by chance
     secrets = [*sorted(said), "40.7248", SECRET, family, phone.name, phone.stem, str(phone.parent), str(tmp_path)]
-    for released in (project.released, project.dataset):
+    for released in (project.released_dir, project.dataset_dir):
         assert find_secrets(released, secrets) == []

@@ -25,13 +25,13 @@ from deemo_data.audit.attacks import text
     ],
 )
 def test_names_are_recalled_as_written_misspelt_or_by_sound(names: list[str], said: str, counts: tuple[int, int, int]) -> None:
-    recalled = text.names_recalled(names, said)
+    recalled = text.recall_names(names, said)
     assert tuple(recalled)[:3] == counts
     assert recalled.share == ((counts[1] + counts[2]) / counts[0] if counts[0] else 0)
 
 
 def test_the_answer_names_nobody() -> None:
-    assert "nadal" not in repr(text.names_recalled(["Nadal"], "Nadal")).lower()
+    assert "nadal" not in repr(text.recall_names(["Nadal"], "Nadal")).lower()
 
 
 @pytest.mark.usefixtures("weights")
@@ -39,6 +39,6 @@ def test_the_attacker_hears_a_name_that_is_said(media: Path) -> None:
     import soundfile
 
     wave, _ = soundfile.read(media / "audio/speakers_librispeech/2609/2609-156975-0000.flac", dtype="float32")
-    assert text.names_recalled(["Moses"], text.heard(wave)).exact == 1
+    assert text.recall_names(["Moses"], text.transcribe_wave(wave)).exact == 1
     wave[: len(wave) // 3] = 0
-    assert text.names_recalled(["Moses"], text.heard(wave)).share == 0
+    assert text.recall_names(["Moses"], text.transcribe_wave(wave)).share == 0

@@ -18,29 +18,31 @@ from deemo_data.baseline import answers, data
 from deemo_data.baseline.answers import Answer
 from deemo_data.baseline.checks import run as checks_run
 from deemo_data.baseline.evaluation import evaluate
-from deemo_data.baseline.evaluation.evaluate import INSTALL
+from deemo_data.baseline.evaluation.plan import INSTALL_COMMAND, plan_evaluation
 from deemo_data.baseline.evaluation.settings import Settings
 from deemo_data.baseline.scoring import judge
 from deemo_data.errors import ConfigError, DatasetError, ModelError
 from deemo_data.pipeline.run import Watcher
 from deemo_data.reports import evaluation
-from tests.makers.planted import planted
+from tests.makers.planted import write_planted_dataset
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return planted(tmp_path_factory.mktemp("small"), subjects=6, clips_per_subject=4, seed=1, validation=0.17, test=0.34)
+    return write_planted_dataset(
+        tmp_path_factory.mktemp("small"), subjects=6, clips_per_subject=4, seed=1, validation=0.17, test=0.34
+    )
 
 
 @pytest.fixture
 def without_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks_run, "run", lambda material, done: [])
+    monkeypatch.setattr(checks_run, "run_checks", lambda material, done: [])
 
 
 @pytest.fixture(scope="module")
 def result(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path, list[str]]:
     out, seen = tmp_path_factory.mktemp("out"), []
-    watcher = Watcher(stage=lambda stage, clips, done: seen.append(stage))
+    watcher = Watcher(on_stage=lambda stage, clips, done: seen.append(stage))
     return evaluate.evaluate(dataset, out, Settings(), watcher), out, seen
 
 
@@ -57,8 +59,8 @@ def test_everything_is_written(result: tuple[dict[str, Any], Path, list[str]], d
     assert measured["dataset"]["clips"] == sum(s["clips"] for s in measured["dataset"]["splits"].values()) == 24
     assert measured["scored"] == {"clips": 8, "subjects": 2, "split": "test"}
     assert measured["versions"]["numpy"] == np.__version__
-    assert [c["name"] for c in measured["checks"]] == list(checks_run.ORDER)
-    assert (out / "evaluation.html").read_text("utf-8") == evaluation.page(measured)
+    assert [c["name"] for c in measured["checks"]] == list(checks_run.CHECKS)
+    assert (out / "evaluation.html").read_text("utf-8") == evaluation.render_page(measured)
 
 
 def test_baselines_stand_beside(result: tuple[dict[str, Any], Path, list[str]]) -> None:
@@ -80,29 +82,29 @@ def test_the_same_again_says_the_same(result: tuple[dict[str, Any], Path, list[s
 
 def test_little_data_is_said_to_be_little(tmp_path: Path) -> None:
     """Two clips, as in the demo."""
-    folder = planted(tmp_path / "two", subjects=2, clips_per_subject=1, seed=0)
+    folder = write_planted_dataset(tmp_path / "two", subjects=2, clips_per_subject=1, seed=0)
     measured = evaluate.evaluate(folder, tmp_path / "out")
     assert {c["verdict"] for c in measured["checks"] if c["name"] != "duplicates"} == {"inconclusive"}
-    assert any("The dataset is too small: 2 clips of 2 people" in w for w in evaluation.warnings(measured))
+    assert any("The dataset is too small: 2 clips of 2 people" in w for w in evaluation.list_warnings(measured))
     assert all("2 subjects" in c["words"][0] for c in measured["checks"] if c["name"] in ("learnable", "shortcuts", "curve"))
-    lines = evaluation.summary(measured)
+    lines = evaluation.summarise(measured)
     assert lines[0] == "2 clips with an emotion, 2 subjects; 1 of split test scored"
 
 
 def test_one_person_leaves_nothing_to_score(tmp_path: Path) -> None:
-    folder = planted(tmp_path / "one", subjects=1, clips_per_subject=3, seed=0)
+    folder = write_planted_dataset(tmp_path / "one", subjects=1, clips_per_subject=3, seed=0)
     measured = evaluate.evaluate(folder, tmp_path / "out")
     assert measured["models"] == []
     assert measured["scored"] == {"clips": 0, "subjects": 0, "split": None}
-    assert any("no clip with an emotion to score" in w for w in evaluation.warnings(measured))
+    assert any("no clip with an emotion to score" in w for w in evaluation.list_warnings(measured))
     with pytest.raises(DatasetError, match="no clip of split test"):
         evaluate.evaluate(folder, tmp_path / "out", Settings(split="test"))
 
 
 @pytest.mark.usefixtures("without_checks")
 def test_predictions_are_scored_by_the_same_code(dataset: Path, tmp_path: Path) -> None:
-    test = data.load(dataset).of("test")
-    answers.write(
+    test = data.load_dataset(dataset).in_split("test")
+    answers.write_answers(
         tmp_path / "mine.jsonl",
         [*(Answer(e.clip_id, e.emotion) for e in test[:-2]), Answer(test[-1].clip_id), Answer("c-0", "sad")],
     )
@@ -122,7 +124,7 @@ def test_a_wrong_line_is_known_of_before_anything_is_computed(dataset: Path, tmp
     stages: list[str] = []
     with pytest.raises(DatasetError, match="line 2"):
         evaluate.evaluate(
-            dataset, tmp_path, Settings(predictions=tmp_path / "bad.jsonl"), Watcher(stage=lambda s, n, d: stages.append(s))
+            dataset, tmp_path, Settings(predictions=tmp_path / "bad.jsonl"), Watcher(on_stage=lambda s, n, d: stages.append(s))
         )
     assert stages == []
     assert not (tmp_path / "evaluation.json").exists()
@@ -130,15 +132,15 @@ def test_a_wrong_line_is_known_of_before_anything_is_computed(dataset: Path, tmp
 
 @pytest.mark.usefixtures("without_checks")
 def test_reasons_are_judged_when_there_is_a_judge(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    test, asked = data.load(dataset).of("test"), []
+    test, asked = data.load_dataset(dataset).in_split("test"), []
     figure = {"value": 6.2, "low": None, "high": None, "by_repeat": [6.2]}
 
     def judged(examples: Any, run: Any, who: Any, ledger: Path, **more: Any) -> dict[str, Any]:
         asked.append((len(examples), [a.reasoning for a in run], who.model.address, who.repeats, ledger))
         return {"judge": {}, "questions": {"asked": 8, "kept": 0, "unusable": 0}, "clue_overlap": figure, "label_overlap": figure}
 
-    monkeypatch.setattr(judge, "judged", judged)
-    answers.write(tmp_path / "mine.jsonl", [Answer(e.clip_id, e.emotion, reasoning="arms folded") for e in test])
+    monkeypatch.setattr(judge, "score_by_judge", judged)
+    answers.write_answers(tmp_path / "mine.jsonl", [Answer(e.clip_id, e.emotion, reasoning="arms folded") for e in test])
     wanted = Settings(predictions=tmp_path / "mine.jsonl", judge="http://127.0.0.1:1/v1", judge_model="m", repeats=2, seeds=1)
     measured = evaluate.evaluate(dataset, tmp_path / "out", wanted)
     assert asked == [(8, ["arms folded"] * 8, "http://127.0.0.1:1/v1", 2, tmp_path / "out" / "judged.jsonl")]
@@ -151,10 +153,10 @@ def test_without_torch_one_line_says_what_to_type(dataset: Path, tmp_path: Path,
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "torch" else real(name, *more))
     for ask in (lambda: evaluate.evaluate(dataset, tmp_path, Settings(model=True, seeds=1)),
-                lambda: evaluate.plan(dataset, Settings(model=True))):  # fmt: skip
+                lambda: plan_evaluation(dataset, Settings(model=True))):  # fmt: skip
         with pytest.raises(ModelError, match="a model needs torch") as caught:
             ask()
-        assert INSTALL in caught.value.advice
+        assert INSTALL_COMMAND in caught.value.advice
     assert list(tmp_path.iterdir()) == [], "it is known before anything is measured"
     assert "torch" not in evaluate.evaluate(dataset, tmp_path, Settings(seeds=1))["versions"]
 
@@ -185,10 +187,10 @@ def test_what_cannot_be_asked_for(wrong: dict[str, Any]) -> None:
 
 
 def test_a_plan_counts_and_does_nothing(dataset: Path) -> None:
-    lines = evaluate.plan(dataset, Settings())
+    lines = plan_evaluation(dataset, Settings())
     assert lines == ["24 clips with an emotion, 6 subjects; 8 of split test would be scored"]
     pytest.importorskip("torch")
-    more = evaluate.plan(dataset, Settings(model=True, seeds=2, retrain=1))
+    more = plan_evaluation(dataset, Settings(model=True, seeds=2, retrain=1))
     assert more[0] == lines[0]
     assert more[1].startswith("tiny: ")
     assert "6 times" in more[2], "two seeds, and once without each of four modalities"
@@ -227,16 +229,16 @@ PLANTED = [
 def test_what_was_planted_is_found_and_nothing_else(
     name: str, more: dict[str, Any], wanted: dict[str, bool], tmp_path: Path
 ) -> None:
-    folder = planted(tmp_path / name, subjects=24, clips_per_subject=12, seed=11, **more)
-    material = checks_run.gather(data.load(folder))
-    found = {c.name: c for c in checks_run.run(material)}
+    folder = write_planted_dataset(tmp_path / name, subjects=24, clips_per_subject=12, seed=11, **more)
+    material = checks_run.gather_material(data.load_dataset(folder))
+    found = {c.name: c for c in checks_run.run_checks(material)}
     assert {n: found[n].verdict for n in wanted} == {n: "problem" if there else "ok" for n, there in wanted.items()}
     assert found["learnable"].verdict == "ok"
     assert found["duplicates"].verdict == "ok"
     if name == "clean":
         order = np.random.default_rng(0).permutation(len(material.examples))
         shuffled = tuple(replace(e, emotion=material.examples[k].emotion) for e, k in zip(material.examples, order, strict=True))
-        again = {c.name: c for c in checks_run.run(replace(material, examples=shuffled))}
+        again = {c.name: c for c in checks_run.run_checks(replace(material, examples=shuffled))}
         assert again["learnable"].verdict == "problem"
-        assert "Not learnable" in again["learnable"].words[0]
+        assert "Not learnable" in again["learnable"].sentences[0]
         assert again["shortcuts"].verdict == again["identity"].verdict == "ok"

@@ -14,41 +14,41 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.makers.planted import half_of, planted
+from tests.makers.planted import half_of, write_planted_dataset
 
 torch = pytest.importorskip("torch")
 
 from deemo_data.baseline.answers import Answer  # noqa: E402
-from deemo_data.baseline.data import Dataset, Example, load  # noqa: E402
+from deemo_data.baseline.data import Dataset, Example, load_dataset  # noqa: E402
 from deemo_data.baseline.llama.batch import Question  # noqa: E402
 from deemo_data.baseline.llama.predict import (  # noqa: E402
-    Fitted,
-    answer,
-    features,
-    likelihoods,
-    opened,
-    probabilities,
-    score,
-    taken,
-    untrained,
+    ModelBundle,
+    collect_trainable_tensors,
+    emotion_probabilities,
+    encode_clips,
+    generate_answers,
+    label_log_likelihoods,
+    make_untrained_model,
+    open_model,
+    score_emotions,
 )
 from deemo_data.baseline.llama.presets import LLAMA_8B, MODALITIES, TINY  # noqa: E402
-from deemo_data.baseline.llama.train import CHECKPOINT, rate, train  # noqa: E402
+from deemo_data.baseline.llama.train import CHECKPOINT_FILE, learning_rate_at, train_model  # noqa: E402
 from deemo_data.errors import DatasetError, ModelError  # noqa: E402
 from deemo_data.pipeline.run import Watcher  # noqa: E402
-from tests.makers.tiny_model import SMALL, saved  # noqa: E402
+from tests.makers.tiny_model import SMALL, save_pretrained_parts  # noqa: E402
 
 QUICK = replace(SMALL, batch=4, at_once=2, every=2, epochs=2)  # 12 clips: 3 steps an epoch, each of two halves
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return load(planted(tmp_path_factory.mktemp("planted"), 6, 4, seed=3, validation=1 / 6, test=2 / 6))
+    return load_dataset(write_planted_dataset(tmp_path_factory.mktemp("planted"), 6, 4, seed=3, validation=1 / 6, test=2 / 6))
 
 
 @pytest.fixture(scope="module")
 def trained(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(dataset, QUICK, 7, tmp_path_factory.mktemp("trained") / "model")
+    return train_model(dataset, QUICK, 7, tmp_path_factory.mktemp("trained") / "model")
 
 
 def stopping(after: int) -> Watcher:
@@ -61,7 +61,7 @@ def stopping(after: int) -> Watcher:
         if len(seen) == after:
             raise KeyboardInterrupt
 
-    return Watcher(clip=clip)
+    return Watcher(on_clip=clip)
 
 
 @pytest.mark.parametrize("stops", [(1,), (2, 3), (3,), (5,)], ids=str)
@@ -72,13 +72,13 @@ def test_a_run_that_goes_on_is_the_run_that_never_stopped(
     out = tmp_path / "model"
     for after in stops:
         with pytest.raises(KeyboardInterrupt):
-            train(dataset, QUICK, 7, out, watcher=stopping(after))
+            train_model(dataset, QUICK, 7, out, watcher=stopping(after))
         assert not (out / "model.json").exists()
     torch.manual_seed(99)  # what others drew meanwhile
     threads = torch.get_num_threads()
     torch.set_num_threads(3 - min(threads, 2))
     try:
-        train(dataset, QUICK, 7, out)
+        train_model(dataset, QUICK, 7, out)
     finally:
         torch.set_num_threads(threads)
     assert (out / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
@@ -88,22 +88,22 @@ def test_a_run_that_goes_on_is_the_run_that_never_stopped(
 
 def test_resuming_really_begins_where_it_was_stopped(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train(dataset, QUICK, 7, tmp_path, watcher=stopping(4))
+        train_model(dataset, QUICK, 7, tmp_path, watcher=stopping(4))
     begun: list[tuple[str, int, int]] = []
-    train(dataset, QUICK, 7, tmp_path, watcher=Watcher(stage=lambda *told: begun.append(told)))
+    train_model(dataset, QUICK, 7, tmp_path, watcher=Watcher(on_stage=lambda *told: begun.append(told)))
     assert begun[-1] == ("Train tiny 7", 6, 4)
 
 
 def test_what_is_trained_is_not_trained_again(dataset: Dataset, trained: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in trained.iterdir()}
-    assert train(dataset, QUICK, 7, trained, watcher=stopping(1)) == trained
+    assert train_model(dataset, QUICK, 7, trained, watcher=stopping(1)) == trained
     assert {p: p.stat().st_mtime_ns for p in trained.iterdir()} == before
 
 
 @pytest.mark.parametrize("what", ["seed", "preset", "labels", "modalities"])
 def test_another_plan_begins_anew(dataset: Dataset, tmp_path: Path, what: str) -> None:
     with pytest.raises(KeyboardInterrupt):
-        train(dataset, QUICK, 7, tmp_path, watcher=stopping(2))
+        train_model(dataset, QUICK, 7, tmp_path, watcher=stopping(2))
     swapped = [replace(e, emotion="sad" if e.emotion == "happy" else "happy") for e in dataset.examples]
     args: dict[str, Any] = {"dataset": dataset, "preset": QUICK, "seed": 7, "out": tmp_path} | {
         "seed": {"seed": 8}, "preset": {"preset": replace(QUICK, rate=1e-4)}, "modalities": {"modalities": ("body", "text")},
@@ -117,23 +117,23 @@ def test_another_plan_begins_anew(dataset: Dataset, tmp_path: Path, what: str) -
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(**args, watcher=Watcher(stage=stage))
+        train_model(**args, watcher=Watcher(on_stage=stage))
     assert begun[-1][2] == 0
 
 
 def test_a_model_of_another_plan_does_not_stay(dataset: Dataset, tmp_path: Path) -> None:
     """Old words beside new weights would be a model that nobody trained."""
-    train(dataset, replace(QUICK, epochs=1), 7, tmp_path)
+    train_model(dataset, replace(QUICK, epochs=1), 7, tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        train(dataset, QUICK, 7, tmp_path, watcher=stopping(1))
+        train_model(dataset, QUICK, 7, tmp_path, watcher=stopping(1))
     with pytest.raises(ModelError, match="no trained model"):
-        opened(tmp_path)
+        open_model(tmp_path)
 
 
 def test_a_damaged_checkpoint_is_named(dataset: Dataset, tmp_path: Path) -> None:
-    (tmp_path / CHECKPOINT).write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00 nothing")
+    (tmp_path / CHECKPOINT_FILE).write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00 nothing")
     with pytest.raises(ModelError, match=r"the checkpoint .*training.safetensors is damaged"):
-        train(dataset, QUICK, 7, tmp_path)
+        train_model(dataset, QUICK, 7, tmp_path)
 
 
 def test_what_is_written_about_a_model(trained: Path, dataset: Dataset) -> None:
@@ -150,62 +150,62 @@ def test_what_is_written_about_a_model(trained: Path, dataset: Dataset) -> None:
 
 
 def test_a_model_comes_back_as_it_was(dataset: Dataset, trained: Path, tmp_path: Path) -> None:
-    one, other = opened(trained), opened(trained)
-    assert taken(one.model).keys() == taken(other.model).keys()
-    clips = dataset.of("validation")
+    one, other = open_model(trained), open_model(trained)
+    assert collect_trainable_tensors(one.model).keys() == collect_trainable_tensors(other.model).keys()
+    clips = dataset.in_split("validation")
     said = json.loads((trained / "model.json").read_text())
-    shares = probabilities(one, clips, one.reader.read(clips))
+    shares = emotion_probabilities(one, clips, one.reader.read_clips(clips))
     right = np.mean([one.labels[k] == e.emotion for k, e in zip(shares.argmax(axis=1), clips, strict=True)])
     assert right == said["epochs"][said["best_epoch"]]["accuracy"], "the best epoch is what was kept"
     with pytest.raises(ModelError, match="holds no trained model that can be read"):
-        opened(tmp_path)
+        open_model(tmp_path)
     (tmp_path / "model.json").write_text(json.dumps(said | {"format": 99}))
     with pytest.raises(ModelError, match="of format 99"):
-        opened(tmp_path)
+        open_model(tmp_path)
 
 
 def test_without_validation_the_last_epoch_is_kept(dataset: Dataset, tmp_path: Path) -> None:
     bare = replace(dataset, examples=tuple(e for e in dataset.examples if e.split != "validation"))
-    said = json.loads((train(bare, QUICK, 0, tmp_path) / "model.json").read_text())
+    said = json.loads((train_model(bare, QUICK, 0, tmp_path) / "model.json").read_text())
     assert (said["best_epoch"], said["chosen_by"][:7]) == (1, "nothing")
 
 
 def test_nothing_to_train_on(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no training clip with an emotion"):
-        train(replace(dataset, examples=dataset.of("test")), QUICK, 0, tmp_path)
+        train_model(replace(dataset, examples=dataset.in_split("test")), QUICK, 0, tmp_path)
     with pytest.raises(ModelError, match=r"there is no modality 'smell'. Modalities: video, audio, body, text"):
-        train(dataset, QUICK, 0, tmp_path, ("smell",))
+        train_model(dataset, QUICK, 0, tmp_path, ("smell",))
 
 
 def test_a_large_preset_begins_nothing_without_a_gpu(dataset: Dataset, tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(ModelError, match="llama-8b needs a GPU"):
-        train(dataset, LLAMA_8B, 0, tmp_path / "m")
+        train_model(dataset, LLAMA_8B, 0, tmp_path / "m")
     assert not (tmp_path / "m").exists()
 
 
 def test_adapters_are_trained_saved_and_resumed(dataset: Dataset, tmp_path: Path) -> None:
     """Of a pretrained base nothing is in the model's folder, and it stays as it was."""
-    preset = saved(tmp_path, dataset, checkpointing=True)
+    preset = save_pretrained_parts(tmp_path, dataset, checkpointing=True)
     before = {p: p.read_bytes() for p in (tmp_path / "base").iterdir()}
-    whole = train(dataset, preset, 0, tmp_path / "whole")
+    whole = train_model(dataset, preset, 0, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(dataset, replace(preset, every=1), 0, tmp_path / "stopped", watcher=stopping(2))
-    train(dataset, replace(preset, every=1), 0, tmp_path / "stopped")
+        train_model(dataset, replace(preset, every=1), 0, tmp_path / "stopped", watcher=stopping(2))
+    train_model(dataset, replace(preset, every=1), 0, tmp_path / "stopped")
     assert (tmp_path / "stopped/model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     assert {p: p.read_bytes() for p in (tmp_path / "base").iterdir()} == before
     said = json.loads((whole / "model.json").read_text())
     assert said["trained_parameters"] < said["parameters"]
-    fitted = opened(whole)
-    assert not any("embed_tokens" in n for n in taken(fitted.model))
-    assert len(score(fitted, dataset.of("test")[:3])) == 3
-    assert len(answer(fitted, dataset.of("test")[:1])) == 1
+    bundle = open_model(whole)
+    assert not any("embed_tokens" in n for n in collect_trainable_tensors(bundle.model))
+    assert len(score_emotions(bundle, dataset.in_split("test")[:3])) == 3
+    assert len(generate_answers(bundle, dataset.in_split("test")[:1])) == 1
 
 
 def test_probabilities_of_labels(dataset: Dataset, trained: Path) -> None:
-    found = score(opened(trained), dataset.of("test"))
-    for a, e in zip(found, dataset.of("test"), strict=True):
+    found = score_emotions(open_model(trained), dataset.in_split("test"))
+    for a, e in zip(found, dataset.in_split("test"), strict=True):
         assert isinstance(a, Answer)
         assert a.clip_id == e.clip_id
         assert a.probabilities is not None
@@ -213,81 +213,83 @@ def test_probabilities_of_labels(dataset: Dataset, trained: Path) -> None:
         assert a.emotion == max(a.probabilities, key=a.probabilities.__getitem__)
 
 
-def whole(fitted: Fitted, e: Example, label: str, blank: bool) -> float:
+def whole(bundle: ModelBundle, e: Example, label: str, blank: bool) -> float:
     """The log-likelihood of a label, by reading question and answer at once, over the number of its tokens."""
-    ids = fitted.reader.language.answer(label)
-    batch = fitted.reader.batch(
-        [e], [fitted.reader.inputs(e)], [Question(0, fitted.reader.asked(e, e.instruction, blank), ids, blank)]
+    ids = bundle.reader.tokenizer.encode_answer(label)
+    batch = bundle.reader.make_batch(
+        [e], [bundle.reader.read_clip(e)], [Question(0, bundle.reader.encode_prompt(e, e.instruction, blank), ids, blank)]
     )
     with torch.inference_mode():
-        tokens, _ = fitted.model.encode(batch)
-        first, there = fitted.model.before(batch, tokens)
-        inputs = torch.cat([first, fitted.model.embed(batch.ids)], dim=1)
-        logits = fitted.model.read(inputs, torch.cat([there, batch.ids_there], dim=1), len(ids) + 1)[0, :-1]
+        tokens, _ = bundle.model.encode(batch)
+        first, there = bundle.model.embed_prefix(batch, tokens)
+        inputs = torch.cat([first, bundle.model.embed(batch.ids)], dim=1)
+        logits = bundle.model.compute_logits(inputs, torch.cat([there, batch.ids_mask], dim=1), len(ids) + 1)[0, :-1]
         chosen = logits.log_softmax(dim=-1).gather(1, torch.tensor(ids)[:, None])
     return float(chosen.sum()) / (len(ids) - 1)
 
 
 def test_likelihoods_are_those_of_the_whole_answer(dataset: Dataset, trained: Path) -> None:
     """Labels of one and of several tokens, clips together and alone, against a question without a clip."""
-    fitted = replace(opened(trained), labels=("happy", "disappointed", "let down and tired"))
-    lengths = [len(fitted.reader.language.answer(x)) - 1 for x in fitted.labels]
+    bundle = replace(open_model(trained), labels=("happy", "disappointed", "let down and tired"))
+    lengths = [len(bundle.reader.tokenizer.encode_answer(x)) - 1 for x in bundle.labels]
     assert lengths[0] == 1 < lengths[2]
-    clips = dataset.of("test")[:5]
-    inputs = fitted.reader.read(clips)
-    questions = [Question(k, fitted.reader.asked(e, e.instruction), []) for k, e in enumerate(clips)]
+    clips = dataset.in_split("test")[:5]
+    inputs = bundle.reader.read_clips(clips)
+    questions = [Question(k, bundle.reader.encode_prompt(e, e.instruction), []) for k, e in enumerate(clips)]
     with torch.inference_mode():
-        rows = likelihoods(fitted, fitted.reader.batch(clips, list(inputs.values()), questions))
-    wanted = np.array([[whole(fitted, e, label, False) for label in fitted.labels] for e in clips])
+        rows = label_log_likelihoods(bundle, bundle.reader.make_batch(clips, list(inputs.values()), questions))
+    wanted = np.array([[whole(bundle, e, label, False) for label in bundle.labels] for e in clips])
     assert np.allclose(rows.numpy(), wanted, atol=1e-4)
-    free = np.array([[whole(fitted, e, label, True) for label in fitted.labels] for e in clips])
+    free = np.array([[whole(bundle, e, label, True) for label in bundle.labels] for e in clips])
     shares = np.exp(wanted - free)
-    assert np.allclose(probabilities(fitted, clips, inputs), shares / shares.sum(axis=1, keepdims=True), atol=1e-4)
+    assert np.allclose(emotion_probabilities(bundle, clips, inputs), shares / shares.sum(axis=1, keepdims=True), atol=1e-4)
 
 
 def test_free_answers_are_the_likeliest_tokens(dataset: Dataset, trained: Path) -> None:
-    fitted = opened(trained)
-    clips = dataset.of("test")[:3]
-    found = answer(fitted, clips)
+    bundle = open_model(trained)
+    clips = dataset.in_split("test")[:3]
+    found = generate_answers(bundle, clips)
     e = clips[1]
-    batch = fitted.reader.batch([e], [fitted.reader.inputs(e)], [Question(0, fitted.reader.asked(e, e.asked), [])])
+    batch = bundle.reader.make_batch(
+        [e], [bundle.reader.read_clip(e)], [Question(0, bundle.reader.encode_prompt(e, e.reasoning_instruction), [])]
+    )
     written: list[int] = []
     with torch.inference_mode():
-        tokens, _ = fitted.model.encode(batch)
-        first, there = fitted.model.before(batch, tokens)
-        inputs = torch.cat([first, fitted.model.embed(batch.ids)], dim=1)
-        there = torch.cat([there, batch.ids_there], dim=1)
+        tokens, _ = bundle.model.encode(batch)
+        first, there = bundle.model.embed_prefix(batch, tokens)
+        inputs = torch.cat([first, bundle.model.embed(batch.ids)], dim=1)
+        there = torch.cat([there, batch.ids_mask], dim=1)
         while len(written) < 20:
-            written.append(int(fitted.model.read(inputs, there, 1)[0, -1].argmax()))
-            inputs = torch.cat([inputs, fitted.model.embed(torch.tensor([written[-1:]]))], dim=1)
+            written.append(int(bundle.model.compute_logits(inputs, there, 1)[0, -1].argmax()))
+            inputs = torch.cat([inputs, bundle.model.embed(torch.tensor([written[-1:]]))], dim=1)
             there = torch.cat([there, torch.ones(1, 1, dtype=torch.bool)], dim=1)
-    if fitted.reader.language.end in written:
-        written = written[: written.index(fitted.reader.language.end)]
-    assert found[1].reasoning.startswith(fitted.reader.language.text(written))
+    if bundle.reader.tokenizer.end_id in written:
+        written = written[: written.index(bundle.reader.tokenizer.end_id)]
+    assert found[1].reasoning.startswith(bundle.reader.tokenizer.decode(written))
     assert [a.clip_id for a in found] == [e.clip_id for e in clips]
 
 
 def test_features_of_trained_and_untrained_encoders(dataset: Dataset, trained: Path) -> None:
-    clips = dataset.of("test")
-    one = features(untrained(dataset, QUICK, 1), clips)
+    clips = dataset.in_split("test")
+    one = encode_clips(make_untrained_model(dataset, QUICK, 1), clips)
     assert one.shape == (len(clips), 3 * 48)
-    assert np.array_equal(one, features(untrained(dataset, QUICK, 1), clips))
-    assert not np.allclose(one, features(untrained(dataset, QUICK, 2), clips))
-    assert np.isfinite(features(opened(trained), clips)).all()
-    assert features(untrained(dataset, QUICK, 1, ("body",)), clips[:1]).shape == (1, 48)
+    assert np.array_equal(one, encode_clips(make_untrained_model(dataset, QUICK, 1), clips))
+    assert not np.allclose(one, encode_clips(make_untrained_model(dataset, QUICK, 2), clips))
+    assert np.isfinite(encode_clips(open_model(trained), clips)).all()
+    assert encode_clips(make_untrained_model(dataset, QUICK, 1, ("body",)), clips[:1]).shape == (1, 48)
 
 
 @given(st.floats(0, 1))
 def test_the_learning_rate_goes_up_and_down_once(progress: float) -> None:
-    assert 0 < rate(TINY, progress) <= TINY.rate
-    assert rate(TINY, TINY.warm) == pytest.approx(TINY.rate)
+    assert 0 < learning_rate_at(TINY, progress) <= TINY.rate
+    assert learning_rate_at(TINY, TINY.warm) == pytest.approx(TINY.rate)
     if progress + 0.01 < TINY.warm:
-        assert rate(TINY, progress) < rate(TINY, progress + 0.01)
+        assert learning_rate_at(TINY, progress) < learning_rate_at(TINY, progress + 0.01)
     if TINY.warm < progress < 0.99:
-        assert rate(TINY, progress) > rate(TINY, progress + 0.01)
+        assert learning_rate_at(TINY, progress) > learning_rate_at(TINY, progress + 0.01)
 
 
-# Planted cues, with the frame encoder: minutes each.
+# ClipPlan cues, with the frame encoder: minutes each.
 
 CHANCE = 1 / 4
 
@@ -295,15 +297,15 @@ CHANCE = 1 / 4
 @pytest.fixture(scope="module")
 def cues(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """30 test subjects whom nobody has seen before, 8 for validation, 34 for training; 14 clips each, 4 emotions."""
-    return load(planted(tmp_path_factory.mktemp("cues")))
+    return load_dataset(write_planted_dataset(tmp_path_factory.mktemp("cues")))
 
 
 def shuffled(dataset: Dataset, seed: int) -> Dataset:
     """What was said about clips, given to other clips of the split: label, answers, clues and events together."""
     rng, found = np.random.default_rng(seed), []
-    said = ("emotion", "sentiment", "words", "clues", "reasoning", "asked", "events", "looked_at")
+    said = ("emotion", "sentiment", "emotion_words", "clues", "reasoning", "reasoning_instruction", "events", "events_annotated")
     for split in ("train", "validation", "test"):
-        clips = dataset.of(split)
+        clips = dataset.in_split(split)
         for e, k in zip(clips, rng.permutation(len(clips)), strict=True):
             found.append(replace(e, **{name: getattr(clips[k], name) for name in said}))
     return replace(dataset, examples=tuple(found))
@@ -312,11 +314,11 @@ def shuffled(dataset: Dataset, seed: int) -> Dataset:
 def outcome(dataset: Dataset, out: Path, seed: int, modalities: tuple[str, ...] = MODALITIES) -> dict[str, list[Any]]:
     """Half -> (subject, right) of each test clip, by likelihood. At most 8 minutes of CPU time, on whatever cores."""
     before = time.process_time()
-    fitted = opened(train(dataset, TINY, seed, out, modalities))
+    bundle = open_model(train_model(dataset, TINY, seed, out, modalities))
     assert time.process_time() - before < 480
-    clips = dataset.of("test")
+    clips = dataset.in_split("test")
     found: dict[str, list[Any]] = {"body": [], "voice": []}
-    for a, e in zip(score(fitted, clips), clips, strict=True):
+    for a, e in zip(score_emotions(bundle, clips), clips, strict=True):
         found[half_of(e.clip_id, dataset.folder)].append((e.subject_id, a.emotion == e.emotion))
     return found
 
@@ -337,7 +339,7 @@ def interval(rows: Sequence[tuple[str, bool]]) -> tuple[float, float]:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_planted_cues_are_learnt(cues: Dataset, tmp_path: Path) -> None:
-    assert len({e.subject_id for e in cues.of("test")}) == 30
+    assert len({e.subject_id for e in cues.in_split("test")}) == 30
     for seed in range(3):
         rows = [r for half in outcome(cues, tmp_path / str(seed), seed).values() for r in half]
         assert accuracy(rows) >= 0.9, seed

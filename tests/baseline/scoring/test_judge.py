@@ -14,17 +14,19 @@ import pytest
 
 from deemo_data.baseline.answers import Answer
 from deemo_data.baseline.scoring import judge as judging
-from deemo_data.baseline.scoring.judge import Judge, judged, prompts
+from deemo_data.baseline.scoring.judge import Judge, load_prompts, score_by_judge
 from deemo_data.errors import ConfigError, DatasetError, ModelError
-from tests.makers.answers import example
+from tests.makers.answers import make_example
 from tests.makers.language_model import StandIn, always, completion
 
 CLIPS = [
-    example(
+    make_example(
         "c-secret-1", "s-hidden-1", "sad", reasoning="The gaze drops and the voice falls: sadness.", transcript="my own words"
     ),
-    example("c-secret-2", "s-hidden-2", "happy", clues={"video": "She folds her arms.", "audio": "", "text": "Joy is in it."}),
-    example("c-secret-3", "s-hidden-3", "angry", reasoning="Fists tap the table; anger."),
+    make_example(
+        "c-secret-2", "s-hidden-2", "happy", clues={"video": "She folds her arms.", "audio": "", "text": "Joy is in it."}
+    ),
+    make_example("c-secret-3", "s-hidden-3", "angry", reasoning="Fists tap the table; anger."),
 ]
 RUN = [
     Answer("c-secret-1", "sad", text="sad", reasoning="The voice falls."),
@@ -64,7 +66,7 @@ def stand_in() -> Iterator[StandIn]:
 
 def ask(stand_in: StandIn, ledger: Path, run: list[Answer] = RUN, **more: Any) -> dict[str, Any]:
     who = Judge.at(stand_in.address, "stub-1", **{"repeats": 2, "timeout_s": 5.0, "retries": 1} | more)
-    return judged(CLIPS, run, who, ledger, rounds=50, pause=lambda s: None)
+    return score_by_judge(CLIPS, run, who, ledger, rounds=50, pause=lambda s: None)
 
 
 def rows(ledger: Path) -> list[dict[str, Any]]:
@@ -83,7 +85,7 @@ def test_scores_are_averaged_over_clips_and_who_gives_no_reasons_has_none(stand_
     assert told["questions"] == {"asked": 16, "kept": 0, "unusable": 0}
     assert told["judge"] == {
         "model": "stub-1", "host": stand_in.address[7:-3], "temperature": 0.0, "max_tokens": 2000, "repeats": 2,
-        "prompts": "deemo-judge-en 1", "digest": prompts().digest, "language": "en", "range": [0, 10],
+        "prompts": "deemo-judge-en 1", "digest": load_prompts().digest, "language": "en", "range": [0, 10],
     }  # fmt: skip
 
 
@@ -98,9 +100,9 @@ def test_repeats_that_differ_give_a_mean_and_a_spread(stand_in: StandIn, tmp_pat
 
 def test_intervals_are_over_subjects(stand_in: StandIn, tmp_path: Path) -> None:
     stand_in.answers = [FakeJudge(clue=lambda n: n)]
-    clips = [example(f"c{n}", f"s{n}", "sad", reasoning=f"reason {n}") for n in range(7)]
+    clips = [make_example(f"c{n}", f"s{n}", "sad", reasoning=f"reason {n}") for n in range(7)]
     who = Judge.at(stand_in.address, "stub-1", repeats=1)
-    told = judged(clips, [Answer(c.clip_id, "sad", reasoning="x") for c in clips], who, tmp_path / "j.jsonl", rounds=500)
+    told = score_by_judge(clips, [Answer(c.clip_id, "sad", reasoning="x") for c in clips], who, tmp_path / "j.jsonl", rounds=500)
     assert told["clue_overlap"]["low"] < told["clue_overlap"]["value"] < told["clue_overlap"]["high"]
     assert told["clue_overlap"]["between_repeats"] is None
 
@@ -125,8 +127,8 @@ def test_every_word_is_kept_and_nothing_is_asked_twice(stand_in: StandIn, tmp_pa
     assert {r["repeat"] for r in kept} == {0, 1}
     for r in kept:
         assert json.loads(json.loads(r["replies"][0])["choices"][0]["message"]["content"]) == r["answer"]
-        assert (r["prompts"], r["model"], r["why"]) == (prompts().digest, "stub-1", "")
-        assert r["asked"][0]["content"] == getattr(prompts(), r["question"])
+        assert (r["prompts"], r["model"], r["why"]) == (load_prompts().digest, "stub-1", "")
+        assert r["asked"][0]["content"] == getattr(load_prompts(), r["question"])
     again = ask(stand_in, ledger)
     assert len(stand_in.got) == many
     assert again["questions"] == {"asked": 0, "kept": 16, "unusable": 0}
@@ -144,12 +146,39 @@ def test_another_way_of_asking_is_asked_anew(
     stand_in.answers = [FakeJudge()]
     ask(stand_in, tmp_path / "judge.jsonl", repeats=1)
     if change == "prompts":
-        other = replace(prompts(), clue_overlap="Now sum up otherwise.", emotions="Which?", label_overlap="How far?")
-        monkeypatch.setattr(judging, "prompts", lambda: other)
+        other = replace(load_prompts(), clue_overlap="Now sum up otherwise.", emotions="Which?", label_overlap="How far?")
+        monkeypatch.setattr(judging, "load_prompts", lambda: other)
         ask(stand_in, tmp_path / "judge.jsonl", repeats=1)
     else:
         ask(stand_in, tmp_path / "judge.jsonl", repeats=1, temperature=0.7)
     assert len(stand_in.got) == 16
+
+
+def test_a_ledger_of_an_older_release_is_still_read(stand_in: StandIn, tmp_path: Path) -> None:
+    """The keys were written before the judge shared language_model.ask. They must not change: an evaluation may cost money."""
+    kept = {
+        "61c238c67fbe9264bb5c7ac398de389e5b9a081e65df1e2b6890cec6f64115da": {
+            "true_summary": "a", "predicted_summary": "b", "reason": "so it is", "score": 6.0,
+        },
+        "89f768655049779f5b84204e131f44ee3e88d36502a533dfe64b4c4210a4e8b9": {"emotions": ["sad"]},
+        "942ae6901b04d399a0aac6f91d92ef6d05264928ec3bfa3ba48c4a408a0058b6": {"emotions": ["sad"]},
+        "05a01638a67183fa8bbe791bef433e945cea5cd66320be2c336926e67fb7eb4b": {"reason": "so it is", "score": 8.0},
+    }  # fmt: skip
+    ledger = tmp_path / "judge.jsonl"
+    ledger.write_text("".join(json.dumps({"key": key, "answer": answer}) + "\n" for key, answer in kept.items()))
+    nobody = Judge.at("http://127.0.0.1:9/v1", "stub-1", repeats=1, retries=0)
+    report = score_by_judge(CLIPS[:1], RUN[:1], nobody, ledger, rounds=50)
+    assert report["questions"] == {"asked": 0, "kept": 4, "unusable": 0}
+    assert (report["clue_overlap"]["value"], report["label_overlap"]["value"]) == (6.0, 8.0)
+
+
+def test_the_schemas_keep_their_names(stand_in: StandIn, tmp_path: Path) -> None:
+    """A judge is sent the same questions as before the answer classes were renamed."""
+    stand_in.answers = [FakeJudge()]
+    ask(stand_in, tmp_path / "judge.jsonl")
+    sent = [json.loads(body[body.index(b"{") :])["response_format"]["json_schema"] for body in stand_in.got]
+    assert {schema["name"] for schema in sent} == {"Compared", "Named", "Overlap"}
+    assert all(schema["name"] == schema["schema"]["title"] for schema in sent)
 
 
 def test_a_run_that_was_killed_goes_on(stand_in: StandIn, tmp_path: Path) -> None:
@@ -215,10 +244,10 @@ def test_a_decline_of_one_clip_does_not_stop_the_others(stand_in: StandIn, tmp_p
 )
 def test_a_judge_that_says_nothing_usable_is_one_line(stand_in: StandIn, tmp_path: Path, body: bytes) -> None:
     stand_in.answers = [always(200, body)]
-    clips = [example(f"c{n}", f"s{n}", "sad", reasoning=f"reason {n}") for n in range(30)]
+    clips = [make_example(f"c{n}", f"s{n}", "sad", reasoning=f"reason {n}") for n in range(30)]
     run = [Answer(c.clip_id, "sad", reasoning="x") for c in clips]
     with pytest.raises(ModelError, match=r"the judge 'stub-1' at 127\.0\.0\.1:\d+ gave 1\d answers, and none can be used") as e:
-        judged(clips, run, Judge.at(stand_in.address, "stub-1"), tmp_path / "judge.jsonl", pause=lambda s: None)
+        score_by_judge(clips, run, Judge.at(stand_in.address, "stub-1"), tmp_path / "judge.jsonl", pause=lambda s: None)
     assert "\n" not in str(e.value)
     assert len(stand_in.got) < 40, "it is not asked 360 times"
     assert "judge.jsonl" in e.value.advice
@@ -230,7 +259,7 @@ def test_a_dead_judge_is_one_line(tmp_path: Path) -> None:
         port = s.getsockname()[1]
     who = Judge.at(f"http://127.0.0.1:{port}/v1", "stub-1", retries=1)
     with pytest.raises(ModelError, match=f"the judge 'stub-1' at 127.0.0.1:{port} cannot be reached") as e:
-        judged(CLIPS, RUN, who, tmp_path / "judge.jsonl", pause=lambda s: None)
+        score_by_judge(CLIPS, RUN, who, tmp_path / "judge.jsonl", pause=lambda s: None)
     assert "--judge" in e.value.advice
     assert "deemo.toml" not in str(e.value)
 
@@ -247,10 +276,12 @@ def test_a_judge_that_dies_half_way_leaves_what_it_said(stand_in: StandIn, tmp_p
 
 def test_a_judge_that_shuts_the_door_is_not_asked_on(stand_in: StandIn, tmp_path: Path) -> None:
     stand_in.answers = [always(401, b'{"error": "who are you?"}')]
-    clips = [example(f"c{n}", f"s{n}", "sad", reasoning=f"reason {n}") for n in range(40)]
+    clips = [make_example(f"c{n}", f"s{n}", "sad", reasoning=f"reason {n}") for n in range(40)]
     run = [Answer(c.clip_id, "sad", reasoning="x") for c in clips]
     with pytest.raises(ModelError, match=r"the judge .* does not let us in \(status 401\): who are you"):
-        judged(clips, run, Judge.at(stand_in.address, "stub-1", parallel=2), tmp_path / "judge.jsonl", pause=lambda s: None)
+        score_by_judge(
+            clips, run, Judge.at(stand_in.address, "stub-1", parallel=2), tmp_path / "judge.jsonl", pause=lambda s: None
+        )
     assert len(stand_in.got) < 10, "of 480 questions"
 
 
@@ -296,10 +327,25 @@ def test_the_key_is_sent_and_kept_nowhere(stand_in: StandIn, tmp_path: Path, mon
     assert "sk-very-secret" not in (tmp_path / "judge.jsonl").read_text()
 
 
+def test_a_key_in_a_complaint_is_kept_nowhere(stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUDGE_KEY", "sk-very-secret")
+    good = FakeJudge()
+
+    def declining(asked: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        if "voice falls" in asked["messages"][1]["content"]:
+            return 400, {}, b'{"error": {"message": "no credit left on sk-very-secret"}}'
+        return good(asked)
+
+    stand_in.answers = [declining]
+    ask(stand_in, tmp_path / "judge.jsonl", key_env="JUDGE_KEY")
+    assert any(row["why"] == "status 400: no credit left on …" for row in rows(tmp_path / "judge.jsonl"))
+    assert "sk-very-secret" not in (tmp_path / "judge.jsonl").read_text()
+
+
 def test_without_reasons_of_people_there_is_no_clue_overlap(stand_in: StandIn, tmp_path: Path) -> None:
     stand_in.answers = [FakeJudge()]
-    clips = [example("c1", "s1", "sad"), example("c2", "s2", "happy")]
-    told = judged(
+    clips = [make_example("c1", "s1", "sad"), make_example("c2", "s2", "happy")]
+    told = score_by_judge(
         clips, [Answer("c1", "sad"), Answer("c2", "sad")], Judge.at(stand_in.address, "stub-1", repeats=1), tmp_path / "j.jsonl"
     )
     assert (told["clue_overlap"]["value"], told["clue_overlap"]["clips"]) == (None, 0)
@@ -315,11 +361,11 @@ def test_what_is_typed_wrong_is_one_line() -> None:
     with pytest.raises(ConfigError, match="at least once"):
         Judge.at("http://127.0.0.1/v1", "m", repeats=0)
     with pytest.raises(DatasetError, match="nothing to judge"):
-        judged([], RUN, Judge.at("http://127.0.0.1/v1", "m"), Path("x"))
+        score_by_judge([], RUN, Judge.at("http://127.0.0.1/v1", "m"), Path("x"))
 
 
 def test_the_prompts_say_their_range_and_have_a_digest_of_their_own() -> None:
-    said = prompts()
+    said = load_prompts()
     assert (said.language, len(said.digest)) == ("en", 16)
     for text in (said.clue_overlap, said.label_overlap):
         assert "from 0 to 10" in text

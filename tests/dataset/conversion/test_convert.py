@@ -18,13 +18,24 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from deemo_data.dataset import tables
-from deemo_data.dataset.conversion.convert import convert
-from deemo_data.dataset.conversion.formats import FORMATS, JOINER, LOSES, Record, barred, held, hide, keep, kept, show
-from deemo_data.dataset.conversion.reading import check, read_back
+from deemo_data.dataset.conversion.convert import convert_dataset
+from deemo_data.dataset.conversion.formats import (
+    FORMATS,
+    LOST_COLUMNS,
+    WORD_JOINER,
+    Record,
+    escape_cell,
+    escape_tags,
+    find_obstacle,
+    strip_lost_fields,
+    unescape_cell,
+    unescape_tags,
+)
+from deemo_data.dataset.conversion.reading import check_converted, read_converted
 from deemo_data.dataset.records import MerRecord
 from deemo_data.errors import DatasetError
 from deemo_data.files import File
-from tests.makers.datasets import EMOTIONS, make_clip, marked, run
+from tests.makers.datasets import EMOTIONS, export_clips, make_clip, make_event_label
 from tests.makers.labels import said
 
 Row = dict[str, Any]
@@ -44,13 +55,13 @@ def row(
         "emotion_words": [], "clues": {"video": "arms folded", "audio": "", "text": ""},
         "conversations": [{"from": "human", "value": f"<video>\nThe person says: {transcript}\n{asked}"},
                           {"from": "gpt", "value": response}],
-        "evidence": [], "status": "single", "vocabulary": EMOTIONS.said,
+        "evidence": [], "status": "single", "vocabulary": EMOTIONS.versioned_name,
     } | more  # fmt: skip
 
 
 def put(dataset: Path, split: str, rows: Iterable[dict[str, Any]]) -> None:
     """Make these rows the table of a split's records."""
-    table = tables.arrow(list(rows), tables.mer_features(EMOTIONS))
+    table = tables.to_arrow(list(rows), tables.mer_features(EMOTIONS))
     pq.write_table(table, dataset / split / "clips/metadata.parquet")
 
 
@@ -70,8 +81,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("exported")
     clips = [make_clip(root / "released", n) for n in range(6)]
     labels = [said("emotion", "happy" if n % 2 else "proud", c) for n, c in enumerate(clips)]
-    labels += [said("clue_video", "arms folded", clips[0]), said("seen", "nfbl", clips[0]), marked(clips[0], 2, 8)]
-    run(clips, labels, root / "dataset")
+    labels += [said("clue_video", "arms folded", clips[0]), said("seen", "nfbl", clips[0]), make_event_label(clips[0], 2, 8)]
+    export_clips(clips, labels, root / "dataset")
     return root / "dataset"
 
 
@@ -93,11 +104,11 @@ def state(folder: Path) -> dict[str, str]:
 
 def same(dataset: Path, out: Path, to: str) -> None:
     """All that the format can hold comes back: same ids, same text, same videos."""
-    wanted = {i: r for i, r in records(dataset).items() if not barred(r, to)}
-    back = {r.record_id: r for r in read_back(out, to)}
+    wanted = {i: r for i, r in records(dataset).items() if not find_obstacle(r, to)}
+    back = {r.record_id: r for r in read_converted(out, to)}
     assert back.keys() == wanted.keys()
     for record_id, record in wanted.items():
-        assert back[record_id] == held(record, to)
+        assert back[record_id] == strip_lost_fields(record, to)
         assert File.of(back[record_id].video).sha256 == File.of(record.video).sha256
 
 
@@ -106,7 +117,7 @@ def same(dataset: Path, out: Path, to: str) -> None:
 def test_records_come_back(reasoned: Path, tmp_path: Path, to: str, link: bool) -> None:
     if to == "emer" and not link:
         pytest.skip("EMER's reader wants names that the dataset's files do not have")
-    done = convert(reasoned, to, tmp_path / "out", link=link, force=True)
+    done = convert_dataset(reasoned, to, tmp_path / "out", link=link, force=True)
     same(reasoned, tmp_path / "out", to)
     assert done.faults == ()
     assert done.records == (6 if to == "emer" else 12)
@@ -119,21 +130,21 @@ def test_records_come_back(reasoned: Path, tmp_path: Path, to: str, link: bool) 
 
 @FORMAT
 def test_a_second_run_touches_nothing_and_the_bytes_are_the_same(reasoned: Path, tmp_path: Path, to: str) -> None:
-    convert(reasoned, to, tmp_path / "a", force=True)
+    convert_dataset(reasoned, to, tmp_path / "a", force=True)
     before = {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in (tmp_path / "a").rglob("*")}
-    assert convert(reasoned, to, tmp_path / "a", force=True).changed == 0
+    assert convert_dataset(reasoned, to, tmp_path / "a", force=True).changed == 0
     assert {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in (tmp_path / "a").rglob("*")} == before
-    convert(reasoned, to, tmp_path / "b", force=True)
+    convert_dataset(reasoned, to, tmp_path / "b", force=True)
     assert state(tmp_path / "a") == state(tmp_path / "b")
     assert str(tmp_path).encode() not in b"".join(p.read_bytes() for p in (tmp_path / "a").iterdir() if p.is_file())
 
 
 def test_an_exported_dataset_needs_no_force(exported: Path, tmp_path: Path) -> None:
     for to in set(FORMATS) - {"emer"}:
-        done = convert(exported, to, tmp_path / to)
+        done = convert_dataset(exported, to, tmp_path / to)
         assert (done.records, done.faults) == (6, ())
         same(exported, tmp_path / to, to)
-    assert any("proud" in note for note in convert(exported, "merr", tmp_path / "merr").notes)
+    assert any("proud" in note for note in convert_dataset(exported, "merr", tmp_path / "merr").notes)
 
 
 def test_what_people_wrote_is_converted(tmp_path: Path) -> None:
@@ -141,16 +152,17 @@ def test_what_people_wrote_is_converted(tmp_path: Path) -> None:
     clips = [make_clip(tmp_path / "released", n) for n in range(3)]
     labels = [said("emotion", "sad", c) for c in clips] + [said("emotion_words", ["low", "tired"], clips[0])]
     labels += [said("reasoning", f"The head hangs, so {n} is sad.", c) for n, c in enumerate(clips[:2])]
-    run(clips, labels, tmp_path / "dataset")
+    export_clips(clips, labels, tmp_path / "dataset")
     assert {i.rpartition("-")[2] for i in records(tmp_path / "dataset")} == {"recognition", "open", "reasoning"}
     for to, count in (("llava", 6), ("llama-factory", 6), ("ms-swift", 6), ("merr", 5), ("emer", 2)):
-        done = convert(tmp_path / "dataset", to, tmp_path / to)
+        done = convert_dataset(tmp_path / "dataset", to, tmp_path / to)
         assert (done.records, done.faults) == (count, ())
         same(tmp_path / "dataset", tmp_path / to, to)
 
 
 ODD = [
-    '"', ",", "\n", "\r\n", "\r", '"a","b"\n', "<video>", f"<{JOINER}video>", "<image> and <audio>", "<VideoHere>", JOINER, "🙂",
+    '"', ",", "\n", "\r\n", "\r", '"a","b"\n', "<video>", f"<{WORD_JOINER}video>", "<image> and <audio>",
+    "<VideoHere>", WORD_JOINER, "🙂",
     "שלום, מה שלומך?", "مرحبا", "None", "NA", "nan", "null", "42", "1e5", "true", "", " ", "\t", "\\", "\\n", "'", "{}",
     "\u2028", "\x85", "\x00", "\ufeff", "a\u0301", "#", "###", "[NAME]",
 ]  # fmt: skip
@@ -175,7 +187,7 @@ def test_odd_text_comes_back(exported: Path, texts: list[tuple[str, str, str]]) 
         put(dataset, "train", rows)
         for to in FORMATS:
             out = Path(folder, to)
-            faults = convert(dataset, to, out, force=True).faults
+            faults = convert_dataset(dataset, to, out, force=True).faults
             same(dataset, out, to)
             blank = any(not (r or "so").strip() for _, r, _ in texts) or any(not f"{c}{t}".strip() for t, _, c in texts)
             assert not faults or blank
@@ -183,10 +195,10 @@ def test_odd_text_comes_back(exported: Path, texts: list[tuple[str, str, str]]) 
 
 @given(TEXT)
 def test_what_is_hidden_is_shown_again(text: str) -> None:
-    assert show(hide(text)) == text
-    assert not any(tag in hide(text) for tag in ("<video>", "<image>", "<audio>", "<VideoHere>"))
-    assert kept(keep(text)) == text
-    assert hide("a < b > c <b>video</b>") == "a < b > c <b>video</b>"
+    assert unescape_tags(escape_tags(text)) == text
+    assert not any(tag in escape_tags(text) for tag in ("<video>", "<image>", "<audio>", "<VideoHere>"))
+    assert unescape_cell(escape_cell(text)) == text
+    assert escape_tags("a < b > c <b>video</b>") == "a < b > c <b>video</b>"
 
 
 @TURNS
@@ -195,17 +207,17 @@ def test_what_is_said_about_videos_is_no_video(reasoned: Path, tmp_path: Path, t
     shutil.copytree(reasoned, dataset)
     clip = next((dataset / "train/clips").glob("*.mp4")).stem
     put(dataset, "train", [row(clip, transcript="In the <video> you saw")])
-    assert convert(dataset, to, tmp_path / "out", force=True).faults == ()
+    assert convert_dataset(dataset, to, tmp_path / "out", force=True).faults == ()
     for path in (tmp_path / "out").glob("train.json*"):
         assert path.read_text().count("<video>") == 1
     put(dataset, "train", [row(clip, conversations=[{"from": "human", "value": "Which?"}, {"from": "gpt", "value": "happy"}])])
     with pytest.raises(DatasetError, match="does not begin with <video>"):
-        convert(dataset, to, tmp_path / "out", force=True)
+        convert_dataset(dataset, to, tmp_path / "out", force=True)
     assert not list((tmp_path / "out").glob(".*")), "nothing half written is left"
 
 
 def test_files_of_llava(reasoned: Path, tmp_path: Path) -> None:
-    convert(reasoned, "llava", tmp_path, force=True)
+    convert_dataset(reasoned, "llava", tmp_path, force=True)
     rows = json.loads((tmp_path / "train.json").read_text("ascii"))
     assert all(list(r) == ["id", "video", "conversations"] for r in rows)
     assert rows[0]["video"] == f"videos/{rows[0]['id'].removesuffix('-recognition')}.mp4"
@@ -216,7 +228,7 @@ def test_files_of_llama_factory(reasoned: Path, tmp_path: Path) -> None:
     """Read as its loader does: by datasets, with the columns and tags that dataset_info.json names."""
     from datasets import load_dataset
 
-    convert(reasoned, "llama-factory", tmp_path / "out", force=True)
+    convert_dataset(reasoned, "llama-factory", tmp_path / "out", force=True)
     info = json.loads((tmp_path / "out/dataset_info.json").read_text("ascii"))
     assert list(info) == ["deemo_test", "deemo_train", "deemo_validation"]
     for told in info.values():
@@ -231,7 +243,7 @@ def test_files_of_llama_factory(reasoned: Path, tmp_path: Path) -> None:
 
 
 def test_files_of_ms_swift(reasoned: Path, tmp_path: Path) -> None:
-    convert(reasoned, "ms-swift", tmp_path, force=True)
+    convert_dataset(reasoned, "ms-swift", tmp_path, force=True)
     rows = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text("ascii").splitlines()]
     assert all(list(r) == ["id", "messages", "videos"] for r in rows)
     assert [m["role"] for m in rows[0]["messages"]] == ["user", "assistant"]
@@ -245,7 +257,7 @@ def test_files_of_merr(exported: Path, tmp_path: Path) -> None:
     )
     split = path.parts[-3]
     put(dataset, split, [row("c-0000000000000000"), row("c-0000000000000000", "reasoning", transcript="")])
-    done = convert(dataset, "merr", tmp_path / "out", force=True)
+    done = convert_dataset(dataset, "merr", tmp_path / "out", force=True)
     out, name, second = tmp_path / "out", "c-0000000000000000", "c-0000000000000000-reasoning"
     assert (out / f"{split}_coarse_grained.txt").read_text() == f"{name} 20 happy\n", "name, frames, emotion"
     assert (out / f"{split}_fine_grained.txt").read_text() == f"{second} 20 happy\n", "another transcript needs another name"
@@ -254,7 +266,7 @@ def test_files_of_merr(exported: Path, tmp_path: Path) -> None:
     assert json.loads((out / f"{split}_fine_grained.json").read_text())[second]["smp_reason_caption"].endswith("happy.")
     with open(out / "transcription_en_all.csv", newline="") as f:
         said = {r["name"]: r["sentence"] for r in csv.DictReader(f)}
-    assert (said[name], said[second]) == ("I met [NAME].", JOINER), "pandas would make nan of nothing"
+    assert (said[name], said[second]) == ("I met [NAME].", WORD_JOINER), "pandas would make nan of nothing"
     stage = yaml.safe_load((out / "stage2.yaml").read_text())["datasets"]["feature_face_caption"]
     assert stage["task_pool"] == ["reason_v2"]
     assert stage["labels"] == EMOTIONS.labels
@@ -270,24 +282,26 @@ def test_a_clip_may_have_several_records(reasoned: Path, tmp_path: Path) -> None
             row(clip, record_id="r-3"), row(clip, record_id="r-4", response="glad, happy")]  # fmt: skip
     put(dataset, "train", more)
     for to, train in (("llava", 5), ("merr", 4), ("emer", 2)):
-        done = convert(dataset, to, tmp_path / to, force=True)
+        done = convert_dataset(dataset, to, tmp_path / to, force=True)
         assert (done.splits["train"], done.faults) == (train, ())
         same(dataset, tmp_path / to, to)
     assert [
-        n for w, n in convert(dataset, "merr", tmp_path / "merr", force=True).left_out.items() if "the emotion's name" in w
+        n
+        for w, n in convert_dataset(dataset, "merr", tmp_path / "merr", force=True).left_out.items()
+        if "the emotion's name" in w
     ] == [1]
-    done = convert(dataset, "merr", tmp_path / "unlinked", link=False, force=True)
+    done = convert_dataset(dataset, "merr", tmp_path / "unlinked", link=False, force=True)
     assert (done.splits["train"], done.faults) == (2, ())
     assert "link the videos" in "".join(done.left_out)
 
 
 def test_no_reasoning_no_emer(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"EMER holds reasoning only \(6 records\)"):
-        convert(exported, "emer", tmp_path / "out")
+        convert_dataset(exported, "emer", tmp_path / "out")
     with pytest.raises(DatasetError, match=r"asks for NAME\.avi"):
-        convert(exported, "emer", tmp_path / "out", link=False)
+        convert_dataset(exported, "emer", tmp_path / "out", link=False)
     with pytest.raises(DatasetError, match=r"there is no format 'x'"):
-        convert(exported, "x", tmp_path / "out")
+        convert_dataset(exported, "x", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -297,9 +311,9 @@ def test_what_is_not_sound_is_not_converted(exported: Path, tmp_path: Path) -> N
     gone = next((dataset / "train/clips").glob("*.mp4"))
     gone.unlink()
     with pytest.raises(DatasetError, match=rf"not sound: .*{gone.stem}.*--force"):
-        convert(dataset, "llava", tmp_path / "out")
+        convert_dataset(dataset, "llava", tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    done = convert(dataset, "llava", tmp_path / "out", force=True)
+    done = convert_dataset(dataset, "llava", tmp_path / "out", force=True)
     assert len(done.faults) == 1
     assert f"record {gone.stem}-recognition: its video {gone.name} is not there" in done.faults[0]
 
@@ -310,23 +324,23 @@ def test_a_record_does_not_reach_out_of_the_dataset(exported: Path, tmp_path: Pa
     (tmp_path / "secret.mp4").write_text("private")
     put(dataset, "train", [row("c-1", file_name="../../../secret.mp4")])
     with pytest.raises(DatasetError, match="lies outside the dataset"):
-        convert(dataset, "llava", tmp_path / "out", force=True)
+        convert_dataset(dataset, "llava", tmp_path / "out", force=True)
     put(dataset, "train", [row("../c-1", file_name=next((dataset / "train/clips").glob("*.mp4")).name)])
     with pytest.raises(DatasetError, match="cannot be the name of a file"):
-        convert(dataset, "llava", tmp_path / "out", force=True)
+        convert_dataset(dataset, "llava", tmp_path / "out", force=True)
 
 
 def test_it_writes_over_nothing_but_its_own(reasoned: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("years of work")
     with pytest.raises(DatasetError, match="holds something else"):
-        convert(reasoned, "llava", tmp_path / "mine", force=True)
-    convert(reasoned, "llava", tmp_path / "out", force=True)
+        convert_dataset(reasoned, "llava", tmp_path / "mine", force=True)
+    convert_dataset(reasoned, "llava", tmp_path / "out", force=True)
     with pytest.raises(DatasetError, match="holds records as llava"):
-        convert(reasoned, "merr", tmp_path / "out", force=True)
+        convert_dataset(reasoned, "merr", tmp_path / "out", force=True)
     for inside in (reasoned / "llava", reasoned.parent):
         with pytest.raises(DatasetError, match="lie in each other"):
-            convert(reasoned, "llava", inside, force=True)
+            convert_dataset(reasoned, "llava", inside, force=True)
 
 
 @pytest.mark.parametrize("to", ["llava", "merr"])
@@ -340,14 +354,14 @@ def test_a_run_that_was_cut_short_is_run_again(reasoned: Path, tmp_path: Path, t
         lambda p, t: killed() if p.name == "README.md" else p.write_text(t),
     )
     with pytest.raises(KeyboardInterrupt):
-        convert(reasoned, to, out, force=True)
+        convert_dataset(reasoned, to, out, force=True)
     monkeypatch.undo()
     (out / ".train.json.123").write_text("left by a killed run")
-    assert convert(reasoned, to, out, force=True).faults == ()
-    convert(reasoned, to, tmp_path / "other", force=True)
+    assert convert_dataset(reasoned, to, out, force=True).faults == ()
+    convert_dataset(reasoned, to, tmp_path / "other", force=True)
     assert state(out) == state(tmp_path / "other")
-    convert(reasoned, to, out, link=False, force=True)
-    assert check(out, to) == []
+    convert_dataset(reasoned, to, out, link=False, force=True)
+    assert check_converted(out, to) == []
     assert not (out / "videos").exists(), "no longer linked"
 
 
@@ -355,30 +369,30 @@ def test_a_run_that_was_cut_short_is_run_again(reasoned: Path, tmp_path: Path, t
 def test_what_is_withdrawn_goes(reasoned: Path, tmp_path: Path, to: str) -> None:
     dataset, out = tmp_path / "dataset", tmp_path / "out"
     shutil.copytree(reasoned, dataset)
-    convert(dataset, to, out, force=True)
+    convert_dataset(dataset, to, out, force=True)
     gone = next((dataset / "test/clips").glob("*.mp4")).stem
     shutil.rmtree(dataset / "test")
-    convert(dataset, to, out, force=True)
-    assert check(out, to) == []
+    convert_dataset(dataset, to, out, force=True)
+    assert check_converted(out, to) == []
     assert not any(gone in name for name in state(out))
     assert not any(gone.encode() in p.read_bytes() for p in out.iterdir() if p.is_file())
 
 
 def test_the_terms_go_along(reasoned: Path, tmp_path: Path) -> None:
     for to, format in FORMATS.items():
-        convert(reasoned, to, tmp_path / to, force=True)
+        convert_dataset(reasoned, to, tmp_path / to, force=True)
         text = (tmp_path / to / "README.md").read_text()
         assert "Article 5(1)(f)" in text
         assert "de-identified, not anonymous" in text
         assert "test media" in text, "the statement of consent"
         assert "CC BY 4.0" in text
         assert format.use in text
-        assert all(f"| `{column}` | {why} |" in text for column, why in LOSES[to].items())
+        assert all(f"| `{column}` | {why} |" in text for column, why in LOST_COLUMNS[to].items())
 
 
 def test_only_columns_of_the_dataset_are_lost() -> None:
-    assert set(LOSES) == set(FORMATS)
-    assert all(set(lost) < set(MerRecord.model_fields) for lost in LOSES.values())
+    assert set(LOST_COLUMNS) == set(FORMATS)
+    assert all(set(lost) < set(MerRecord.model_fields) for lost in LOST_COLUMNS.values())
 
 
 def change(path: Path, old: str, new: str) -> None:
@@ -420,27 +434,27 @@ FAULTS = [  # format, file, what is there, what is put in its place, what check(
 
 @pytest.mark.parametrize(("to", "file", "old", "new", "says"), FAULTS)
 def test_faults_are_named(reasoned: Path, tmp_path: Path, to: str, file: str, old: str, new: str, says: str) -> None:
-    convert(reasoned, to, tmp_path, force=True)
-    assert check(tmp_path, to) == []
+    convert_dataset(reasoned, to, tmp_path, force=True)
+    assert check_converted(tmp_path, to) == []
     change(tmp_path / file, old, new)
-    assert says in "\n".join(check(tmp_path, to))
+    assert says in "\n".join(check_converted(tmp_path, to))
 
 
 @FORMAT
 def test_missing_videos_and_ids_that_are_there_twice(reasoned: Path, tmp_path: Path, to: str) -> None:
-    convert(reasoned, to, tmp_path, force=True)
+    convert_dataset(reasoned, to, tmp_path, force=True)
     path = {"llava": "train.json", "merr": "train_coarse_grained.txt", "emer": "train.csv"}.get(to, "train.jsonl")
     lines = (tmp_path / path).read_text().splitlines(keepends=True)
     first = {"llava": 1, "emer": 1}.get(to, 0)
     twice = lines[first] if to != "llava" else lines[first].rstrip(",\n") + ",\n"
     (tmp_path / path).write_text("".join([*lines[:first], twice, *lines[first:]]))
-    assert any("twice" in fault for fault in check(tmp_path, to))
+    assert any("twice" in fault for fault in check_converted(tmp_path, to))
     next((tmp_path / "videos").iterdir()).unlink()
-    assert any("is not there" in fault for fault in check(tmp_path, to))
+    assert any("is not there" in fault for fault in check_converted(tmp_path, to))
 
 
 @FORMAT
 def test_nothing_of_ours(tmp_path: Path, to: str) -> None:
-    assert len(check(tmp_path, to)) == 1
+    assert len(check_converted(tmp_path, to)) == 1
     with pytest.raises(DatasetError):
-        read_back(tmp_path, to)
+        read_converted(tmp_path, to)

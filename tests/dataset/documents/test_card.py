@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from deemo_data.dataset.documents import statements
-from tests.makers.documents import build
+from tests.makers.documents import build_dataset
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return (build(tmp_path_factory.mktemp("card"), contact="privacy@example.org") / "README.md").read_text()
+    return (build_dataset(tmp_path_factory.mktemp("card"), contact="privacy@example.org") / "README.md").read_text()
 
 
 def front(text: str) -> dict[str, Any]:
@@ -48,10 +48,10 @@ def test_the_attack_that_came_furthest_in_each_channel(made: str) -> None:
 
 
 def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
-    text = (build(tmp_path, {}) / "README.md").read_text()
+    text = (build_dataset(tmp_path, {}) / "README.md").read_text()
     assert "How far annotators agree was not measured." in text
     assert "Nobody has attacked these clips" in text
-    assert statements.OWNER in text, "nobody said whom to write to"
+    assert statements.OWNER_ANSWERS in text, "nobody said whom to write to"
 
 
 def test_limits_come_from_counts(made: str) -> None:
@@ -63,7 +63,7 @@ def test_limits_come_from_counts(made: str) -> None:
 
 
 def test_prohibited_uses(made: str) -> None:
-    for words in statements.PROHIBITED:
+    for words in statements.PROHIBITED_USES:
         assert f"- {words}" in made
     assert "Article 5(1)(f)" in made
     assert "anonymous" not in made.replace("not anonymous", "")
@@ -71,14 +71,14 @@ def test_prohibited_uses(made: str) -> None:
 
 def test_whoever_wants_access_is_asked(made: str, tmp_path: Path) -> None:
     head = front(made)
-    assert head["extra_gated_prompt"] == statements.TERMS
-    assert head["extra_gated_fields"] == statements.FIELDS
+    assert head["extra_gated_prompt"] == statements.DEFAULT_TERMS
+    assert head["extra_gated_fields"] == statements.ACCESS_FORM_FIELDS
     assert head["license_name"] == "on-request"
-    assert statements.TERMS in made.split("---\n", 2)[2], "people read the terms before they ask"
+    assert statements.DEFAULT_TERMS in made.split("---\n", 2)[2], "people read the terms before they ask"
     assert "privacy@example.org" in made
-    own = (build(tmp_path / "own", {}, terms="Only on Sundays.") / "README.md").read_text()
+    own = (build_dataset(tmp_path / "own", {}, terms="Only on Sundays.") / "README.md").read_text()
     assert front(own)["extra_gated_prompt"] == "Only on Sundays."
-    open_ = (build(tmp_path / "open", {}, gated=False) / "README.md").read_text()
+    open_ = (build_dataset(tmp_path / "open", {}, gated=False) / "README.md").read_text()
     assert not [key for key in front(open_) if key.startswith("extra_gated")]
 
 

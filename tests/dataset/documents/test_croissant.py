@@ -13,7 +13,7 @@ import pytest
 from deemo_data.dataset import counts, layout
 from deemo_data.dataset.documents import croissant
 from deemo_data.files import File
-from tests.makers.documents import build
+from tests.makers.documents import build_dataset
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # rdflib's, inside mlcroissant
 
@@ -22,7 +22,7 @@ mlcroissant = pytest.importorskip("mlcroissant")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("croissant"))
+    return build_dataset(tmp_path_factory.mktemp("croissant"))
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +61,14 @@ def test_every_record_is_read_as_it_is_in_the_tables(folder: Path, opened: Any, 
     wanted = {}
     for split in ("train", "validation", "test"):
         for row in pq.read_table(folder / split / name).to_pylist():
-            wanted[row[key]] = {k: v for k, v in row.items() if k not in layout.HALVES} | {"split": split}
+            wanted[row[key]] = {k: v for k, v in row.items() if k not in layout.FLOAT16_COLUMNS} | {"split": split}
     found = {}
     for record in opened.records(config):
         row = plain(record)
         if config == "nfbl":
             assert len(row["body"]) == 20 * 64 * 3
             assert len(row["prosody_f0"]) == 67
-        found[row[key]] = {k: v for k, v in row.items() if k not in layout.HALVES}
+        found[row[key]] = {k: v for k, v in row.items() if k not in layout.FLOAT16_COLUMNS}
     assert found.keys() == wanted.keys()
     for ident, row in wanted.items():
         assert {k: v for k, v in found[ident].items() if k != "events"} == {k: v for k, v in row.items() if k != "events"}
@@ -103,9 +103,9 @@ def test_digests_are_those_of_the_tables(folder: Path, document: dict[str, Any])
 
 
 def test_a_dataset_without_records_is_valid_too(tmp_path: Path) -> None:
-    from tests.makers.datasets import make_clip, run
+    from tests.makers.datasets import export_clips, make_clip
 
-    run([make_clip(tmp_path / "released", 0)], [], tmp_path / "d")
+    export_clips([make_clip(tmp_path / "released", 0)], [], tmp_path / "d")
     logging.disable(logging.WARNING)
     found = mlcroissant.Dataset(str(tmp_path / "d/croissant.json"))
     logging.disable(logging.NOTSET)
@@ -114,15 +114,15 @@ def test_a_dataset_without_records_is_valid_too(tmp_path: Path) -> None:
 
 
 def test_faults_are_told(folder: Path, document: dict[str, Any]) -> None:
-    counted = counts.count(folder)
+    counted = counts.count_dataset(folder)
     columns = {c: pq.read_schema(folder / "train" / n).names
                for c, n in (("nfbl", "metadata.parquet"), ("mer", "clips/metadata.parquet"))}  # fmt: skip
     digests = {p.relative_to(folder).as_posix(): File.of(p).sha256 for p in folder.rglob("*.parquet")}
-    assert croissant.faults(document, counted, columns, digests) == []
-    assert croissant.faults({}, counted, columns, digests) == ["is no Croissant document of ours: 'distribution'"]
+    assert croissant.find_croissant_faults(document, counted, columns, digests) == []
+    assert croissant.find_croissant_faults({}, counted, columns, digests) == ["is no Croissant document of ours: 'distribution'"]
     fewer = {n: d for n, d in digests.items() if n != "test/metadata.parquet"}
-    assert croissant.faults(document, counted, columns, fewer) == [
+    assert croissant.find_croissant_faults(document, counted, columns, fewer) == [
         "lists test/metadata.parquet, which is no table of this dataset"
     ]
     more = digests | {"other/metadata.parquet": "0" * 64}
-    assert croissant.faults(document, counted, columns, more) == ["does not list the table other/metadata.parquet"]
+    assert croissant.find_croissant_faults(document, counted, columns, more) == ["does not list the table other/metadata.parquet"]

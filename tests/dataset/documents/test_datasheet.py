@@ -9,12 +9,12 @@ import pytest
 
 from deemo_data.dataset.documents import statements
 from deemo_data.dataset.documents.datasheet import QUESTIONS
-from tests.makers.documents import build
+from tests.makers.documents import build_dataset
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return (build(tmp_path_factory.mktemp("datasheet")) / "datasheet.md").read_text()
+    return (build_dataset(tmp_path_factory.mktemp("datasheet")) / "datasheet.md").read_text()
 
 
 def answers(text: str) -> dict[str, str]:
@@ -34,7 +34,7 @@ def test_what_only_the_owner_knows_is_not_made_up(made: str) -> None:
     found = answers(made)
     for question in ("For what purpose was the dataset created?", "Who funded it?", "Were there ethical reviews?",
                      "Over what time was it collected?"):  # fmt: skip
-        assert found[question] == statements.OWNER
+        assert found[question] == statements.OWNER_ANSWERS
 
 
 def test_what_was_measured_is_in_it(made: str) -> None:

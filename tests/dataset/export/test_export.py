@@ -20,7 +20,7 @@ from deemo_data.dataset.layout import DOCUMENTS
 from deemo_data.errors import DatasetError
 from deemo_data.files import File
 from deemo_data.labels.label import Label
-from tests.makers.datasets import EMOTIONS, make_clip, marked, run
+from tests.makers.datasets import EMOTIONS, export_clips, make_clip, make_event_label
 from tests.makers.labels import said
 
 
@@ -38,12 +38,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[SafeClip]
     clips = [make_clip(root / "released", n, subject="s-00000003" if n == 4 else "") for n in range(5)]
     labels = [
         said("seen", "nfbl", clips[0]), said("seen", "nfbl", clips[0], "a-2"), said("seen", "nfbl", clips[1]),
-        marked(clips[0], 2, 8), marked(clips[0], 3, 9, who="a-2"), marked(clips[0], 12, 14, "Head up"),
+        make_event_label(clips[0], 2, 8), make_event_label(clips[0], 3, 9, who="a-2"),
+        make_event_label(clips[0], 12, 14, "Head up"),
         said("emotion", "happy", clips[0]), said("emotion", "happy", clips[0], "a-2"), said("emotion_words", ["glad"], clips[0]),
         said("clue_video", "arms folded", clips[0]), said("emotion", "sad", clips[2]), said("emotion", "proud", clips[2], "a-2"),
         said("emotion", "neutral", clips[3]), said("emotion", "anxious", clips[4]),
     ]  # fmt: skip
-    run(clips, labels, root / "dataset")
+    export_clips(clips, labels, root / "dataset")
     return root / "dataset", clips, labels
 
 
@@ -82,7 +83,7 @@ def test_rows_of_emotion(made: tuple[Path, list[SafeClip], list[Label]]) -> None
     assert human["from"] == "human"
     assert human["value"] == f"<video>\nThe person says: I met [NAME].\n{row['instruction']}"
     assert gpt == {"from": "gpt", "value": "happy"}
-    again = run(clips, labels, out)
+    again = export_clips(clips, labels, out)
     assert again.left_out == (f"clip {clips[2].id}: no majority for one emotion (proud, sad)",)
 
 
@@ -150,7 +151,7 @@ def test_words_that_the_data_cannot_support_are_told(tmp_path: Path) -> None:
         said("emotion", "happy", clip), said("clue_video", "a broad smile, arms folded", clip),
         said("clue_audio", "the melody rises", clip), said("reasoning", "The old man smiles: happy.", clip),
     ]  # fmt: skip
-    told = [w for w in run([clip], labels, tmp_path / "d").warnings if w.startswith(f"clip {clip.id}")]
+    told = [w for w in export_clips([clip], labels, tmp_path / "d").warnings if w.startswith(f"clip {clip.id}")]
     assert [w.split(" has ")[0] for w in told] == [f"clip {clip.id}: {n}" for n in ("clue video", "response", "response")]
     assert "smile" in told[0]
     assert "the face is masked" in told[0]
@@ -167,7 +168,7 @@ def test_small_ones_load_too(tmp_path: Path, number: int) -> None:
     from datasets import load_dataset
 
     clips = [make_clip(tmp_path / "released", n) for n in range(number)]
-    result = run(clips, [], tmp_path / "d")
+    result = export_clips(clips, [], tmp_path / "d")
     names = ["train", "test"][:number]
     assert list(result.splits) == names
     splits = load_dataset(str(tmp_path / "d"), "nfbl", cache_dir=str(tmp_path / "cache"))
@@ -188,7 +189,7 @@ def state(out: Path) -> dict[str, tuple[int, int, str]]:
 def test_a_second_export_touches_nothing(made: tuple[Path, list[SafeClip], list[Label]]) -> None:
     out, clips, labels = made
     before = state(out)
-    assert run(list(reversed(clips)), list(reversed(labels)), out).changed == 0
+    assert export_clips(list(reversed(clips)), list(reversed(labels)), out).changed == 0
     assert state(out) == before
 
 
@@ -196,7 +197,7 @@ def test_two_exports_are_the_same_bytes_and_videos_lie_once(
     made: tuple[Path, list[SafeClip], list[Label]], tmp_path: Path
 ) -> None:
     out, clips, labels = made
-    run(clips, labels, tmp_path / "other")
+    export_clips(clips, labels, tmp_path / "other")
     assert {n: s[2] for n, s in state(tmp_path / "other").items()} == {n: s[2] for n, s in state(out).items()}
     videos = sorted(p.name for p in out.rglob("*.mp4"))
     assert videos == sorted(f"{c.id}.mp4" for c in clips)
@@ -205,10 +206,10 @@ def test_two_exports_are_the_same_bytes_and_videos_lie_once(
 def test_what_is_taken_back_goes_from_the_dataset(tmp_path: Path) -> None:
     clips = [make_clip(tmp_path / "released", n) for n in range(4)]
     labels = [said("emotion", "happy", clips[3])]
-    run(clips, labels, tmp_path / "d")
+    export_clips(clips, labels, tmp_path / "d")
     (tmp_path / "d/train/clips/.left.mp4.123").write_text("of a killed run")
     (tmp_path / "d/notes.txt").write_text("the user's own")
-    result = run(clips[:1], labels, tmp_path / "d")
+    result = export_clips(clips[:1], labels, tmp_path / "d")
     assert result.changed
     names = set(state(tmp_path / "d"))
     ours = {*DOCUMENTS, "deemo.json", "train/metadata.parquet", f"train/clips/{clips[0].id}.mp4"}
@@ -223,17 +224,17 @@ PROPOSED = [
 
 
 def test_proposals_stay_unless_allowed(tmp_path: Path) -> None:
-    clip = SafeClip(make_clip(tmp_path / "released", 0).knowing({}, {"proposals": PROPOSED}))
-    run([clip], [], tmp_path / "d")
+    clip = SafeClip(make_clip(tmp_path / "released", 0).with_results({}, {"proposals": PROPOSED}))
+    export_clips([clip], [], tmp_path / "d")
     assert rows(tmp_path / "d")[clip.id]["annotation"] == 0
-    run([clip], [], tmp_path / "d", allow_proposed=True)
+    export_clips([clip], [], tmp_path / "d", allow_proposed=True)
     row = rows(tmp_path / "d")[clip.id]
     assert (row["annotation"], [(e["status"], e["annotators"], e["start_frame"]) for e in row["events"]]) == (1, [(1, 0, 2)])
 
 
 def test_where_people_looked_the_machine_is_not_asked(tmp_path: Path) -> None:
-    clip = SafeClip(make_clip(tmp_path / "released", 0).knowing({}, {"proposals": PROPOSED}))
-    run([clip], [said("seen", "nfbl", clip)], tmp_path / "d", allow_proposed=True)
+    clip = SafeClip(make_clip(tmp_path / "released", 0).with_results({}, {"proposals": PROPOSED}))
+    export_clips([clip], [said("seen", "nfbl", clip)], tmp_path / "d", allow_proposed=True)
     row = rows(tmp_path / "d")[clip.id]
     assert (row["annotation"], row["events"]) == (2, [])
 
@@ -246,13 +247,13 @@ def adjudicated(clip: SafeClip, *events: Label, who: str = "a-9") -> list[Label]
 def test_an_adjudicator_has_the_last_word(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "released", 0)
     first = [said("seen", "nfbl", clip, "a-1"), said("seen", "nfbl", clip, "a-2"),
-             marked(clip, 2, 6, who="a-1"), marked(clip, 3, 6, who="a-2"),
-             marked(clip, 12, 16, "Touching jaw", who="a-1")]  # fmt: skip
-    last = adjudicated(clip, marked(clip, 2, 7, who="a-9"), marked(clip, 12, 15, "Touching ears", who="a-9"))
-    run([clip], first, tmp_path / "d")
+             make_event_label(clip, 2, 6, who="a-1"), make_event_label(clip, 3, 6, who="a-2"),
+             make_event_label(clip, 12, 16, "Touching jaw", who="a-1")]  # fmt: skip
+    last = adjudicated(clip, make_event_label(clip, 2, 7, who="a-9"), make_event_label(clip, 12, 15, "Touching ears", who="a-9"))
+    export_clips([clip], first, tmp_path / "d")
     row = rows(tmp_path / "d")[clip.id]
     assert (row["annotation"], [e["status"] for e in row["events"]]) == (3, [3, 2])
-    run([clip], first + last, tmp_path / "d")
+    export_clips([clip], first + last, tmp_path / "d")
     row = rows(tmp_path / "d")[clip.id]
     assert row["annotation"] == 4
     events = [(e["start_frame"], e["end_frame"], e["status"], e["annotators"], e["agreement"]) for e in row["events"]]
@@ -261,15 +262,15 @@ def test_an_adjudicator_has_the_last_word(tmp_path: Path) -> None:
 
 def test_nobody_adjudicates_what_they_labelled(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "released", 0)
-    first = [said("seen", "nfbl", clip, "a-1"), marked(clip, 2, 6, who="a-1")]
-    run([clip], first + adjudicated(clip, marked(clip, 9, 12, who="a-1"), who="a-1"), tmp_path / "d")
+    first = [said("seen", "nfbl", clip, "a-1"), make_event_label(clip, 2, 6, who="a-1")]
+    export_clips([clip], first + adjudicated(clip, make_event_label(clip, 9, 12, who="a-1"), who="a-1"), tmp_path / "d")
     row = rows(tmp_path / "d")[clip.id]
     assert (row["annotation"], [(e["start_frame"], e["status"]) for e in row["events"]]) == (2, [(2, 2)])
 
 
 def test_classes_of_another_vocabulary_are_left_out_and_named(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "released", 0)
-    result = run([clip], [marked(clip, 2, 6, "brow raise"), marked(clip, 7, 9)], tmp_path / "d")
+    result = export_clips([clip], [make_event_label(clip, 2, 6, "brow raise"), make_event_label(clip, 7, 9)], tmp_path / "d")
     assert len(rows(tmp_path / "d")[clip.id]["events"]) == 1
     assert result.left_out == (f"nfbl 'brow raise' of {clip.id} is not in vocabulary imigue-32 1",)
 
@@ -277,21 +278,21 @@ def test_classes_of_another_vocabulary_are_left_out_and_named(tmp_path: Path) ->
 def test_face_points_do_not_leave(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "released", 0, points=75)
     with pytest.raises(DatasetError, match=f"clip {clip.id}: .*face points are in it"):
-        run([clip], [], tmp_path / "d")
+        export_clips([clip], [], tmp_path / "d")
 
 
 def test_nothing_to_export(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no clip that may be exported"):
-        run([], [], tmp_path / "d")
+        export_clips([], [], tmp_path / "d")
     assert not (tmp_path / "d").exists()
 
 
 def test_nothing_private_is_in_any_file(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "released", 0)
     secret = {"uri": "SECRET-uri", "subject_name": "SECRET-name", "known_names": ["SECRET-known"], "stamp": ["SECRET-stamp"]}
-    clip = SafeClip(replace(clip, files={**clip.files, "source": File("/SECRET-path.mp4", "5" * 64)}).knowing({}, secret))
+    clip = SafeClip(replace(clip, files={**clip.files, "source": File("/SECRET-path.mp4", "5" * 64)}).with_results({}, secret))
     label = replace(said("emotion", "happy", clip, "a-SECRET"), raw={"email": "SECRET@example.com"})
-    run([clip], [label, marked(clip, 1, 5, who="a-SECRET")], tmp_path / "d")
+    export_clips([clip], [label, make_event_label(clip, 1, 5, who="a-SECRET")], tmp_path / "d")
     for path in (tmp_path / "d").rglob("*"):
         if path.is_file():
             text = path.read_bytes() if path.suffix != ".parquet" else repr(pq.read_table(path).to_pylist()).encode()
@@ -317,15 +318,16 @@ def test_the_card(made: tuple[Path, list[SafeClip], list[Label]]) -> None:
 MANY = """
 import json, resource, sys, threading, time
 from pathlib import Path
-from tests.makers.datasets import EMOTIONS, NFBL, many
-from deemo_data.dataset.export.export import Export, export
+from tests.makers.datasets import EMOTIONS, NFBL, make_many_clips
+from deemo_data.dataset.export.export import export_dataset
+from deemo_data.dataset.export.settings import ExportSettings
 
 root, number = Path(sys.argv[1]), int(sys.argv[2])
-clips, labels = many(root, number)
-export(clips[:300], labels, root / "warm", nfbl=NFBL, emotions=EMOTIONS, settings=Export(alike=0))
+clips, labels = make_many_clips(root, number)
+export_dataset(clips[:300], labels, root / "warm", nfbl=NFBL, emotions=EMOTIONS, settings=ExportSettings(alike=0))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 began = time.process_time()  # not by the clock: the machine may be busy
-made = export(clips, labels, root / "d", nfbl=NFBL, emotions=EMOTIONS, settings=Export(alike=0))
+made = export_dataset(clips, labels, root / "d", nfbl=NFBL, emotions=EMOTIONS, settings=ExportSettings(alike=0))
 took = time.process_time() - began
 print(json.dumps([made.clips, made.records, took, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024]))
 """

@@ -21,7 +21,7 @@ import pytest
 from deemo_data.clip import SafeClip
 from deemo_data.dataset.export import hub
 from deemo_data.errors import DatasetError, NotReleasable
-from tests.makers.datasets import make_clip, marked, run
+from tests.makers.datasets import export_clips, make_clip, make_event_label
 from tests.makers.labels import said
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # huggingface_hub's own way to send a file
@@ -219,7 +219,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[SafeClip]:
 @pytest.fixture(scope="module")
 def made(clips: list[SafeClip], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made") / "dataset"
-    run(clips, [marked(clips[0], 2, 8), *(said("emotion", "happy", c) for c in clips)], folder)
+    export_clips(clips, [make_event_label(clips[0], 2, 8), *(said("emotion", "happy", c) for c in clips)], folder)
     return folder
 
 
@@ -229,8 +229,8 @@ def dataset(made: Path, tmp_path: Path) -> Path:
     return tmp_path / "d"
 
 
-def send(folder: Path, there: Hub, **more: Any) -> hub.Pushed:
-    return hub.push(folder, REPO, endpoint=there.address, token=TOKEN, **more)
+def send(folder: Path, there: Hub, **more: Any) -> hub.UploadResult:
+    return hub.push_dataset(folder, REPO, endpoint=there.address, token=TOKEN, **more)
 
 
 def names(folder: Path) -> set[str]:
@@ -242,9 +242,9 @@ def test_the_whole_folder_goes_and_nothing_else(dataset: Path, there: Hub) -> No
     (dataset.parent / "beside.txt").write_text("not of the dataset")
     (dataset / "notes.txt").write_text("the owner's own")
     watched: list[tuple[int, int]] = []
-    done = send(dataset, there, watch=lambda n, of: watched.append((n, of)))
+    done = send(dataset, there, on_progress=lambda n, of: watched.append((n, of)))
     assert set(there.files) == all_ | {".gitattributes"}
-    assert (done.sent, done.there, done.removed, done.version) == (len(all_), 0, 0, "1.0.0")
+    assert (done.files_sent, done.files_unchanged, done.files_removed, done.version) == (len(all_), 0, 0, "1.0.0")
     assert done.address == f"{there.address}/datasets/{REPO}"
     assert there.repos[REPO]["visibility"] == "private"
     assert there.repos[REPO]["gated"] == "manual"
@@ -259,12 +259,12 @@ def test_a_second_push_sends_nothing(dataset: Path, there: Hub) -> None:
     send(dataset, there)
     commits, put = list(there.commits), list(there.put)
     again = send(dataset, there)
-    assert (again.sent, again.removed) == (0, 0)
+    assert (again.files_sent, again.files_removed) == (0, 0)
     assert (there.commits, there.put) == (commits, put)
 
 
 def test_it_goes_on_after_a_failure(dataset: Path, there: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "BATCH", 3)
+    monkeypatch.setattr(hub, "FILES_PER_COMMIT", 3)
     there.fail_at = 4
     with pytest.raises(DatasetError, match=r"the hub refused \(403\)") as e:
         send(dataset, there)
@@ -274,7 +274,7 @@ def test_it_goes_on_after_a_failure(dataset: Path, there: Hub, monkeypatch: pyte
     first = list(there.put)
     there.fail_at = -1
     done = send(dataset, there)
-    assert done.there > 0
+    assert done.files_unchanged > 0
     assert set(there.files) == names(dataset) | {".gitattributes"}
     assert sorted(there.put) == sorted(set(there.put)), "nothing was sent twice"
     assert there.put[: len(first)] == first
@@ -284,9 +284,9 @@ def test_what_was_removed_is_not_to_be_had_from_history(clips: list[SafeClip], d
     send(dataset, there)
     gone = sorted(p.name for p in dataset.rglob("*.mp4"))[0]
     digest = hashlib.sha256(next(dataset.rglob(gone)).read_bytes()).hexdigest()
-    run(clips[1:], [said("emotion", "happy", c) for c in clips[1:]], dataset)
+    export_clips(clips[1:], [said("emotion", "happy", c) for c in clips[1:]], dataset)
     done = send(dataset, there)
-    assert done.removed >= 1
+    assert done.files_removed >= 1
     assert done.version == "2.0.0"
     assert not [n for n in there.files if n.endswith(gone)]
     assert len(there.commits) == 1
@@ -312,15 +312,15 @@ def test_what_is_not_there_as_it_was_sent_is_found(dataset: Path, there: Hub) ->
 def test_errors_are_one_line(dataset: Path, there: Hub, token: str) -> None:
     endpoint = there.address if token != TOKEN else "http://127.0.0.1:9"
     with pytest.raises(DatasetError) as e:
-        hub.push(dataset, REPO, endpoint=endpoint, token=token)
+        hub.push_dataset(dataset, REPO, endpoint=endpoint, token=token)
     assert e.value.what.startswith(f"{REPO}: the hub refused (401)" if token != TOKEN else f"{REPO}: the upload broke off")
     assert token not in str(e.value)
     with pytest.raises(DatasetError, match="is no name of a repository"):
-        hub.push(dataset, "a/b/c d", endpoint=there.address, token=TOKEN)
+        hub.push_dataset(dataset, "a/b/c d", endpoint=there.address, token=TOKEN)
 
 
 def test_an_open_dataset_asks_nobody(clips: list[SafeClip], tmp_path: Path, there: Hub) -> None:
-    run(clips[:2], [], tmp_path / "open", gated=False)
+    export_clips(clips[:2], [], tmp_path / "open", gated=False)
     send(tmp_path / "open", there, private=False)
     assert "gated" not in there.repos[REPO]
     assert there.repos[REPO]["visibility"] == "public"

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from deemo_data.clip import Clip
-from deemo_data.dataset.export.mer import mer_records, question_template, question_templates
+from deemo_data.dataset.export.mer import make_mer_records, question_template, question_templates
 from deemo_data.dataset.records import MerRecord
 from deemo_data.labels.label import Label
 from deemo_data.labels.vocabulary import load_emotions
 from tests.makers.labels import clip_at, said
 
 EMOTIONS = load_emotions("emotions")
-CLIP = clip_at(300, 450).knowing({}, {"transcript": "well [NAME]"})
+CLIP = clip_at(300, 450).with_results({}, {"transcript": "well [NAME]"})
 EVENTS = [{"start_ms": 100, "end_ms": 900}, {"start_ms": 1000, "end_ms": 1200}]
 
 
 def records(*labels: Label, clip: Clip = CLIP, events: Any = EVENTS) -> tuple[list[MerRecord], list[str]]:
-    return mer_records(clip, labels, EMOTIONS, "clips/c.mp4", events)
+    return make_mer_records(clip, labels, EMOTIONS, "clips/c.mp4", events)
 
 
 def test_three_kinds_of_question() -> None:

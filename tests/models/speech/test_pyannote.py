@@ -45,7 +45,7 @@ def test_letters_go_by_first_word() -> None:
     found = Annotation()
     for start, end, who in ((3, 4, "SPEAKER_00"), (0, 2, "SPEAKER_01"), (5, 6, "SPEAKER_01")):
         found[Segment(start, end)] = who
-    rows = [(s.start, s.end, who) for s, _, who in pyannote.lettered(found).itertracks(yield_label=True)]
+    rows = [(s.start, s.end, who) for s, _, who in pyannote.rename_speakers(found).itertracks(yield_label=True)]
     assert rows == [(0, 2, "A"), (3, 4, "B"), (5, 6, "A")]
 
 
@@ -57,17 +57,17 @@ def test_what_is_no_model(name: str) -> None:
 
 
 def test_a_folder_is_taken_by_its_digest_only(folder: Path) -> None:
-    digest = pyannote.digest(folder)
+    digest = pyannote.digest_folder(folder)
     for said in ("", "0" * 64):
         with pytest.raises(ModelError, match=digest) as caught:
             pyannote.load(str(folder), said)
         assert f'model_sha256 = "{digest}"' in caught.value.advice
     (folder / ".cache").mkdir()
     (folder / ".cache" / "note").write_text("x")
-    assert pyannote.digest(folder) == digest, "hidden files are not part of it"
+    assert pyannote.digest_folder(folder) == digest, "hidden files are not part of it"
     (folder / "plda").mkdir()
     (folder / "plda" / "plda.npz").write_bytes(b"1")
-    assert pyannote.digest(folder) != digest
+    assert pyannote.digest_folder(folder) != digest
     (folder / "config.yaml").unlink()
     with pytest.raises(ModelError, match=r"no config\.yaml"):
         pyannote.load(str(folder), digest)
@@ -76,7 +76,7 @@ def test_a_folder_is_taken_by_its_digest_only(folder: Path) -> None:
 @without
 def test_what_to_type_without_pyannote(folder: Path) -> None:
     with pytest.raises(ModelError, match=r"pyannote\.audio cannot be imported") as caught:
-        pyannote.load(str(folder), pyannote.digest(folder))
+        pyannote.load(str(folder), pyannote.digest_folder(folder))
     assert "pip install 'deemo-data[pyannote]'" in caught.value.advice
     assert 'method = "embedded"' in caught.value.advice
 
@@ -99,7 +99,7 @@ class Pipelines:
 @pytest.fixture
 def pipelines(monkeypatch: pytest.MonkeyPatch) -> Pipelines:
     stand_in = Pipelines(None)
-    monkeypatch.setattr(pyannote, "_installed", lambda: stand_in)
+    monkeypatch.setattr(pyannote, "_import_pipeline", lambda: stand_in)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     return stand_in
 
@@ -108,20 +108,20 @@ def test_a_folder_is_read_with_the_hub_shut(folder: Path, pipelines: Pipelines) 
     from huggingface_hub import constants
 
     pipelines.says = "a pipeline"
-    assert pyannote.load(str(folder), pyannote.digest(folder)) == "a pipeline"
+    assert pyannote.load(str(folder), pyannote.digest_folder(folder)) == "a pipeline"
     assert pipelines.asked == [(str(folder), True)]
     assert constants.HF_HUB_OFFLINE is False
     pyannote.load.cache_clear()
     pipelines.says = OSError("the hub is not asked")
     with pytest.raises(ModelError, match="cannot load"):
-        pyannote.load(str(folder), pyannote.digest(folder))
+        pyannote.load(str(folder), pyannote.digest_folder(folder))
     assert constants.HF_HUB_OFFLINE is False
 
 
 def test_the_hub_without_a_token_is_not_asked(pipelines: Pipelines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     with pytest.raises(ModelError, match="there is no token") as caught:
-        pyannote.load(pyannote.HUB, "")
+        pyannote.load(pyannote.HUB_PIPELINE, "")
     assert "HF_TOKEN" in caught.value.advice
     assert pipelines.asked == []
 
@@ -138,10 +138,10 @@ def test_terms_that_were_not_accepted(pipelines: Pipelines, monkeypatch: pytest.
     monkeypatch.setattr("huggingface_hub.get_token", lambda: "hf_secret")
     pipelines.says = says
     with pytest.raises(ModelError, match=what) as caught:
-        pyannote.load(pyannote.HUB, "")
+        pyannote.load(pyannote.HUB_PIPELINE, "")
     assert "Accept its terms" in caught.value.advice
     assert "hf_secret" not in str(caught.value)
-    assert pipelines.asked == [(pyannote.HUB, False)]
+    assert pipelines.asked == [(pyannote.HUB_PIPELINE, False)]
 
 
 def test_an_offline_machine_says_so(pipelines: Pipelines, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +150,7 @@ def test_an_offline_machine_says_so(pipelines: Pipelines, monkeypatch: pytest.Mo
     monkeypatch.setattr("huggingface_hub.get_token", lambda: "hf_secret")
     pipelines.says = OfflineModeIsEnabled("offline")
     with pytest.raises(ModelError, match="the hub cannot be asked") as caught:
-        pyannote.load(pyannote.HUB, "")
+        pyannote.load(pyannote.HUB_PIPELINE, "")
     assert "name its folder" in caught.value.advice
 
 
@@ -301,5 +301,5 @@ def test_a_pipeline_that_answers_in_either_way(monkeypatch: pytest.MonkeyPatch) 
     for said in (found, SimpleNamespace(exclusive_speaker_diarization=found, speaker_diarization=Annotation())):
         monkeypatch.setattr(pyannote, "load", lambda *a, said=said: lambda sound, **how: asked.append(how) or said)
         assert pyannote.diarise(np.zeros(3, np.float32), "m", "", speakers=2).labels() == ["A"]
-        assert pyannote.diarise(np.zeros(3, np.float32), "m", "", most=5).labels() == ["A"]
+        assert pyannote.diarise(np.zeros(3, np.float32), "m", "", max_speakers=5).labels() == ["A"]
     assert asked == [{"num_speakers": 2}, {"max_speakers": 5}] * 2

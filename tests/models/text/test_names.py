@@ -37,7 +37,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def found(text: str, known: list[str], nlp: Any = None, **how: Any) -> list[tuple[str, str]]:
     words = text.split()
-    return [(f.kind, " ".join(words[f.first : f.end])) for f in names.find(words, known, nlp, **how)]
+    return [(f.kind, " ".join(words[f.first : f.end])) for f in names.find_names(words, known, nlp, **how)]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_other_words_are_not_a_known_name(text: str, known: list[str]) -> None:
 @given(st.lists(st.sampled_from(TALK), max_size=12), st.data())
 def test_names_are_apart_in_order_and_within_the_words(words: list[str], data: st.DataObject) -> None:
     known = data.draw(st.lists(st.sampled_from(["Sheila", "Diane Said", "Rafael", "Ü", "New Jersey"]), max_size=3))
-    places = [(f.first, f.end) for f in names.find(words, known, None)]
+    places = [(f.first, f.end) for f in names.find_names(words, known, None)]
     assert all(0 <= a < b <= len(words) for a, b in places)
     assert all(b <= c for (_, b), (c, _) in pairwise(places))
     for name in known:
@@ -88,7 +88,7 @@ def test_names_are_apart_in_order_and_within_the_words(words: list[str], data: s
         assert all(
             i in covered
             for i, w in enumerate(words)
-            if known_names.fold(w) == known_names.fold(name) and len(known_names.fold(w)) > 2
+            if known_names.fold_word(w) == known_names.fold_word(name) and len(known_names.fold_word(w)) > 2
         )
 
 
@@ -160,7 +160,7 @@ def test_plain_talk_is_left_alone(nlp: Any) -> None:
 
 def test_nothing_asks_the_network(no_network: list[Any], weights: object) -> None:
     pipeline = names.load.__wrapped__()
-    names._recognisers.cache_clear()
+    names._load_recognisers.cache_clear()
     text = "Write to john@example.co.uk or www.example.org or 212-555-0187, said Diane in Texas from 10.0.0.1."
     assert len(found(text, ["Diane"], pipeline)) >= 5
     assert no_network == []

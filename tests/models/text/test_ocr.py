@@ -14,7 +14,7 @@ from deemo_data.clip import Clip, Grid
 from deemo_data.errors import ModelError
 from deemo_data.files import File
 from deemo_data.media import frames, probe
-from deemo_data.models.runtime.sessions import session
+from deemo_data.models.runtime.sessions import open_session
 from deemo_data.models.runtime.weights import path_of
 from deemo_data.models.text import ocr
 from tests.makers.text_readers import reader  # noqa: F401
@@ -48,7 +48,7 @@ def share_covered(ink: np.ndarray, found: np.ndarray) -> float:
 def test_a_core_grows_by_area_over_perimeter() -> None:
     chance = np.zeros((100, 200), np.float32)
     chance[40:50, 50:150] = 0.9
-    quads, scores = ocr.lines(chance, 0.5)
+    quads, scores = ocr.extract_lines(chance, 0.5)
     assert len(quads) == 1
     assert 0.8 < scores[0] <= 0.9
     low, high = quads[0].min(0), quads[0].max(0)
@@ -63,23 +63,23 @@ def test_weak_thin_and_large_half_sure_pieces_are_no_lines() -> None:
     chance[10:20, 10:100] = 0.55
     chance[30:32, 10:100] = 0.95
     chance[60:120, 10:200] = 0.65  # as cloth looks
-    assert len(ocr.lines(chance, 0.6)[0]) == 0
+    assert len(ocr.extract_lines(chance, 0.6)[0]) == 0
     chance[60:120, 10:200] = 0.9
     chance[10:20, 10:100] = 0.69
-    quads, scores = ocr.lines(chance, 0.6)
+    quads, scores = ocr.extract_lines(chance, 0.6)
     assert len(quads) == 2
     assert scores[0] > scores[1]
 
 
 def test_an_empty_map_has_no_lines() -> None:
-    quads, scores = ocr.lines(np.zeros((64, 64), np.float32), 0.5)
+    quads, scores = ocr.extract_lines(np.zeros((64, 64), np.float32), 0.5)
     assert (quads.shape, scores.shape) == ((0, 4, 2), (0,))
 
 
 @pytest.mark.parametrize("degrees", [0, 90])
 def test_a_level_or_upright_line_stays_one_piece(degrees: int) -> None:
     quad = cv2.boxPoints(((200, 200), (300, 20), degrees))
-    assert len(ocr.pieces(quad)) == 1
+    assert len(ocr.split_slanted_line(quad)) == 1
 
 
 @pytest.mark.parametrize("degrees", [20, 45, -45, 70])
@@ -87,7 +87,7 @@ def test_a_line_on_a_slant_is_cut_into_pieces_that_cover_it_and_little_else(degr
     quad = cv2.boxPoints(((300, 300), (400, 20), degrees))
     line = np.zeros((600, 600), np.uint8)
     cv2.fillConvexPoly(line, quad.astype(np.int32), 1)
-    boxes = np.array([[*p.min(0), *p.max(0)] for p in ocr.pieces(quad)])
+    boxes = np.array([[*p.min(0), *p.max(0)] for p in ocr.split_slanted_line(quad)])
     assert share_covered(line > 0, boxes) > 0.99
     area = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes)
     whole = float(np.prod(quad.max(0) - quad.min(0)))
@@ -110,12 +110,12 @@ def test_a_line_is_found_where_it_is(weights: Path, size: tuple[int, int]) -> No
 
 def test_weights_that_are_as_good_as_nothing_are_nothing(weights: Path) -> None:
     as_made = path_of(ocr.DETECTOR).read_bytes()
-    ours = ocr.without_subnormals(as_made)
+    ours = ocr.flush_subnormals(as_made)
     slow, fast = (sum(map(subnormal, initializers(model))) for model in (as_made, ours))
     assert slow > 100_000
     assert fast == 0
     shown = cv2.dnn.blobFromImage(cv2.resize(picture(), (320, 192)), 1 / 127.5, mean=(127.5,) * 3)
-    one, other = (session(model, threads=1).run(None, {"x": shown})[0] for model in (as_made, ours))
+    one, other = (open_session(model, threads=1).run(None, {"x": shown})[0] for model in (as_made, ours))
     assert one.max() > 0.9, "there is a line in it"
     assert np.array_equal(one, other), "not a bit of what comes out depends on them"
 
@@ -156,31 +156,31 @@ def test_a_detector_that_sees_nothing_is_an_error() -> None:
 
 def test_what_is_written_is_read(weights: Path, reader: ocr.Reader) -> None:
     rgb = picture()[..., ::-1].copy()
-    quads, _ = ocr.find(ocr.load(), picture(), 0.6)
-    text, sure = ocr.read(reader, rgb, quads[0])
+    quads, _ = ocr.find_lines(ocr.load(), picture(), 0.6)
+    text, sure = ocr.read_line(reader, rgb, quads[0])
     assert text.replace(" ", "") == NAME.replace(" ", "")
     assert sure > 0.8
     box = np.array([*quads[0].min(0), *quads[0].max(0)])
-    assert ocr.read(reader, rgb, box)[0].replace(" ", "") == NAME.replace(" ", "")
+    assert ocr.read_line(reader, rgb, box)[0].replace(" ", "") == NAME.replace(" ", "")
 
 
 @pytest.mark.parametrize("turns", [1, 3])
 def test_a_line_that_stands_upright_is_read_too(weights: Path, reader: ocr.Reader, turns: int) -> None:
     bgr = np.ascontiguousarray(np.rot90(picture(), turns))
-    quads, _ = ocr.find(ocr.load(), bgr, 0.6)
-    said = {ocr.read(reader, bgr[..., ::-1].copy(), quad)[0] for quad in quads}  # upright words are lines of their own
+    quads, _ = ocr.find_lines(ocr.load(), bgr, 0.6)
+    said = {ocr.read_line(reader, bgr[..., ::-1].copy(), quad)[0] for quad in quads}  # upright words are lines of their own
     assert {"Johanna", "Falkenberg"} <= {word for text in said for word in text.split()}
 
 
 def test_nothing_is_read_from_nothing(weights: Path, reader: ocr.Reader) -> None:
     grey = np.full((100, 300, 3), 96, np.uint8)
-    assert ocr.read(reader, grey, np.array([10, 10, 200, 40.0]))[0] == ""
-    assert ocr.read(reader, grey, np.array([10, 10, 10, 40.0])) == ("", 0.0)
+    assert ocr.read_line(reader, grey, np.array([10, 10, 200, 40.0]))[0] == ""
+    assert ocr.read_line(reader, grey, np.array([10, 10, 10, 40.0])) == ("", 0.0)
     assert len(reader.letters) == reader.run.get_outputs()[0].shape[-1]
 
 
 def test_working_size() -> None:
-    assert ocr.working_size(1280, 720, 960) == (960, 540)
-    assert ocr.working_size(640, 480, 960) == (640, 480)
-    assert ocr.working_size(720, 1280, 640) == (360, 640)
-    assert ocr.working_size(5000, 2, 960) == (960, 2)
+    assert ocr.choose_input_size(1280, 720, 960) == (960, 540)
+    assert ocr.choose_input_size(640, 480, 960) == (640, 480)
+    assert ocr.choose_input_size(720, 1280, 640) == (360, 640)
+    assert ocr.choose_input_size(5000, 2, 960) == (960, 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deemo_data.models.text.sentiment import felt, leaning, strength
+from deemo_data.models.text.sentiment import find_sentiment_words, measure_strength, measure_valence
 
 
 @pytest.mark.parametrize(
@@ -18,10 +18,10 @@ from deemo_data.models.text.sentiment import felt, leaning, strength
     ],
 )
 def test_words_of_feeling(said: str, words: list[str], sign: int) -> None:
-    found = felt(said)
-    assert [f.said for f in found] == words
+    found = find_sentiment_words(said)
+    assert [f.text for f in found] == words
     assert all(f.valence * sign > 0 for f in found)
-    assert leaning(found) * sign > 0
+    assert measure_valence(found) * sign > 0
 
 
 @pytest.mark.parametrize(
@@ -34,25 +34,25 @@ def test_words_of_feeling(said: str, words: list[str], sign: int) -> None:
     ],
 )
 def test_fillers_and_placeholders_are_no_feeling(said: str) -> None:
-    assert felt(said) == []
+    assert find_sentiment_words(said) == []
 
 
 @pytest.mark.parametrize("said", ["I was not happy, I was proud.", "not happy but proud", "I'm not happy. Proud, yes."])
 def test_a_not_does_not_reach_into_the_next_phrase(said: str) -> None:
-    unhappy, proud = felt(said)
+    unhappy, proud = find_sentiment_words(said)
     assert unhappy.valence < 0 < proud.valence
-    assert proud.said.casefold() == "proud"
+    assert proud.text.casefold() == "proud"
 
 
 def test_stronger_with_a_word_before_it() -> None:
-    plain, very = felt("it was sad"), felt("it was very sad")
+    plain, very = find_sentiment_words("it was sad"), find_sentiment_words("it was very sad")
     assert very[0].valence < plain[0].valence < 0
 
 
 def test_strength_counts_both_ways_and_is_reckoned_over_time() -> None:
-    both = felt("It was great and it was terrible.")
-    assert abs(leaning(both)) < 0.3
-    assert strength(both, 10) > 0.7
-    assert strength(both, 30) < strength(both, 10) < 1
-    assert strength(both, 1) == strength(both, 5), "a very short clip is not made strong by its shortness"
-    assert strength([], 10) == 0
+    both = find_sentiment_words("It was great and it was terrible.")
+    assert abs(measure_valence(both)) < 0.3
+    assert measure_strength(both, 10) > 0.7
+    assert measure_strength(both, 30) < measure_strength(both, 10) < 1
+    assert measure_strength(both, 1) == measure_strength(both, 5), "a very short clip is not made strong by its shortness"
+    assert measure_strength([], 10) == 0

@@ -20,7 +20,14 @@ from deemo_data.clip import Clip, Grid
 from deemo_data.errors import ConfigError, MediaError
 from deemo_data.files import File
 from deemo_data.media import probe, sound
-from deemo_data.stages.deidentify.anonymise_voice import AnonymiseVoice, audible, converted, owners_of, samples_between, shares
+from deemo_data.stages.deidentify.anonymise_voice import (
+    AnonymiseVoice,
+    crossfade_gains,
+    mask_speakers,
+    mute_gain,
+    run_converter,
+    samples_between,
+)
 from deemo_data.stages.voices import mcadams
 
 KEY = "5a" * 32
@@ -54,7 +61,7 @@ def seen(
         (folder / f"{name}.json").write_text(json.dumps(content))
         files[name] = File.of(folder / f"{name}.json")
     known = {"grid": facts["grid"], "has_sound": facts["has_sound"], "subject": subject, "secret": KEY}
-    return Clip("aa-0-1", "aa", grid.ms_at(first), grid.ms_at(last), files, known).only(AnonymiseVoice.needs)
+    return Clip("aa-0-1", "aa", grid.ms_at(first), grid.ms_at(last), files, known).restrict_to(AnonymiseVoice.needs)
 
 
 def made(clip: Clip, out: Path, stage: AnonymiseVoice = PAPER) -> np.ndarray:
@@ -95,7 +102,7 @@ def test_mcadams_keeps_the_level_and_follows_the_subject(talker: Path, tmp_path:
     first = made(clip, tmp_path / "a")
     wave = sound.read_sound(clip)
     assert level(first) == pytest.approx(level(wave), rel=0.02)
-    expected = mcadams.at_level_of(wave, mcadams.mcadams(wave, mcadams.coefficient_of(KEY, "s-00000001")))
+    expected = mcadams.match_level(wave, mcadams.apply_mcadams(wave, mcadams.draw_coefficient(KEY, "s-00000001")))
     assert np.abs(first - expected).max() < 1e-4
     other = made(seen(talker, tmp_path / "in", subject="s-00000002", start=2000, end=5000), tmp_path / "c")
     assert np.abs(first - other).max() > 0.01
@@ -157,7 +164,7 @@ def test_prosody_alone_leaves_no_sound(talker: Path, tmp_path: Path) -> None:
 def test_the_secret_is_in_nothing_that_is_made(talker: Path, tmp_path: Path) -> None:
     for stage in (AnonymiseVoice(), PAPER):
         made(seen(talker, tmp_path / "in", end=1000), tmp_path / stage.method, stage)
-        drawn = mcadams.coefficient_of(KEY, "s-00000001")
+        drawn = mcadams.draw_coefficient(KEY, "s-00000001")
         for name in ("voice.wav", "prosody.parquet"):
             written = (tmp_path / stage.method / name).read_bytes()
             for told in (KEY.encode(), bytes.fromhex(KEY), repr(drawn).encode(), np.float64(drawn).tobytes(), b"s-00000001"):
@@ -217,7 +224,7 @@ def test_a_converter_sees_a_number_made_from_the_secret(tmp_path: Path) -> None:
     )
     wave = np.linspace(-0.5, 0.5, 500)
     line = f"{sys.executable} {tmp_path / 'copy.py'} {{input}} {{output}} {tmp_path} {{seed}}"
-    assert np.abs(converted(line, wave, 77, tmp_path) - wave).max() < 1e-4
+    assert np.abs(run_converter(line, wave, 77, tmp_path) - wave).max() < 1e-4
     assert (tmp_path / "seed").read_text() == "77"
 
 
@@ -227,13 +234,13 @@ def test_a_converter_sees_a_number_made_from_the_secret(tmp_path: Path) -> None:
 )
 def test_a_converter_that_did_not_do_it_is_refused(tmp_path: Path, asked: dict[str, Any], says: str) -> None:
     with pytest.raises(MediaError, match=says):
-        converted(command(tmp_path, **asked), np.zeros(2000), 1, tmp_path)
+        run_converter(command(tmp_path, **asked), np.zeros(2000), 1, tmp_path)
 
 
 @pytest.mark.parametrize("line", ["no-such-program {input} {output}", "true {input} {output}", "touch {output} {input}"])
 def test_a_converter_that_made_nothing_is_refused(tmp_path: Path, line: str) -> None:
     with pytest.raises(MediaError, match="made no sound"):
-        converted(line, np.zeros(2000), 1, tmp_path)
+        run_converter(line, np.zeros(2000), 1, tmp_path)
 
 
 # ── whose, when ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -241,7 +248,7 @@ def test_a_converter_that_made_nothing_is_refused(tmp_path: Path, line: str) -> 
 
 def test_speech_outside_any_turn_is_the_subjects() -> None:
     turns = [{"start_ms": 100, "end_ms": 200, "speaker": "B"}, {"start_ms": 150, "end_ms": 300, "speaker": "A"}]
-    owners = owners_of(turns, {"A": "subject", "B": "bystander"}, 0, 16 * 400)
+    owners = mask_speakers(turns, {"A": "subject", "B": "bystander"}, 0, 16 * 400)
     assert set(owners) == {"subject", "B"}
     assert np.flatnonzero(owners["B"]).tolist() == list(range(1600, 2400))
 
@@ -252,9 +259,9 @@ milliseconds = st.integers(-500, 1500)
 @given(st.lists(st.tuples(milliseconds, milliseconds, st.sampled_from("ABC")), max_size=6), milliseconds, st.integers(0, 3000))
 def test_every_sample_is_somebodys_and_gains_add_up(turns: list[tuple[int, int, str]], zero: int, samples: int) -> None:
     said = [{"start_ms": min(a, b), "end_ms": max(a, b), "speaker": who} for a, b, who in turns]
-    owners = owners_of(said, {"A": "subject", "B": "interviewer"}, zero, samples)
+    owners = mask_speakers(said, {"A": "subject", "B": "interviewer"}, zero, samples)
     assert sum((mask.astype(int) for mask in owners.values()), np.zeros(samples, int)).tolist() == [1] * samples
-    gains = shares(owners.values())
+    gains = crossfade_gains(owners.values())
     assert np.allclose(sum(gains, np.zeros(samples)), 1)
     assert all(np.abs(np.diff(gain)).max(initial=0) <= 1 / 80 for gain in gains)
 
@@ -264,7 +271,7 @@ def test_what_is_muted_is_silent_and_comes_back_in_10_ms(spans: list[tuple[int, 
     silent = np.zeros(1000, bool)
     for a, b in spans:
         silent[min(a, b) : max(a, b)] = True
-    gain = audible(silent)
+    gain = mute_gain(silent)
     assert not gain[silent].any()
     near = np.convolve(silent, np.ones(2 * 160 + 1), mode="same") > 0.5 if silent.any() else silent
     assert np.all(gain[~near] == 1)

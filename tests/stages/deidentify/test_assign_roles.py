@@ -16,11 +16,17 @@ from hypothesis import strategies as st
 from deemo_data.clip import Clip, Grid
 from deemo_data.files import File
 from deemo_data.media import probe
-from deemo_data.stages.deidentify.assign_roles import AssignRoles, of_body, of_faces, of_speakers, presences
+from deemo_data.stages.deidentify.assign_roles import (
+    AssignRoles,
+    assign_body_role,
+    assign_face_roles,
+    assign_speaker_roles,
+    measure_presences,
+)
 from deemo_data.stages.detect.find_faces import FindFaces
 from deemo_data.stages.detect.track_body import TrackBody
-from deemo_data.tracks.body import POSE, Body, strangers, write_body
-from deemo_data.tracks.faces import FACE_COLUMNS, read_faces, write_faces
+from deemo_data.tracks.body import Body, find_frames_of_others, write_body
+from deemo_data.tracks.faces import FACE_COLUMNS, POSE_TRACK, read_faces, write_faces
 from deemo_data.tracks.turns import Turn
 
 W, H, COUNT = 640, 480, 100
@@ -48,8 +54,8 @@ TURNS = [Turn(0, 3000, "A"), Turn(3000, 9000, "B"), Turn(9000, 11_000, "C")]
 
 
 def test_who_speaks_most_is_the_subject() -> None:
-    assert of_speakers(TURNS, {}) == {"A": "interviewer", "B": "subject", "C": "interviewer"}
-    assert of_speakers([], {}) == {}
+    assert assign_speaker_roles(TURNS, {}) == {"A": "interviewer", "B": "subject", "C": "interviewer"}
+    assert assign_speaker_roles([], {}) == {}
 
 
 @pytest.mark.parametrize(
@@ -63,11 +69,11 @@ def test_who_speaks_most_is_the_subject() -> None:
     ],
 )
 def test_a_person_has_the_last_word(roles: dict[str, str], expected: dict[str, str]) -> None:
-    assert of_speakers(TURNS, {"roles": roles}) == expected
+    assert assign_speaker_roles(TURNS, {"roles": roles}) == expected
 
 
 def test_a_role_given_to_a_merged_letter_is_the_others() -> None:
-    assert of_speakers(TURNS, {"merge": {"C": "A"}, "roles": {"C": "subject"}})["A"] == "subject"
+    assert assign_speaker_roles(TURNS, {"merge": {"C": "A"}, "roles": {"C": "subject"}})["A"] == "subject"
 
 
 turns = st.lists(st.tuples(st.integers(0, 99), st.integers(1, 9), st.sampled_from("ABCD")), max_size=9)
@@ -75,7 +81,7 @@ turns = st.lists(st.tuples(st.integers(0, 99), st.integers(1, 9), st.sampled_fro
 
 @given(turns, st.dictionaries(st.sampled_from("ABCD"), st.sampled_from(["interviewer", "bystander"]), max_size=4))
 def test_at_most_one_subject_and_a_role_for_all(said: list[tuple[int, int, str]], roles: dict[str, str]) -> None:
-    found = of_speakers([Turn(s, s + n, who) for s, n, who in said], {"roles": roles})
+    found = assign_speaker_roles([Turn(s, s + n, who) for s, n, who in said], {"roles": roles})
     assert set(found) == {who for _, _, who in said}
     assert list(found.values()).count("subject") == bool(set(found) - set(roles))
     assert all(found[who] == role for who, role in roles.items() if who in found)
@@ -85,7 +91,7 @@ def test_at_most_one_subject_and_a_role_for_all(said: list[tuple[int, int, str]]
 
 
 def roles_of(table: pd.DataFrame, asked: bool = True) -> dict[int, str]:
-    return of_faces(presences(table, W, H), COUNT, asked, 0.5, 0.2)
+    return assign_face_roles(measure_presences(table, W, H), COUNT, asked, 0.5, 0.2)
 
 
 def test_the_largest_most_central_most_lasting_face_is_the_subject() -> None:
@@ -112,7 +118,7 @@ def test_the_subject_lost_and_found_is_the_subject_still() -> None:
 
 def test_no_face_and_boxes_of_the_pose() -> None:
     assert roles_of(faces()) == {}
-    assert roles_of(faces(box(POSE, 320, 240, 100))) == {}
+    assert roles_of(faces(box(POSE_TRACK, 320, 240, 100))) == {}
 
 
 @given(
@@ -130,7 +136,7 @@ def test_every_track_has_a_role_and_one_is_the_subject(found: list[tuple[int, in
 
 
 def whose(body: Body, table: pd.DataFrame) -> str:
-    return of_body(body, table, roles_of(table), W, H)
+    return assign_body_role(body, table, roles_of(table), W, H)
 
 
 def test_the_body_under_the_subjects_face_is_the_subjects() -> None:
@@ -150,19 +156,19 @@ def test_most_of_the_frames_that_have_both() -> None:
 
 
 def test_frames_in_which_the_pose_is_on_somebody_else() -> None:
-    table = faces(box(0, 320, 240, 120), box(1, 100, 200, 90), box(POSE, 100, 200, 90))
+    table = faces(box(0, 320, 240, 120), box(1, 100, 200, 90), box(POSE_TRACK, 100, 200, 90))
     jumping = body_at(320, 240)
     jumping.points[70:] = body_at(100, 200).points[70:]
     jumping.points[90:] = np.nan
     assert whose(jumping, table) == "subject"
-    assert np.nonzero(strangers(jumping, table, roles_of(table), W, H))[0].tolist() == list(range(70, 90))
-    assert not strangers(body_at(600, 450), table, roles_of(table), W, H).any()
-    assert not strangers(jumping, faces(), {}, W, H).any()
+    assert np.nonzero(find_frames_of_others(jumping, table, roles_of(table), W, H))[0].tolist() == list(range(70, 90))
+    assert not find_frames_of_others(body_at(600, 450), table, roles_of(table), W, H).any()
+    assert not find_frames_of_others(jumping, faces(), {}, W, H).any()
 
 
 def test_without_any_face_the_body_is_taken_for_the_subjects() -> None:
     assert whose(body_at(320, 240), faces()) == "subject"
-    assert whose(body_at(320, 240), faces(box(POSE, 320, 240, 100))) == "subject"
+    assert whose(body_at(320, 240), faces(box(POSE_TRACK, 320, 240, 100))) == "subject"
     assert whose(body_at(0, 0, range(0)), faces(box(0, 320, 240, 100))) == "other"
 
 
@@ -172,13 +178,13 @@ def test_without_any_face_the_body_is_taken_for_the_subjects() -> None:
 def run(clip: Clip, out: Path, turns: list[Turn], said: dict[str, Any] | None = None) -> dict[str, Any]:
     stage = AssignRoles()
     (out / "turns.json").write_text(json.dumps({"turns": [t._asdict() for t in turns], "by": "test"}))
-    clip = clip.knowing({"turns": File.of(out / "turns.json")}, {"speakers_said": said or {}})
-    assert stage(clip.only(stage.needs), out) == {}
+    clip = clip.with_results({"turns": File.of(out / "turns.json")}, {"speakers_said": said or {}})
+    assert stage(clip.restrict_to(stage.needs), out) == {}
     return json.loads((out / stage.makes["roles"]).read_text())
 
 
 def test_a_clip_with_only_a_question_knows_whose_it_is(tmp_path: Path) -> None:
-    write_faces(faces(box(0, 320, 240, 120), box(POSE, 10, 10, 30, range(3))), tmp_path / "faces.parquet")
+    write_faces(faces(box(0, 320, 240, 120), box(POSE_TRACK, 10, 10, 30, range(3))), tmp_path / "faces.parquet")
     write_body(body_at(320, 240), tmp_path / "body.parquet")
     files = {name: File.of(tmp_path / f"{name}.parquet") for name in ("faces", "body")}
     clip = Clip("c", "s", 0, 4000, files, {"grid": Grid(Fraction(25), False, Fraction(0), 1000, W, H).to_fact()})
@@ -196,7 +202,7 @@ def seen(film: Path, start: int, end: int, out: Path) -> Clip:
     clip = Clip("c", "s", start, min(end, facts["duration_ms"]), {"source": File.of(film)}, facts)
     for stage in (TrackBody(), FindFaces()):
         stage(clip, out)
-        clip = clip.knowing({name: File.of(out / file) for name, file in stage.makes.items()}, {})
+        clip = clip.with_results({name: File.of(out / file) for name, file in stage.makes.items()}, {})
     return clip
 
 
@@ -210,7 +216,7 @@ def test_a_reception_has_one_subject_in_front(media: Path, tmp_path: Path) -> No
     told = run(clip, tmp_path, TWO)
     table = read_faces(clip.path("faces"))
     heights = (table["y1"] - table["y0"]).groupby(table["track"]).median()
-    subjects = [int(t) for t, role in told["faces"].items() if role == "subject" and int(t) != POSE]
+    subjects = [int(t) for t, role in told["faces"].items() if role == "subject" and int(t) != POSE_TRACK]
     assert heights[subjects].max() >= 0.7 * heights.max()
     assert len(subjects) < len(told["faces"]) / 2
     assert list(told["faces"].values()).count("bystander") >= 3
@@ -234,7 +240,7 @@ def test_two_in_one_selfie_are_not_both_the_subject(media: Path, tmp_path: Path)
     clip = seen(media / "video" / "selfie_rotated90_2people_cc.mp4", 2000, 3500, tmp_path)
     told = run(clip, tmp_path, TWO)
     table = read_faces(clip.path("faces"))
-    subjects = [int(t) for t, role in told["faces"].items() if role == "subject" and int(t) != POSE]
+    subjects = [int(t) for t, role in told["faces"].items() if role == "subject" and int(t) != POSE_TRACK]
     own = table[table["track"].isin(subjects) & (table["origin"] != "held")]
     assert len(own)
     assert own.groupby("frame").size().max() == 1, "never two subjects in one frame"

@@ -17,7 +17,7 @@ from deemo_data.files import File
 from deemo_data.media import encode
 from deemo_data.media import frames as media_frames
 from deemo_data.media.frames import read_frames
-from deemo_data.stages.deidentify.mask_video import FILL, MaskVideo, owners
+from deemo_data.stages.deidentify.mask_video import FILL_YUV, MaskVideo, owner_boxes_by_frame
 from deemo_data.tracks import hand_drawing, hands
 from deemo_data.tracks.faces import FACE_COLUMNS, write_faces
 from deemo_data.tracks.hands import DetectedHand as Seen
@@ -65,13 +65,13 @@ def test_opaque_leaves_no_trace(at: tuple[float, float, float, float], shape: st
     stage = MaskVideo(mode="fill", shape=shape, grow=grow)  # type: ignore[arg-type]
     one, other = noise(1), noise(2)
     before = one.copy()
-    stage.cover(one, box)
-    stage.cover(other, box)
+    stage.cover_face(one, box)
+    stage.cover_face(other, box)
     under = ellipse(box, grow)
     for name, a, b, was, mask in zip(
         "yuv", planes(one), planes(other), planes(before), [under] + [halved(under)] * 2, strict=True
     ):
-        assert (a[mask] == FILL[name]).all(), "a pixel of the shape shows the source"
+        assert (a[mask] == FILL_YUV[name]).all(), "a pixel of the shape shows the source"
         np.testing.assert_array_equal(a[mask], b[mask])
         outside = ~(bounds(box, grow) if name == "y" else halved(bounds(box, grow)))
         np.testing.assert_array_equal(a[outside], was[outside], "something else was changed")
@@ -83,7 +83,7 @@ def test_disguises_stay_within_their_shape(at: tuple[float, float, float, float]
     box = np.array([at[0], at[1], at[0] + at[2], at[1] + at[3]])
     yuv = noise(3)
     before = yuv.copy()
-    MaskVideo(mode=mode, shape=shape).cover(yuv, box)  # type: ignore[arg-type]
+    MaskVideo(mode=mode, shape=shape).cover_face(yuv, box)  # type: ignore[arg-type]
     for k, (now, was) in enumerate(zip(planes(yuv), planes(before), strict=True)):
         outside = ~(halved(bounds(box, 1.35)) if k else bounds(box, 1.35))
         np.testing.assert_array_equal(now[outside], was[outside])
@@ -94,7 +94,7 @@ def test_disguises_take_the_detail_away(mode: str) -> None:
     yuv = np.full((H * 3 // 2, W), 128, np.uint8)
     yuv[:H, ::2], yuv[:H, 1::2] = 40, 220  # stripes, one pixel wide
     box = np.array([20.0, 10.0, 76.0, 54.0])
-    MaskVideo(mode=mode).cover(yuv, box)  # type: ignore[arg-type]
+    MaskVideo(mode=mode).cover_face(yuv, box)  # type: ignore[arg-type]
     inside = yuv[:H][ellipse(box, 1.2)]
     assert inside.min() > 100
     assert inside.max() < 160, "the stripes can still be seen"
@@ -102,7 +102,7 @@ def test_disguises_take_the_detail_away(mode: str) -> None:
 
 def test_a_mosaic_has_at_most_64_tiles_however_large() -> None:
     yuv = noise(4)
-    MaskVideo(mode="mosaic", shape="box", grow=1).cover(yuv, np.array([0.0, 0.0, 80.0, 64.0]))
+    MaskVideo(mode="mosaic", shape="box", grow=1).cover_face(yuv, np.array([0.0, 0.0, 80.0, 64.0]))
     assert len(np.unique(yuv[:64, :80])) <= 64
 
 
@@ -111,30 +111,30 @@ def test_a_mosaic_has_at_most_64_tiles_however_large() -> None:
 def test_a_box_outside_the_picture_changes_nothing(box: tuple[int, ...], mode: str) -> None:
     yuv = noise(5)
     before = yuv.copy()
-    MaskVideo(mode=mode).cover(yuv, np.array(box, float))  # type: ignore[arg-type]
+    MaskVideo(mode=mode).cover_face(yuv, np.array(box, float))  # type: ignore[arg-type]
     np.testing.assert_array_equal(yuv, before)
 
 
 @pytest.mark.parametrize("mode", ["fill", "mosaic", "blur"])
 def test_a_box_of_no_size_is_no_box(mode: str) -> None:
     for box in [(10.5, 10.5, 10.5, 10.5), (10, 10, 20, 10), (20.5, 10, 20.5, 30)]:
-        MaskVideo(mode=mode).cover(noise(6), np.array(box, float))  # type: ignore[arg-type]
+        MaskVideo(mode=mode).cover_face(noise(6), np.array(box, float))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mode", ["fill", "mosaic", "blur"])
 def test_a_box_of_a_pixel_or_two(mode: str) -> None:
     for corner in (0.0, 0.4, 1.0, 1.7, 61.9):
         yuv = noise(6)
-        MaskVideo(mode=mode).cover(yuv, np.array([corner, corner, corner + 2, corner + 2]))  # type: ignore[arg-type]
+        MaskVideo(mode=mode).cover_face(yuv, np.array([corner, corner, corner + 2, corner + 2]))  # type: ignore[arg-type]
 
 
 def test_cover_is_in_place_and_boxes_add_up() -> None:
     yuv = np.full((H * 3 // 2, W), 10, np.uint8)
     stage = MaskVideo(grow=1, shape="box")
-    stage.cover(yuv, np.array([10.0, 10, 30, 30]))
-    stage.cover(yuv, np.array([50.0, 10, 70, 30]))
-    assert (yuv[12:28, 12:28] == FILL["y"]).all()
-    assert (yuv[12:28, 52:68] == FILL["y"]).all()
+    stage.cover_face(yuv, np.array([10.0, 10, 30, 30]))
+    stage.cover_face(yuv, np.array([50.0, 10, 70, 30]))
+    assert (yuv[12:28, 12:28] == FILL_YUV["y"]).all()
+    assert (yuv[12:28, 52:68] == FILL_YUV["y"]).all()
     assert (yuv[12:28, 34:46] == 10).all()
 
 
@@ -152,7 +152,7 @@ def clip(tmp_path: Path, count: int = 30, boxes: dict[int, tuple[float, ...]] | 
     write_faces(faces.astype({"frame": "int32", "track": "int32"}), tmp_path / "faces.parquet")
     none = pd.DataFrame([], columns=list(FACE_COLUMNS)).astype({"frame": "int32", "track": "int32"})
     write_faces(none, tmp_path / "text_boxes.parquet")
-    hands.write_looks([], tmp_path / "hand_looks.parquet")
+    hands.write_hands([], tmp_path / "hand_looks.parquet")
     names = ("faces", "hand_looks", "text_boxes")
     files = {"source": File.of(tmp_path / "film.mp4")} | {n: File.of(tmp_path / f"{n}.parquet") for n in names}
     return Clip("c", "c", 0, grid.ms_at(expected or count), files, {"grid": grid.to_fact(), "drawn": []})
@@ -173,7 +173,7 @@ def test_each_frame_is_covered_by_its_own_boxes(tmp_path: Path) -> None:
         wall = 200 - f
         if f in boxes:
             x = 10 + f
-            assert abs(yuv[14:46, x + 4 : x + 26].astype(int) - FILL["y"]).max() < 12, f
+            assert abs(yuv[14:46, x + 4 : x + 26].astype(int) - FILL_YUV["y"]).max() < 12, f
             assert abs(yuv[:6, :].astype(int) - wall).max() < 12
         else:
             assert abs(yuv[:H].astype(int) - wall).max() < 12, f
@@ -218,8 +218,8 @@ def laid(stage: MaskVideo, source: np.ndarray, pairs: list[tuple[Hand, Hand | No
     """(picture, where the source shows) of a face with hands over it."""
     yuv = source.copy()
     for box in FACE:
-        stage.cover(yuv, box)
-    return yuv, stage.put_back(yuv, source, FACE, pairs)
+        stage.cover_face(yuv, box)
+    return yuv, stage.restore_hands(yuv, source, FACE, pairs)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_drawn_hand_shows_no_pixel_of_the_source(stage: MaskVideo, pair: tuple
 def test_a_shown_hand_shows_where_both_looks_have_bones_and_nowhere_else() -> None:
     one, first, second = noise(1), hand(), hand(x=2.0)
     yuv, bare = laid(MaskVideo(), one, [(first, second)])
-    both = hand_drawing.bones(first, H, W) & hand_drawing.bones(second, H, W) & ellipse(FACE[0], 1.35)
+    both = hand_drawing.mask_bones(first, H, W) & hand_drawing.mask_bones(second, H, W) & ellipse(FACE[0], 1.35)
     np.testing.assert_array_equal(bare, both)
     assert bare.any()
     np.testing.assert_array_equal(planes(yuv)[0][bare], planes(one)[0][bare])
@@ -269,7 +269,7 @@ def test_hands_beside_the_face_are_left_alone() -> None:
     source = noise(1)
     yuv, bare = laid(MaskVideo(), source, [(hand(x=500), hand(x=500))])
     covered = source.copy()
-    MaskVideo().cover(covered, FACE[0])
+    MaskVideo().cover_face(covered, FACE[0])
     np.testing.assert_array_equal(yuv, covered)
     assert not bare.any()
 
@@ -280,8 +280,8 @@ def with_hands(made: Clip, tmp_path: Path) -> Clip:
     points = np.concatenate([flat.points / [W, H], np.zeros((21, 1))], axis=1).astype(np.float32)
     world = np.concatenate([(flat.points - [48, 32]) / flat.scale, np.zeros((21, 1))], axis=1).astype(np.float32)
     seen = Seen(points, world, "left", 0.9)
-    hands.write_looks([(f, look, [seen]) for f in range(made.num_frames) for look in (0, 1)], tmp_path / "hand_looks.parquet")
-    return made.knowing({"hand_looks": File.of(tmp_path / "hand_looks.parquet")}, {})
+    hands.write_hands([(f, look, [seen]) for f in range(made.num_frames) for look in (0, 1)], tmp_path / "hand_looks.parquet")
+    return made.with_results({"hand_looks": File.of(tmp_path / "hand_looks.parquet")}, {})
 
 
 def test_hands_are_shown_drawn_or_hidden(tmp_path: Path) -> None:
@@ -289,10 +289,10 @@ def test_hands_are_shown_drawn_or_hidden(tmp_path: Path) -> None:
     luma = {}
     for kind in ("shown", "drawn", "hidden"):
         MaskVideo(hands=kind, crf=0)(made, tmp_path)  # type: ignore[arg-type]
-        luma[kind] = shown(tmp_path / "masked.mp4", 30)[10][:H][hand_drawing.bones(hand(), H, W)].astype(int)
+        luma[kind] = shown(tmp_path / "masked.mp4", 30)[10][:H][hand_drawing.mask_bones(hand(), H, W)].astype(int)
     assert np.mean(np.abs(luma["shown"] - 190) < 8) > 0.9, "the wall behind, where the hand would be"
     assert np.mean(np.abs(luma["drawn"] - 190) < 8) < 0.2
-    assert (np.abs(luma["hidden"] - FILL["y"]) < 8).all()
+    assert (np.abs(luma["hidden"] - FILL_YUV["y"]) < 8).all()
 
 
 def test_text_and_owners_boxes_lie_over_all(tmp_path: Path) -> None:
@@ -300,12 +300,12 @@ def test_text_and_owners_boxes_lie_over_all(tmp_path: Path) -> None:
     text = pd.DataFrame([(5, 0, 30.0, 10.0, 60.0, 50.0, 1.0, "detected")], columns=list(FACE_COLUMNS))
     write_faces(text.astype({"frame": "int32", "track": "int32"}), tmp_path / "text_boxes.parquet")
     owner = {"start_ms": 400, "end_ms": 480, "box": [0.0, 0.0, 0.25, 1.0]}
-    made = made.knowing({"text_boxes": File.of(tmp_path / "text_boxes.parquet")}, {"drawn": [owner]})
+    made = made.with_results({"text_boxes": File.of(tmp_path / "text_boxes.parquet")}, {"drawn": [owner]})
     MaskVideo(crf=0)(made, tmp_path)
     frames = shown(tmp_path / "masked.mp4", 30)
-    assert (np.abs(frames[5][10:50, 30:60].astype(int) - FILL["y"]) < 8).all(), "no hand is put back over text"
+    assert (np.abs(frames[5][10:50, 30:60].astype(int) - FILL_YUV["y"]) < 8).all(), "no hand is put back over text"
     for f in (9, 10, 11, 12):
-        plain = (np.abs(frames[f][:H, :24].astype(int) - FILL["y"]) < 8).all()
+        plain = (np.abs(frames[f][:H, :24].astype(int) - FILL_YUV["y"]) < 8).all()
         assert plain == (f in (10, 11)), f
 
 
@@ -314,7 +314,7 @@ def test_an_owners_box_is_on_each_frame_that_is_seen_within_its_time(start: int,
     grid = Grid(fps, False, Fraction(0), 40, W, H)
     drawn = {"start_ms": start, "end_ms": start + lasts, "box": [0.0, 0.0, 0.5, 0.5]}
     made = Clip("c", "c", begin, grid.ms_at(40), {}, {"grid": grid.to_fact(), "drawn": [drawn]})
-    on = owners(made)
+    on = owner_boxes_by_frame(made)
     for ms in range(start, start + lasts):
         f = int((Fraction(ms, 1000) + Fraction(1, 2000)) * fps) - made.first_frame
         if 0 <= f < made.num_frames:

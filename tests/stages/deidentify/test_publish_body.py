@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from deemo_data.clip import Clip, Grid
 from deemo_data.files import File
 from deemo_data.stages.deidentify import publish_body
-from deemo_data.stages.deidentify.publish_body import PublishBody, alike, placed, smoothed
+from deemo_data.stages.deidentify.publish_body import PublishBody, normalise_limbs, normalise_place, smooth_points
 from deemo_data.tracks import linking, skeleton
 from deemo_data.tracks.body import Body, read_body, write_body
 from deemo_data.tracks.faces import write_faces
@@ -41,7 +41,7 @@ def published(
 ) -> tuple[Body, dict[str, Any]]:
     """What is published of a body; faces of track 0 are the subject's, others not."""
     write_body(body, tmp_path / "all.parquet")
-    write_faces(linking.table(faces or []), tmp_path / "faces.parquet")
+    write_faces(linking.rows_to_table(faces or []), tmp_path / "faces.parquet")
     roles = {str(row[1]): "subject" if row[1] == 0 else "bystander" for row in faces or []}
     (tmp_path / "roles.json").write_text(json.dumps({"speakers": {}, "faces": roles, "body": whose}))
     frames = len(body.points)
@@ -117,14 +117,14 @@ def test_only_one_person_is_published(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["place", "limbs"])
 @given(scale=st.floats(0.3, 2), x=st.floats(0.1, 0.9), y=st.floats(0.1, 0.9))
 def test_where_and_how_large_somebody_is_does_not_show(mode: str, scale: float, x: float, y: float) -> None:
-    here, there = (placed(b.without_face(), WIDE, HIGH) for b in (person(), person(scale=scale, at=(x, y))))
+    here, there = (normalise_place(b.without_face(), WIDE, HIGH) for b in (person(), person(scale=scale, at=(x, y))))
     if mode == "limbs":
-        here, there = (Body(alike(b), b.confidence) for b in (here, there))
+        here, there = (Body(normalise_limbs(b), b.confidence) for b in (here, there))
     assert np.allclose(here.points, there.points, atol=2e-3)
 
 
 def test_placed_is_in_shoulder_widths_around_their_middle() -> None:
-    points = placed(person().without_face(), WIDE, HIGH).points
+    points = normalise_place(person().without_face(), WIDE, HIGH).points
     assert np.allclose(points[:, 0, [0, 1], :2].mean(axis=1), 0, atol=1e-3)
     assert np.allclose(np.linalg.norm(points[:, 0, 0, :2] - points[:, 0, 1, :2], axis=-1), 1, atol=1e-3)
     assert np.abs(points).max() < 100, "float16 holds it"
@@ -139,12 +139,12 @@ def test_no_shoulders_no_track(tmp_path: Path) -> None:
 
 @given(seed=st.integers(0, 50))
 def test_everybody_has_the_same_bones(seed: int) -> None:
-    points = alike(placed(person(seed=seed).without_face(), WIDE, HIGH))
-    for starts, ends, length in publish_body.BODY_BONES:
+    points = normalise_limbs(normalise_place(person(seed=seed).without_face(), WIDE, HIGH))
+    for starts, ends, length in publish_body.BODY_BONE_LENGTHS:
         for a, b in zip(starts, ends, strict=True):
             assert np.median(lengths(points, a, b)) == pytest.approx(length, rel=0.01)
-    for root in skeleton.HANDS:
-        for finger, table in enumerate(publish_body.FINGERS):
+    for root in skeleton.PUBLIC.hands:
+        for finger, table in enumerate(publish_body.FINGER_BONE_LENGTHS):
             chain = [root, *range(root + 1 + 4 * finger, root + 5 + 4 * finger)]
             for a, b, length in zip(chain[:-1], chain[1:], table, strict=True):
                 assert np.median(lengths(points, a, b)) == pytest.approx(length, rel=0.02)
@@ -152,8 +152,8 @@ def test_everybody_has_the_same_bones(seed: int) -> None:
 
 
 def test_bones_keep_their_direction_and_movement_stays() -> None:
-    body = placed(person().without_face(), WIDE, HIGH)
-    before, after = body.points[:, 0], alike(body)[:, 0]
+    body = normalise_place(person().without_face(), WIDE, HIGH)
+    before, after = body.points[:, 0], normalise_limbs(body)[:, 0]
     for a, b in ((0, 2), (2, 4), (13, 15), (22, 27), (31, 32)):
         was, now = before[:, b] - before[:, a], after[:, b] - after[:, a]
         ratio = np.linalg.norm(now, axis=1) / np.linalg.norm(was, axis=1)
@@ -162,10 +162,10 @@ def test_bones_keep_their_direction_and_movement_stays() -> None:
 
 
 def test_bones_that_are_not_seen_stay_away() -> None:
-    body = placed(person().without_face(), WIDE, HIGH)
+    body = normalise_place(person().without_face(), WIDE, HIGH)
     body.points[5:9, :, 22:43] = np.nan
     body.points[:, :, 20] = np.nan
-    points = alike(body)
+    points = normalise_limbs(body)
     assert np.isnan(points[5:9, 0, 22:43]).all()
     assert np.isnan(points[:, 0, 20]).all()
     rest = np.ones(64, bool)
@@ -175,9 +175,9 @@ def test_bones_that_are_not_seen_stay_away() -> None:
 
 
 def test_a_hand_without_its_arm_is_still_there() -> None:
-    body = placed(person().without_face(), WIDE, HIGH)
+    body = normalise_place(person().without_face(), WIDE, HIGH)
     body.points[:, :, :22][:, :, 4] = np.nan
-    points = alike(body)
+    points = normalise_limbs(body)
     assert np.isfinite(points[:, 0, 22:43]).all()
 
 
@@ -188,7 +188,7 @@ def test_shaking_goes_and_slow_movement_stays_where_it_was() -> None:
     t = np.arange(100)
     slow, shake = np.sin(t / 12), 0.05 * (-1.0) ** t
     points = (slow + shake).astype(np.float32)[:, None, None, None].repeat(3, axis=-1)
-    smooth = smoothed(points, 1)[:, 0, 0, 0]
+    smooth = smooth_points(points, 1)[:, 0, 0, 0]
     assert np.abs(smooth[2:-2] - slow[2:-2]).max() < 0.004
     assert np.argmax(smooth) == np.argmax(slow)
 
@@ -198,7 +198,7 @@ def test_nothing_is_smeared_into_a_gap_or_over_it(first: int, length: int, times
     points = np.zeros((30, 1, 1, 3), np.float32)
     points[first + length :] = 1
     points[first : first + length] = np.nan
-    smooth = smoothed(points, times)
+    smooth = smooth_points(points, times)
     assert np.array_equal(np.isnan(smooth), np.isnan(points))
     assert np.nanmax(np.abs(smooth[:first]), initial=0) == 0
     assert np.nanmin(smooth[first + length :], initial=1) == 1
@@ -206,6 +206,6 @@ def test_nothing_is_smeared_into_a_gap_or_over_it(first: int, length: int, times
 
 def test_not_smoothed_means_untouched() -> None:
     points = np.random.default_rng(0).random((9, 1, 4, 3)).astype(np.float32)
-    assert np.array_equal(smoothed(points, 0), points)
-    assert smoothed(points[:1], 2).shape == (1, 1, 4, 3)
-    assert smoothed(points[:2], 2).shape == (2, 1, 4, 3)
+    assert np.array_equal(smooth_points(points, 0), points)
+    assert smooth_points(points[:1], 2).shape == (1, 1, 4, 3)
+    assert smooth_points(points[:2], 2).shape == (2, 1, 4, 3)

@@ -19,7 +19,7 @@ from deemo_data.errors import ModelError
 from deemo_data.files import File
 from deemo_data.media import sound
 from deemo_data.models.runtime import weights
-from deemo_data.models.text.known_names import Found
+from deemo_data.models.text.known_names import NameSpan
 from deemo_data.stages.deidentify import redact
 from deemo_data.stages.deidentify.redact import Redact
 from deemo_data.stages.detect.transcribe import Transcribe
@@ -40,7 +40,7 @@ def redacted(tmp_path: Path, words: list[dict[str, Any]], known: tuple[str, ...]
     (tmp_path / "words.json").write_text(json.dumps(said))
     clip = Clip("s-0-10000", "s", 0, 10_000, {"words": File.of(tmp_path / "words.json")}, {"known_names": list(known)})
     stage = Redact(**how)
-    facts = stage(clip.only(stage.needs), tmp_path)
+    facts = stage(clip.restrict_to(stage.needs), tmp_path)
     assert list(facts) == ["transcript"]
     return facts["transcript"], json.loads((tmp_path / "mute_spans.json").read_text())["spans"]
 
@@ -145,7 +145,7 @@ TIMES = st.integers(-3000, 13_000)
 @given(st.lists(st.tuples(TIMES, TIMES)))
 def test_merged_spans_are_apart_within_the_clip_and_cover_what_they_covered(pairs: list[tuple[int, int]]) -> None:
     spans = [(min(p), max(p)) for p in pairs]
-    made = redact.merged(spans, 0, 10_000)
+    made = redact.merge_spans(spans, 0, 10_000)
     assert all(0 <= s < e <= 10_000 for s, e in made)
     assert all(a[1] < b[0] for a, b in pairwise(made))
     for start, end in spans:
@@ -162,10 +162,10 @@ def test_a_span_holds_the_name_and_the_time_its_letters_need(steps: list[tuple[i
         at += gap + length
     first = data.draw(st.integers(0, len(words) - 1))
     end = data.draw(st.integers(first + 1, len(words)))
-    start_ms, end_ms = redact.span_of(words, Found(first, end, "NAME", ()), 150)
+    start_ms, end_ms = redact.span_of_name(words, NameSpan(first, end, "NAME", ()), 150)
     assert start_ms <= words[first]["start_ms"] - 150
     assert end_ms >= words[end - 1]["end_ms"] + 150
-    assert end_ms - start_ms >= 300 + redact.LETTER_MS * 6 * (end - first)
+    assert end_ms - start_ms >= 300 + redact.MIN_LETTER_MS * 6 * (end - first)
 
 
 @pytest.mark.usefixtures("weights")
@@ -183,12 +183,12 @@ def test_a_spoken_name_is_not_heard_any_more_and_what_is_around_it_is(
 ) -> None:
     clip, facts, spans = of_sound(media / "audio/speakers_librispeech" / f"{file}.flac", tmp_path, known)
     wave = sound.read_sound(clip)
-    assert attack.names_recalled(list(spoken), attack.heard(wave)).share == 1  # so there was something to hide
+    assert attack.recall_names(list(spoken), attack.transcribe_wave(wave)).share == 1  # so there was something to hide
     for start, end in spans:
         wave[start * 16 : end * 16] = 0
-    heard = attack.heard(wave)
-    assert attack.names_recalled(list(spoken), heard).share == 0
-    assert attack.names_recalled(list(spoken), facts["transcript"]).share == 0
+    heard = attack.transcribe_wave(wave)
+    assert attack.recall_names(list(spoken), heard).share == 0
+    assert attack.recall_names(list(spoken), facts["transcript"]).share == 0
     assert "[NAME]" in facts["transcript"]
     assert stays in heard.lower().replace(",", "")
     assert sum(e - s for s, e in spans) < 0.3 * (clip.end_ms - clip.start_ms)
@@ -200,13 +200,13 @@ def test_a_telephone_call_loses_its_names_and_places_and_little_else(media: Path
     spoken = ["Diane", "Sheila", "New Jersey", "Texas", "Chicago"]
     clip, facts, spans = of_sound(media / "audio/diar/sample.wav", tmp_path, ())
     wave = sound.read_sound(clip)
-    before = attack.heard(wave)
-    assert attack.names_recalled(spoken, before).share == 1
+    before = attack.transcribe_wave(wave)
+    assert attack.recall_names(spoken, before).share == 1
     for start, end in spans:
         wave[start * 16 : end * 16] = 0
-    after = attack.heard(wave)
-    assert attack.names_recalled(["Diane", "Sheila", "Jersey", "Texas", "Chicago"], after).share == 0
-    assert attack.names_recalled(["Diane", "Sheila", "Jersey", "Texas", "Chicago"], facts["transcript"]).share == 0
+    after = attack.transcribe_wave(wave)
+    assert attack.recall_names(["Diane", "Sheila", "Jersey", "Texas", "Chicago"], after).share == 0
+    assert attack.recall_names(["Diane", "Sheila", "Jersey", "Texas", "Chicago"], facts["transcript"]).share == 0
     for stays in ("i didn't know you were there", "isn't that much difference", "call me a yankee down here"):
         assert stays in after.lower()
     assert facts["transcript"].count("[") == 8
@@ -221,7 +221,7 @@ def of_sound(source: Path, tmp_path: Path, known: tuple[str, ...]) -> tuple[Clip
     grid = Grid(Fraction(25), False, Fraction(0), frames, 64, 48)
     facts = {"grid": grid.to_fact(), "has_sound": True, "known_names": list(known)}
     clip = Clip("s-0", "s", 0, grid.ms_at(frames), {"source": File.of(source)}, facts)
-    Transcribe()(clip.only(Transcribe.needs), tmp_path)
-    clip = clip.knowing({"words": File.of(tmp_path / "words.json")}, {})
-    made = Redact()(clip.only(Redact.needs), tmp_path)
+    Transcribe()(clip.restrict_to(Transcribe.needs), tmp_path)
+    clip = clip.with_results({"words": File.of(tmp_path / "words.json")}, {})
+    made = Redact()(clip.restrict_to(Redact.needs), tmp_path)
     return clip, made, json.loads((tmp_path / "mute_spans.json").read_text())["spans"]

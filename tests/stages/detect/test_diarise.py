@@ -21,7 +21,7 @@ from deemo_data.files import File
 from deemo_data.media import probe
 from deemo_data.models.runtime.weights import path_of
 from deemo_data.models.speech import diarisation, ge2e, pyannote
-from deemo_data.stages.detect.diarise import Diarise, turns_of
+from deemo_data.stages.detect.diarise import Diarise, turns_of_annotation
 
 GRID = Grid(Fraction(25), False, Fraction(0), 750, 640, 480)
 
@@ -48,12 +48,12 @@ def two(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return heard((1, 4, "A"), (4, 6.5, "B"), (7, 9, "A"))
 
     monkeypatch.setattr("deemo_data.stages.detect.diarise.read_sound", lambda clip: np.zeros(480_000, np.float32))
-    monkeypatch.setattr(diarisation, "embedded", embedded)
+    monkeypatch.setattr(diarisation, "diarise", embedded)
     return asked
 
 
 def made(stage: Diarise, clip: Clip, out: Path) -> dict[str, Any]:
-    assert stage(clip.only(stage.needs), out) == {}
+    assert stage(clip.restrict_to(stage.needs), out) == {}
     return json.loads((out / stage.makes["turns"]).read_text())
 
 
@@ -65,7 +65,7 @@ def test_turns_are_written(tmp_path: Path, two: list[dict[str, Any]]) -> None:
     told = made(Diarise(max_speakers=3), clip_of(), tmp_path)
     assert rows(told) == [(1000, 4000, "A"), (4000, 6500, "B"), (7000, 9000, "A")]
     assert told["by"] == "embedded silero-vad-1a153a ge2e-39373b"
-    assert two == [{"speakers": None, "most": 3, "vad": "silero-vad-1a153a", "encoder": "ge2e-39373b"}]
+    assert two == [{"speakers": None, "max_speakers": 3, "vad": "silero-vad-1a153a", "encoder": "ge2e-39373b"}]
 
 
 def test_a_person_has_the_last_word(tmp_path: Path, two: list[dict[str, Any]]) -> None:
@@ -80,7 +80,7 @@ def test_no_sound_is_no_turns_and_no_model(tmp_path: Path, monkeypatch: pytest.M
         raise AssertionError("a model was asked")
 
     monkeypatch.setattr("deemo_data.stages.detect.diarise.read_sound", never)
-    monkeypatch.setattr(diarisation, "embedded", never)
+    monkeypatch.setattr(diarisation, "diarise", never)
     assert rows(made(Diarise(), clip_of(sound=False), tmp_path)) == []
     assert rows(made(Diarise(), clip_of({"turns": [[0, 5, "A"]]}, sound=False), tmp_path)) == [(0, 5, "A")]
 
@@ -91,7 +91,7 @@ def test_times_are_the_sources(two: list[dict[str, Any]], tmp_path: Path) -> Non
 
 def test_a_word_thrown_in_is_somebody_elses() -> None:
     clip = clip_of()
-    found = turns_of(heard((0, 10, "A"), (3, 4, "B"), (9, 12, "B"), (29, 31, "A"), (5, 5, "C")), clip)
+    found = turns_of_annotation(heard((0, 10, "A"), (3, 4, "B"), (9, 12, "B"), (29, 31, "A"), (5, 5, "C")), clip)
     assert found == [(0, 3000, "A"), (3000, 4000, "B"), (4000, 9000, "A"), (9000, 12_000, "B"), (29_000, 30_000, "A")]
 
 
@@ -100,7 +100,7 @@ stretches = st.tuples(st.floats(-1, 31), st.floats(0, 9), st.sampled_from("ABC")
 
 @given(st.lists(stretches, max_size=12))
 def test_turns_are_sorted_apart_and_within_the_source(said: list[tuple[float, float, str]]) -> None:
-    found = turns_of(heard(*[row for row in said if row[1] - row[0] > 0.01]), clip_of())
+    found = turns_of_annotation(heard(*[row for row in said if row[1] - row[0] > 0.01]), clip_of())
     assert all(0 <= t.start_ms < t.end_ms <= 30_000 for t in found)
     assert all(a.end_ms <= b.start_ms for a, b in itertools.pairwise(found))
     for start, end, _ in said:
@@ -123,7 +123,7 @@ def test_pyannote_is_asked_only_when_chosen(tmp_path: Path, monkeypatch: pytest.
     )
     assert rows(told) == [(0, 1000, "A")]
     assert told["by"] == "pyannote ab"
-    assert asked == [(("/somewhere", "ab"), {"speakers": 3, "most": 4})]
+    assert asked == [(("/somewhere", "ab"), {"speakers": 3, "max_speakers": 4})]
 
 
 @pytest.fixture

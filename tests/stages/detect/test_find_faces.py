@@ -15,11 +15,11 @@ from deemo_data.clip import Clip, Grid
 from deemo_data.files import File
 from deemo_data.media import encode
 from deemo_data.stages.detect import find_faces
-from deemo_data.stages.detect.find_faces import FindFaces, head_box, head_boxes
+from deemo_data.stages.detect.find_faces import FindFaces, find_uncovered_heads, head_box_of_pose
 from deemo_data.tracks import linking
 from deemo_data.tracks.body import Body, write_body
 from deemo_data.tracks.faces import FACE_COLUMNS, read_faces
-from deemo_data.tracks.linking import Row, detections_differ, fill, link, overlap
+from deemo_data.tracks.linking import Row, box_iou, detections_differ, fill_gaps, link_detections
 
 
 def box(x: float, y: float = 100, size: float = 40, score: float = 0.9) -> np.ndarray:
@@ -38,14 +38,14 @@ def frames(rows: list[Row], track: int | None = None) -> list[int]:
 
 
 def test_two_faces_keep_to_their_own_tracks() -> None:
-    found = link(looks({f: [box(100 + f), box(300 - f)] for f in range(0, 50, 5)}), [], bridge=50)
+    found = link_detections(looks({f: [box(100 + f), box(300 - f)] for f in range(0, 50, 5)}), [], bridge=50)
     assert [sorted(t.boxes) for t in found] == [list(range(0, 50, 5))] * 2
     assert [float(t.boxes[45][0]) for t in found] == [125.0, 235.0]
 
 
 def test_order_of_detection_does_not_matter() -> None:
     said = {f: [box(100 + f), box(300 - f)][:: 1 if f % 2 else -1] for f in range(0, 50, 5)}
-    found = link(looks(said), [], bridge=50)
+    found = link_detections(looks(said), [], bridge=50)
     assert len(found) == 2
     for track in found:
         x = [float(b[0]) for b in track.boxes.values()]
@@ -55,18 +55,18 @@ def test_order_of_detection_does_not_matter() -> None:
 @pytest.mark.parametrize(("gap", "tracks_found"), [(49, 1), (50, 1), (51, 2)])
 def test_a_gap_is_bridged_up_to_its_limit(gap: int, tracks_found: int) -> None:
     said: dict[int, list[np.ndarray]] = {0: [box(100)]} | {f: [] for f in range(5, gap, 5)} | {gap: [box(104)]}
-    assert len(link(looks(said), [], bridge=50)) == tracks_found
+    assert len(link_detections(looks(said), [], bridge=50)) == tracks_found
 
 
 def test_no_link_across_a_cut() -> None:
-    found = link(looks({0: [box(100)], 5: [box(100)], 7: [box(100)], 10: [box(100)]}), [7], bridge=50)
+    found = link_detections(looks({0: [box(100)], 5: [box(100)], 7: [box(100)], 10: [box(100)]}), [7], bridge=50)
     assert [sorted(t.boxes) for t in found] == [[0, 5], [7, 10]]
 
 
 def test_another_size_or_place_is_another_face() -> None:
-    assert len(link(looks({0: [box(100)], 5: [box(100, size=100)]}), [], 50)) == 2
-    assert len(link(looks({0: [box(100)], 5: [box(160)]}), [], 50)) == 2
-    assert len(link(looks({0: [box(100)], 5: [box(120)]}), [], 50)) == 1
+    assert len(link_detections(looks({0: [box(100)], 5: [box(100, size=100)]}), [], 50)) == 2
+    assert len(link_detections(looks({0: [box(100)], 5: [box(160)]}), [], 50)) == 2
+    assert len(link_detections(looks({0: [box(100)], 5: [box(120)]}), [], 50)) == 1
 
 
 def test_looks_that_differ() -> None:
@@ -80,18 +80,18 @@ def test_looks_that_differ() -> None:
 
 def test_overlap() -> None:
     a = box(100)
-    assert overlap(a, a) == 1
-    assert overlap(a, box(120)) == pytest.approx(1 / 3)
-    assert overlap(a, box(140)) == overlap(a, box(500)) == 0
-    assert overlap(a, box(100, size=20)) == pytest.approx(0.25)
+    assert box_iou(a, a) == 1
+    assert box_iou(a, box(120)) == pytest.approx(1 / 3)
+    assert box_iou(a, box(140)) == box_iou(a, box(500)) == 0
+    assert box_iou(a, box(100, size=20)) == pytest.approx(0.25)
 
 
 # ── filling ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_every_frame_between_and_around_is_covered() -> None:
-    found = link(looks({20: [box(100)], 25: [box(110)], 40: [box(120)]}), [], bridge=50)
-    rows = fill(found, num_frames=100, hold=12, cuts=[])
+    found = link_detections(looks({20: [box(100)], 25: [box(110)], 40: [box(120)]}), [], bridge=50)
+    rows = fill_gaps(found, num_frames=100, hold=12, cuts=[])
     assert frames(rows) == list(range(8, 53))
     origin = {r[0]: r[7] for r in rows}
     assert (origin[8], origin[20], origin[23], origin[30], origin[52]) == ("held", "detected", "linked", "linked", "held")
@@ -101,13 +101,13 @@ def test_every_frame_between_and_around_is_covered() -> None:
 
 
 def test_held_up_to_the_ends_and_to_the_cuts_and_not_beyond() -> None:
-    found = link(looks({3: [box(100)], 30: [box(100)]}), [15, 32], bridge=50)
-    rows = fill(found, num_frames=40, hold=20, cuts=[15, 32])
+    found = link_detections(looks({3: [box(100)], 30: [box(100)]}), [15, 32], bridge=50)
+    rows = fill_gaps(found, num_frames=40, hold=20, cuts=[15, 32])
     assert [frames(rows, 0), frames(rows, 1)] == [list(range(15)), list(range(15, 32))]
 
 
 def test_a_look_on_the_first_frame_of_a_shot_is_not_carried_back() -> None:
-    rows = fill(link(looks({10: [box(100)]}), [10], 50), num_frames=30, hold=5, cuts=[10])
+    rows = fill_gaps(link_detections(looks({10: [box(100)]}), [10], 50), num_frames=30, hold=5, cuts=[10])
     assert frames(rows) == list(range(10, 16))
 
 
@@ -119,7 +119,7 @@ def test_a_look_on_the_first_frame_of_a_shot_is_not_carried_back() -> None:
 def test_whatever_was_detected_is_within_its_box(seen: list[int], hold: int, cuts: list[int]) -> None:
     cuts = sorted(set(cuts))
     said = looks({f: [box(100 + 2 * f, 90 + f)] for f in sorted(seen)})
-    rows = fill(link(said, cuts, bridge=60), 201, hold, cuts)
+    rows = fill_gaps(link_detections(said, cuts, bridge=60), 201, hold, cuts)
     at: dict[int, list[Row]] = {}
     for row in rows:
         assert 0 <= row[0] <= 200
@@ -137,7 +137,7 @@ def test_whatever_was_detected_is_within_its_box(seen: list[int], hold: int, cut
 
 def test_the_margin_grows_with_speed() -> None:
     def width(step: float) -> float:
-        rows = fill(link(looks({f: [box(100 + step * f)] for f in range(0, 25, 5)}), [], 50), 25, 0, [])
+        rows = fill_gaps(link_detections(looks({f: [box(100 + step * f)] for f in range(0, 25, 5)}), [], 50), 25, 0, [])
         row = rows[12]
         return row[4] - row[2]
 
@@ -149,7 +149,7 @@ def test_the_margin_grows_with_speed() -> None:
 
 
 def test_no_face_is_an_empty_table() -> None:
-    empty = linking.table(fill(link(looks({0: [], 5: []}), [], 50), 10, 5, []))
+    empty = linking.rows_to_table(fill_gaps(link_detections(looks({0: [], 5: []}), [], 50), 10, 5, []))
     assert len(empty) == 0
     assert list(empty.columns) == list(FACE_COLUMNS)
 
@@ -197,7 +197,7 @@ def body(points: np.ndarray, sure: float = 0.9) -> Body:
 
 @pytest.mark.parametrize("turned", [False, True])
 def test_a_head_is_covered_from_the_pose(turned: bool) -> None:
-    added = head_boxes(body(person(turned=turned)), 640, 480, [])
+    added = find_uncovered_heads(body(person(turned=turned)), 640, 480, [])
     assert [(r[0], r[1], r[7]) for r in added] == [(f, -1, "pose") for f in range(3)]
     x0, y0, x1, y1 = added[0][2:6]
     face = person(turned=turned)[:11, :2] * (640, 480)
@@ -212,22 +212,22 @@ def test_a_head_is_covered_from_the_pose(turned: bool) -> None:
 def test_no_head_where_a_box_lies_already_and_none_is_taken_away() -> None:
     x, y = 320.0, 140.0
     rows: list[Row] = [(1, 0, x - 50, y - 50, x + 50, y + 50, 0.9, "detected")]
-    added = head_boxes(body(person()), 640, 480, rows)
+    added = find_uncovered_heads(body(person()), 640, 480, rows)
     assert frames(added) == [0, 2]
     beside: list[Row] = [(1, 0, 10.0, 10.0, 60.0, 60.0, 0.9, "detected")]
-    assert frames(head_boxes(body(person()), 640, 480, beside)) == [0, 1, 2]
+    assert frames(find_uncovered_heads(body(person()), 640, 480, beside)) == [0, 1, 2]
 
 
 def test_a_pose_that_is_not_sure_or_not_there_adds_nothing() -> None:
-    assert head_boxes(body(person(), sure=0.2), 640, 480, []) == []
+    assert find_uncovered_heads(body(person(), sure=0.2), 640, 480, []) == []
     nobody = body(np.full((75, 3), np.nan, np.float32), sure=0)
-    assert head_boxes(nobody, 640, 480, []) == []
+    assert find_uncovered_heads(nobody, 640, 480, []) == []
 
 
 def test_a_head_grows_with_the_person() -> None:
     def high(scale: float) -> float:
         points = person()[:13, :2] * (640, 480) * scale
-        made = head_box(points.astype(np.float32))
+        made = head_box_of_pose(points.astype(np.float32))
         return float(made[3] - made[1])
 
     assert high(2) == pytest.approx(2 * high(1), rel=1e-3)

@@ -17,7 +17,7 @@ from deemo_data.files import File
 from deemo_data.media import encode, frames
 from deemo_data.models.text import ocr
 from deemo_data.stages.deidentify.mask_video import MaskVideo
-from deemo_data.stages.detect.find_text import FindText, halve
+from deemo_data.stages.detect.find_text import FindText, refine_between
 from deemo_data.tracks import faces
 from deemo_data.tracks.linking import detections_differ
 from tests.makers.burnt_text import NAME, Place, banner, burnt, clip_of, fades
@@ -47,7 +47,7 @@ def covered(clip: Clip, out: Path, every: int) -> dict[int, tuple[np.ndarray, np
     for frame in frames.read_frames(clip, every):
         yuv = frame.yuv().copy()
         for box in boxes.get(frame.index, ()):
-            plain.cover(yuv, box)
+            plain.cover_face(yuv, box)
         pairs[frame.index] = frame.rgb(), cv2.cvtColor(yuv, cv2.COLOR_YUV2RGB_I420)
     return pairs
 
@@ -62,7 +62,9 @@ def readable(pairs: dict[int, tuple[np.ndarray, np.ndarray]]) -> tuple[list[int]
         path_of(ocr.READER)
     except ModelError as e:
         pytest.skip(f"{e.what}: type `deemo models pull --group audit`")
-    said = [[f for f, pair in pairs.items() if screen.names_seen([NAME], screen.read_picture(pair[k])).share] for k in (0, 1)]
+    said = [
+        [f for f, pair in pairs.items() if screen.recall_names_in_lines([NAME], screen.read_text(pair[k])).share] for k in (0, 1)
+    ]
     return said[0], said[1]
 
 
@@ -97,7 +99,7 @@ def test_it_finds_the_very_frame_in_which_a_line_appears(since: int) -> None:
         return box(50) if frame >= since else NONE
 
     looks = {0: NONE, 30: box(50)}
-    halve(looks, 0, 30, {f: f for f in range(31)}, look)  # type: ignore[arg-type]
+    refine_between(looks, 0, 30, {f: f for f in range(31)}, look)  # type: ignore[arg-type]
     assert len(looks[since]) == 1
     assert since - 1 in looks
     assert len(looks[since - 1]) == 0
@@ -112,10 +114,10 @@ def test_it_follows_what_moves_and_leaves_alone_what_stands() -> None:
         return box(50 + 30 * frame)
 
     looks = {0: box(50), 8: box(290)}
-    halve(looks, 0, 8, {f: f for f in range(9)}, look)  # type: ignore[arg-type]
+    refine_between(looks, 0, 8, {f: f for f in range(9)}, look)  # type: ignore[arg-type]
     assert sorted(asked) == list(range(1, 8))
     asked.clear()
-    halve({0: box(50), 30: box(52)}, 0, 30, {}, look)
+    refine_between({0: box(50), 30: box(52)}, 0, 30, {}, look)
     assert asked == []
     assert not detections_differ(box(50), box(52))
 

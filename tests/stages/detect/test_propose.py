@@ -38,7 +38,7 @@ def film(folder: Path, acting: Acting, roles: dict[str, Any] = SUBJECT, looks: A
     rows = [(f, 0, x - half, y - 1.3 * half, x + half, y + 1.3 * half, 0.9, "detected") for f in range(count)]
     faces.write_faces(pd.DataFrame(rows, columns=list(faces.FACE_COLUMNS)), folder / "faces.parquet")
     (folder / "roles.json").write_text(json.dumps(roles))
-    hands.write_looks(looks, folder / "hand_looks.parquet")
+    hands.write_hands(looks, folder / "hand_looks.parquet")
     names = {"body": "body.parquet", "faces": "faces.parquet", "roles": "roles.json", "hand_looks": "hand_looks.parquet"}
     grid = Grid(Fraction(25), False, Fraction(0), count, WIDTH, HEIGHT)
     files = {n: File.of(folder / f) for n, f in names.items()}
@@ -51,7 +51,7 @@ def rules(facts: dict[str, Any]) -> set[str]:
 
 def test_what_it_makes_and_tells(tmp_path: Path) -> None:
     clip = film(tmp_path, touching(0.1, 0.42))
-    facts = Propose()(clip.only(Propose.needs), tmp_path)
+    facts = Propose()(clip.restrict_to(Propose.needs), tmp_path)
     assert json.loads((tmp_path / "proposals.json").read_text()) == facts["proposals"]
     assert rules(facts) == {"hand_on_forehead"}
     first = (tmp_path / "proposals.json").read_bytes()
@@ -117,15 +117,15 @@ def test_real_footage(media: Path, weights: Path, tmp_path: Path, name: str) -> 
     clip = Clip("c", "c", 0, facts["duration_ms"], given, facts | {"speakers_said": {}})
     for stage in (TrackBody(), FindFaces(), TrackHands(), AssignRoles()):
         told = stage(clip, tmp_path)
-        clip = clip.knowing({n: File.of(tmp_path / f) for n, f in stage.makes.items()}, told)
-    found = Propose()(clip.only(Propose.needs), tmp_path)["proposals"]
+        clip = clip.with_results({n: File.of(tmp_path / f) for n, f in stage.makes.items()}, told)
+    found = Propose()(clip.restrict_to(Propose.needs), tmp_path)["proposals"]
     assert found
     assert Propose()(clip, tmp_path)["proposals"] == found
     for one in found:
         assert 0 <= one["start_frame"] < one["end_frame"] <= clip.num_frames
         assert 0 < one["score"] <= 1
         assert one["rule"] in RULES
-        assert load_nfbl("nfbl").by_rule(one["rule"]) is not None
+        assert load_nfbl("nfbl").class_of_rule(one["rule"]) is not None
         assert one["why"].endswith(" s.")
 
 
@@ -135,7 +135,7 @@ HAND_LABELS = json.loads((Path(__file__).parents[2] / "hand_labels" / "labels.js
 @pytest.mark.parametrize("row", HAND_LABELS["clips"], ids=lambda row: f"{row['file']}-{row['start_ms']}")
 def test_hand_labels_are_of_the_vocabulary_and_within_their_clips(row: dict[str, Any]) -> None:
     nfbl = load_nfbl("nfbl")
-    assert HAND_LABELS["vocabulary"] == nfbl.said
+    assert HAND_LABELS["vocabulary"] == nfbl.versioned_name
     assert set(row) == {"file", "set", "start_ms", "end_ms", "fps", "frames", "events"}, "times and classes only"
     assert round(Fraction(row["fps"]) * (row["end_ms"] - row["start_ms"]) / 1000) == row["frames"]
     for event in row["events"]:

@@ -15,8 +15,8 @@ from deemo_data.clip import Clip, Grid
 from deemo_data.errors import ConfigError
 from deemo_data.files import File
 from deemo_data.media import encode, probe
-from deemo_data.stages.detect.segment import Segment, plan_spans, shot_cuts
-from deemo_data.workflow.segment import clips_of_source
+from deemo_data.stages.detect.segment import Segment, find_shot_cuts, plan_spans
+from deemo_data.workflow.segment import cut_source_into_clips
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 
@@ -47,24 +47,30 @@ def paint(path: Path, grid: Grid, luma: Callable[[int], int]) -> Path:
 
 
 def test_a_source_shorter_than_the_minimum_is_one_whole_clip() -> None:
-    assert plan_spans(40, [(3, 9)], [20], least=50, most=500, pause=10, pad=5) == [(0, 40)]
+    assert plan_spans(40, [(3, 9)], [20], min_frames=50, max_frames=500, max_pause=10, pad=5) == [(0, 40)]
 
 
 def test_turns_are_joined_over_short_pauses_and_given_room() -> None:
     turns = [(100, 200), (210, 300), (400, 500)]
-    assert plan_spans(600, turns, [], least=50, most=500, pause=20, pad=5) == [(95, 305), (395, 505)]
+    assert plan_spans(600, turns, [], min_frames=50, max_frames=500, max_pause=20, pad=5) == [(95, 305), (395, 505)]
 
 
 def test_room_before_and_after_never_makes_two_clips_overlap() -> None:
-    assert plan_spans(600, [(100, 200), (222, 300)], [], least=50, most=500, pause=20, pad=50) == [(50, 211), (211, 350)]
+    assert plan_spans(600, [(100, 200), (222, 300)], [], min_frames=50, max_frames=500, max_pause=20, pad=50) == [
+        (50, 211),
+        (211, 350),
+    ]
 
 
 def test_speech_is_cut_at_shots_and_what_nobody_says_is_left_out() -> None:
-    assert plan_spans(600, [(100, 400)], [250, 500], least=50, most=500, pause=20, pad=0) == [(100, 250), (250, 400)]
+    assert plan_spans(600, [(100, 400)], [250, 500], min_frames=50, max_frames=500, max_pause=20, pad=0) == [
+        (100, 250),
+        (250, 400),
+    ]
 
 
 def test_without_speech_shots_and_length_alone_decide() -> None:
-    assert plan_spans(600, [], [250], least=50, most=200, pause=20, pad=5) == [
+    assert plan_spans(600, [], [250], min_frames=50, max_frames=200, max_pause=20, pad=5) == [
         (0, 125),
         (125, 250),
         (250, 425),
@@ -73,21 +79,23 @@ def test_without_speech_shots_and_length_alone_decide() -> None:
 
 
 def test_a_short_turn_takes_in_what_is_around_it_as_far_as_its_shot_goes() -> None:
-    assert plan_spans(600, [(300, 310)], [], least=50, most=500, pause=20, pad=0) == [(280, 330)]
-    assert plan_spans(600, [(300, 310)], [305], least=50, most=500, pause=20, pad=0) == [(255, 305), (305, 355)]
-    assert plan_spans(600, [(0, 10), (590, 600)], [], least=50, most=500, pause=20, pad=0) == [(0, 50), (550, 600)]
+    assert plan_spans(600, [(300, 310)], [], min_frames=50, max_frames=500, max_pause=20, pad=0) == [(280, 330)]
+    assert plan_spans(600, [(300, 310)], [305], min_frames=50, max_frames=500, max_pause=20, pad=0) == [(255, 305), (305, 355)]
+    assert plan_spans(600, [(0, 10), (590, 600)], [], min_frames=50, max_frames=500, max_pause=20, pad=0) == [(0, 50), (550, 600)]
 
 
 def test_short_turns_that_cannot_grow_are_joined() -> None:
-    assert plan_spans(600, [(100, 110), (140, 150), (170, 260)], [90, 260], least=50, most=500, pause=9, pad=0) == [
+    assert plan_spans(
+        600, [(100, 110), (140, 150), (170, 260)], [90, 260], min_frames=50, max_frames=500, max_pause=9, pad=0
+    ) == [
         (90, 150),
         (170, 260),
     ]
 
 
 def test_a_shot_shorter_than_the_minimum_is_left_out_but_not_all_of_them() -> None:
-    assert plan_spans(600, [], [30, 300], least=50, most=500, pause=20, pad=0) == [(30, 300), (300, 600)]
-    assert plan_spans(100, [], [30, 65], least=50, most=500, pause=20, pad=0) == [(30, 65)]
+    assert plan_spans(600, [], [30, 300], min_frames=50, max_frames=500, max_pause=20, pad=0) == [(30, 300), (300, 600)]
+    assert plan_spans(100, [], [30, 65], min_frames=50, max_frames=500, max_pause=20, pad=0) == [(30, 65)]
 
 
 @given(
@@ -105,7 +113,7 @@ def test_spans_are_in_order_apart_within_shots_and_of_the_right_length(
     marks = sorted({m for m in marks if m <= frames})
     turns = list(zip(marks[::2], marks[1::2], strict=False))
     most = 2 * least - 1 + more
-    found = plan_spans(frames, turns, cuts, least=least, most=most, pause=pause, pad=pad)
+    found = plan_spans(frames, turns, cuts, min_frames=least, max_frames=most, max_pause=pause, pad=pad)
     assert found
     assert all(0 <= a < b <= frames for a, b in found)
     assert all(b - a <= most for a, b in found) or frames <= least
@@ -130,7 +138,7 @@ def test_lengths_that_cannot_be_kept_are_refused() -> None:
 def test_spans_of_the_csv_are_taken_as_given_on_frame_boundaries(tmp_path: Path) -> None:
     grid = Grid(Fraction(30000, 1001), False, Fraction(0), 60, 64, 48)
     source = source_of(paint(tmp_path / "a.mp4", grid, lambda k: 100), [[0, 500], [510, 2002]])
-    clips = clips_of_source(source, Segment(), tmp_path / "store", SECRET)
+    clips = cut_source_into_clips(source, Segment(), tmp_path / "store", SECRET)
     assert [(c.start_ms, c.end_ms, c.num_frames) for c in clips] == [(0, 501, 15), (501, 2002, 45)]
     assert [c.id for c in clips] == [f"{source.id}-0-501", f"{source.id}-501-2002"]
     assert not (tmp_path / "store").exists()
@@ -140,8 +148,8 @@ def test_spans_of_the_csv_are_taken_as_given_on_frame_boundaries(tmp_path: Path)
 def test_a_cut_is_found_at_its_frame_and_the_clips_meet_there(fps: Fraction, tmp_path: Path) -> None:
     grid = Grid(fps, False, Fraction(0), 160, 64, 48)
     source = source_of(paint(tmp_path / "a.mp4", grid, lambda k: 40 if k < 77 else 200))
-    assert shot_cuts(source, 3.0) == [77]
-    first, second = clips_of_source(source, Segment(min_ms=1000, max_ms=9000), tmp_path / "store", SECRET)
+    assert find_shot_cuts(source, 3.0) == [77]
+    first, second = cut_source_into_clips(source, Segment(min_ms=1000, max_ms=9000), tmp_path / "store", SECRET)
     assert first.num_frames == second.first_frame == 77
     assert second.num_frames == 83
     assert first.end_ms == second.start_ms == grid.ms_at(77)
@@ -163,36 +171,36 @@ def test_a_source_that_starts_late_is_cut_at_the_same_frames(tmp_path: Path) -> 
                 write.mux(packet)
     source = source_of(late)
     assert source.grid.zero == 5
-    assert shot_cuts(source, 3.0) == [33]
+    assert find_shot_cuts(source, 3.0) == [33]
 
 
 def test_what_was_found_is_kept_and_another_parameter_looks_again(tmp_path: Path) -> None:
     grid = Grid(Fraction(25), False, Fraction(0), 100, 64, 48)
     source = source_of(paint(tmp_path / "a.mp4", grid, lambda k: 100))
     how = Segment(min_ms=500, max_ms=2000)
-    first = clips_of_source(source, how, tmp_path / "store", SECRET)
+    first = cut_source_into_clips(source, how, tmp_path / "store", SECRET)
     [entry] = tmp_path.glob("store/Segment/*/spans.json")
     written = entry.stat().st_mtime_ns
-    assert clips_of_source(source, how, tmp_path / "store", SECRET) == first
+    assert cut_source_into_clips(source, how, tmp_path / "store", SECRET) == first
     assert entry.stat().st_mtime_ns == written
     assert [(c.start_ms, c.end_ms) for c in first] == [(0, 2000), (2000, 4000)]
-    assert len(clips_of_source(source, Segment(min_ms=500, max_ms=1000), tmp_path / "store", SECRET)) == 4
+    assert len(cut_source_into_clips(source, Segment(min_ms=500, max_ms=1000), tmp_path / "store", SECRET)) == 4
 
 
 def test_a_talking_man_is_cut_where_the_picture_is_and_not_where_he_breathes(media: Path, weights: Path, tmp_path: Path) -> None:
     source = source_of(media / "video" / "talker_hands_speech_wim.mp4")
-    assert shot_cuts(source, 3.0) == [348, 509]
-    clips = clips_of_source(source, Segment(), tmp_path, SECRET)
+    assert find_shot_cuts(source, 3.0) == [348, 509]
+    clips = cut_source_into_clips(source, Segment(), tmp_path, SECRET)
     assert [(c.first_frame, c.first_frame + c.num_frames) for c in clips] == [(7, 348), (348, 509)]
     assert all(c.start_ms == c.grid.ms_at(c.first_frame) for c in clips)
 
 
 def test_a_shaken_camera_is_no_cut(media: Path) -> None:
-    assert shot_cuts(source_of(media / "video" / "selfie_rotated90_2people_cc.mp4"), 3.0) == []
+    assert find_shot_cuts(source_of(media / "video" / "selfie_rotated90_2people_cc.mp4"), 3.0) == []
 
 
 def test_a_silent_source_is_cut_by_length_alone(media: Path, tmp_path: Path) -> None:
     source = source_of(media / "video" / "asl_book.mkv")
     assert source.facts["has_sound"] is False
-    [clip] = clips_of_source(source, Segment(), tmp_path, SECRET)
+    [clip] = cut_source_into_clips(source, Segment(), tmp_path, SECRET)
     assert (clip.start_ms, clip.end_ms) == (source.start_ms, source.end_ms)

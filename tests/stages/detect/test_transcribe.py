@@ -11,7 +11,7 @@ import pytest
 
 from deemo_data.clip import Clip, Grid
 from deemo_data.files import File
-from deemo_data.stages.detect.transcribe import Transcribe, wider
+from deemo_data.stages.detect.transcribe import Transcribe, widen_clip
 
 HALE = "audio/speakers_librispeech/1688/1688-142285-0006.flac"  # "I don't think, Mr. Hale, you have done quite right ..."
 
@@ -25,7 +25,7 @@ def clip_of(source: Path, start_ms: int, end_ms: int, known: tuple[str, ...] = (
 def transcribed(clip: Clip, out: Path, **how: Any) -> dict[str, Any]:
     out.mkdir(exist_ok=True)
     stage = Transcribe(**how)
-    assert stage(clip.only(stage.needs), out) == {}
+    assert stage(clip.restrict_to(stage.needs), out) == {}
     said = json.loads((out / "words.json").read_text())
     assert set(said) == {"language", "words", "before", "after", "hinted"}
     for word in [w for part in (said["before"], said["words"], said["after"], *said["hinted"]) for w in part]:
@@ -74,5 +74,5 @@ def test_a_silent_source_has_no_words_and_needs_no_model(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(("start", "end", "wide"), [(0, 1000, (0, 3000)), (3000, 8000, (1000, 8120)), (0, 8120, (0, 8120))])
 def test_more_is_listened_to_as_far_as_there_is_any(tmp_path: Path, start: int, end: int, wide: tuple[int, int]) -> None:
     (tmp_path / "film").write_bytes(b"")
-    more = wider(clip_of(tmp_path / "film", start, end), 2000)
+    more = widen_clip(clip_of(tmp_path / "film", start, end), 2000)
     assert (more.start_ms, more.end_ms) == wide

@@ -16,9 +16,18 @@ from deemo_data.labels import vocabulary
 from deemo_data.labels.vocabulary import load_nfbl
 from deemo_data.stages.detect.propose import Propose
 from deemo_data.stages.gestures import signals
-from deemo_data.stages.gestures.scene import scene_of, shots
-from deemo_data.stages.gestures.select import propose
-from deemo_data.stages.gestures.signals import OF_TRUNK, RULES, Proposal, Signal, Stretch, runs, settled, stretches
+from deemo_data.stages.gestures.scene import build_scene, split_at_jumps
+from deemo_data.stages.gestures.select import select_proposals
+from deemo_data.stages.gestures.signals import (
+    RULES,
+    TRUNK_RULES,
+    Interval,
+    Proposal,
+    Signal,
+    find_intervals,
+    find_runs,
+    resolve_conflicts,
+)
 from tests.makers.gestures import FACE, FPS, PERSON, SHOULDER_PX, Acting, face_at, flat_hand, touching
 
 HOW = Propose()
@@ -120,7 +129,7 @@ ACTED: dict[str, tuple[Acting, Acting]] = {
 
 def found(acting: Acting, how: Propose = HOW) -> dict[str, list[Proposal]]:
     rules: dict[str, list[Proposal]] = {}
-    for one in propose(acting.scene(), how):
+    for one in select_proposals(acting.scene(), how):
         rules.setdefault(one.rule, []).append(one)
     return rules
 
@@ -143,14 +152,14 @@ def test_the_stretch_the_score_and_the_sentence() -> None:
 
 
 def test_nobody_moves_and_nothing_is_proposed() -> None:
-    assert propose(Acting(8).scene(), HOW) == []
+    assert select_proposals(Acting(8).scene(), HOW) == []
 
 
 def test_every_rule_is_named_in_the_vocabulary_and_every_name_is_a_rule() -> None:
     named = [c.rule for c in load_nfbl("nfbl").classes if c.rule]
     assert sorted(named) == sorted(RULES)
     assert set(ACTED) == set(RULES)
-    assert set(OF_TRUNK) < set(RULES)
+    assert set(TRUNK_RULES) < set(RULES)
 
 
 @pytest.mark.parametrize("wrong", ["hand_on_moon", "hand_on_head"])
@@ -170,7 +179,7 @@ KINDS = st.sampled_from(["hand_on_forehead", "arms_folded", "hands_held", "hand_
 @given(KINDS, st.floats(0.2, 5), st.floats(-2000, 2000), st.floats(-2000, 2000))
 def test_size_and_place_change_nothing(rule: str, size: float, x: float, y: float) -> None:
     acting = ACTED[rule][0]
-    here, there = (propose(s, HOW) for s in (acting.scene(), acting.scene(SHOULDER_PX * size, (x, y))))
+    here, there = (select_proposals(s, HOW) for s in (acting.scene(), acting.scene(SHOULDER_PX * size, (x, y))))
     assert [p.rule for p in here] == [p.rule for p in there]
     for a, b in zip(here, there, strict=True):
         assert max(abs(a.start - b.start), abs(a.end - b.end)) <= 1
@@ -210,12 +219,12 @@ def test_gaps_and_jitter_leave_one_proposal(gap: int, seed: int) -> None:
 def test_a_body_that_is_not_there() -> None:
     nothing = Acting()
     nothing.body[:], nothing.sure[:] = np.nan, 0
-    assert propose(nothing.scene(), HOW) == []
+    assert select_proposals(nothing.scene(), HOW) == []
     lost = touching(0.1, 0.42)
     lost.body[:30], lost.sure[:30] = np.nan, 0
-    assert [p.rule for p in propose(lost.scene(), HOW)] == ["hand_on_forehead"]
+    assert [p.rule for p in select_proposals(lost.scene(), HOW)] == ["hand_on_forehead"]
     empty = np.zeros((0, 75, 3), np.float32)
-    assert propose(scene_of(empty, empty[..., 0], np.zeros((0, 2), np.float32), FPS), HOW) == []
+    assert select_proposals(build_scene(empty, empty[..., 0], np.zeros((0, 2), np.float32), FPS), HOW) == []
 
 
 def test_a_body_too_small_to_be_measured() -> None:
@@ -223,8 +232,8 @@ def test_a_body_too_small_to_be_measured() -> None:
     points = np.concatenate([scene.points, scene.hands.reshape(len(scene), 42, 3)], axis=1).astype(np.float32)
     faces = np.full((len(scene), 2), FACE * SHOULDER_PX, np.float32)
     sure = np.ones((len(scene), 75), np.float32)
-    assert propose(scene_of(points, sure, faces, FPS, least_wide=SHOULDER_PX - 1), HOW)
-    assert propose(scene_of(points, sure, faces, FPS, least_wide=SHOULDER_PX + 1), HOW) == []
+    assert select_proposals(build_scene(points, sure, faces, FPS, min_shoulder_px=SHOULDER_PX - 1), HOW)
+    assert select_proposals(build_scene(points, sure, faces, FPS, min_shoulder_px=SHOULDER_PX + 1), HOW) == []
 
 
 def test_a_hand_of_somebody_else_is_left_out() -> None:
@@ -236,8 +245,8 @@ def test_a_hand_of_somebody_else_is_left_out() -> None:
 
 def test_a_cut_is_no_movement() -> None:
     acting = Acting(8).move(tuple(range(33)), 4, 8, (1.5, 0.4))
-    assert shots(acting.scene()) == [(0, 100), (100, 200)]
-    assert propose(acting.scene(), HOW) == []
+    assert split_at_jumps(acting.scene()) == [(0, 100), (100, 200)]
+    assert select_proposals(acting.scene(), HOW) == []
 
 
 def test_hands_of_the_pose_count_where_the_hand_is_not_seen() -> None:
@@ -248,31 +257,36 @@ def test_hands_of_the_pose_count_where_the_hand_is_not_seen() -> None:
 
 
 def test_of_two_rules_for_one_stretch_the_more_specific_wins_and_the_other_keeps_the_rest() -> None:
-    def stretch(rule: str, start: int, end: int) -> Stretch:
-        return Stretch(Signal(rule, np.full(200, 2.0), 1.0, "{amount}, {seconds}"), start, end)
+    def stretch(rule: str, start: int, end: int) -> Interval:
+        return Interval(Signal(rule, np.full(200, 2.0), 1.0, "{amount}, {seconds}"), start, end)
 
-    kept = settled([stretch("hand_gesture", 0, 100), stretch("hand_on_jaw", 40, 60), stretch("torso_moved", 30, 70)], 10)
+    kept = resolve_conflicts(
+        [stretch("hand_gesture", 0, 100), stretch("hand_on_jaw", 40, 60), stretch("torso_moved", 30, 70)], 10
+    )
     assert sorted((k.signal.rule, k.start, k.end) for k in kept) == [
         ("hand_gesture", 0, 40), ("hand_gesture", 60, 100), ("hand_on_jaw", 40, 60), ("torso_moved", 30, 70)
     ]  # fmt: skip
-    assert [k.start for k in settled([stretch("hand_gesture", 0, 65), stretch("hand_on_jaw", 0, 60)], 10)] == [0]
+    assert [k.start for k in resolve_conflicts([stretch("hand_gesture", 0, 65), stretch("hand_on_jaw", 0, 60)], 10)] == [0]
 
 
 def test_hysteresis_bridges_and_least() -> None:
     amount = np.array([0.0, 0.8, 1.2, 0.8, 0.8, 1.2, 0.0, 0.0, 0.8, 0.8, 0.0, 1.5, 0.0])
     signal = Signal("head_up", amount, 1.0, "")
-    assert [(s.start, s.end) for s in stretches(signal, 1, 0, 0.3)] == [(1, 6), (11, 12)]  # 8 and 9 never reach the threshold
-    assert [(s.start, s.end) for s in stretches(signal, 1, 5, 0.3)] == [(1, 12)]
-    assert [(s.start, s.end) for s in stretches(signal, 3, 0, 0.3)] == [(1, 6)]
-    assert runs(np.zeros(4, bool), 2) == []
+    assert [(s.start, s.end) for s in find_intervals(signal, 1, 0, 0.3)] == [
+        (1, 6),
+        (11, 12),
+    ]  # 8 and 9 never reach the threshold
+    assert [(s.start, s.end) for s in find_intervals(signal, 1, 5, 0.3)] == [(1, 12)]
+    assert [(s.start, s.end) for s in find_intervals(signal, 3, 0, 0.3)] == [(1, 6)]
+    assert find_runs(np.zeros(4, bool), 2) == []
 
 
 def test_no_more_than_were_asked_for_and_the_best_of_them() -> None:
     acting = Acting(12)
     for start in (1, 3, 5, 7, 9):
         acting.hand(0, start, start + 1, face_at(0.1, 0.42), (0.9, 0.2))
-    every = propose(acting.scene(), HOW)
-    some = propose(acting.scene(), replace(HOW, most=2))
+    every = select_proposals(acting.scene(), HOW)
+    some = select_proposals(acting.scene(), replace(HOW, most=2))
     assert len(every) == 5
     assert len(some) == 2
     assert min(p.score for p in some) >= sorted(p.score for p in every)[-2] - 1e-9
@@ -280,7 +294,7 @@ def test_no_more_than_were_asked_for_and_the_best_of_them() -> None:
 
 
 def test_a_proposal_says_nothing_but_this() -> None:
-    fact = propose(touching(0.1, 0.42).scene(), HOW)[0].to_fact()
+    fact = select_proposals(touching(0.1, 0.42).scene(), HOW)[0].to_fact()
     assert list(fact) == ["rule", "start_frame", "end_frame", "score", "threshold", "why"]
     assert len(fact["why"]) < 120
     assert signals.RULES.index(fact["rule"]) >= 0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from deemo_data.stages.voices import mcadams as module
-from deemo_data.stages.voices.mcadams import at_level_of, coefficient_of, frames_of, mcadams
+from deemo_data.stages.voices.mcadams import apply_mcadams, count_frames, draw_coefficient, match_level
 
 KEY = "5a" * 32
 Wave = NDArray[np.float64]
@@ -85,8 +85,8 @@ def synthetic(kind: str, samples: int = 8000) -> Wave:
 @pytest.mark.parametrize("coefficient", [0.5, 0.7, 0.9])
 def test_speech_comes_out_as_from_the_slow_loop(media: Path, coefficient: float) -> None:
     for who, wave in speech(media, 2).items():
-        expected = slow(wave, np.full(frames_of(len(wave)), coefficient))
-        assert np.abs(mcadams(wave, coefficient) - expected).max() < 1e-8 * max(1, np.abs(expected).max()), who
+        expected = slow(wave, np.full(count_frames(len(wave)), coefficient))
+        assert np.abs(apply_mcadams(wave, coefficient) - expected).max() < 1e-8 * max(1, np.abs(expected).max()), who
 
 
 @pytest.mark.parametrize("coefficient", [0.5, 0.8])
@@ -94,30 +94,30 @@ def test_speech_comes_out_as_from_the_slow_loop(media: Path, coefficient: float)
 def test_speech_comes_out_as_from_a_loop_over_librosa(media: Path, coefficient: float) -> None:
     librosa = pytest.importorskip("librosa")
     for who, wave in speech(media, 2).items():
-        expected = slow(wave, np.full(frames_of(len(wave)), coefficient), lambda frame: librosa.lpc(frame, order=20))
-        assert np.abs(mcadams(wave, coefficient) - expected).max() < 1e-6, who
+        expected = slow(wave, np.full(count_frames(len(wave)), coefficient), lambda frame: librosa.lpc(frame, order=20))
+        assert np.abs(apply_mcadams(wave, coefficient) - expected).max() < 1e-6, who
 
 
 @pytest.mark.parametrize("kind", ["noise", "buzz", "quietest", "gaps", "click", "loud"])
 @pytest.mark.parametrize("coefficient", [0.5, 0.8, 1.2])
 def test_synthetic_sound_comes_out_as_from_the_slow_loop(kind: str, coefficient: float) -> None:
     wave = synthetic(kind)
-    expected = slow(wave, np.full(frames_of(len(wave)), coefficient))
-    assert np.abs(mcadams(wave, coefficient) - expected).max() < 1e-7 * np.abs(expected).max()
+    expected = slow(wave, np.full(count_frames(len(wave)), coefficient))
+    assert np.abs(apply_mcadams(wave, coefficient) - expected).max() < 1e-7 * np.abs(expected).max()
 
 
 def test_the_coefficient_may_change_from_frame_to_frame() -> None:
     wave = synthetic("buzz")
-    coefficients = np.linspace(0.5, 0.9, frames_of(len(wave)))
+    coefficients = np.linspace(0.5, 0.9, count_frames(len(wave)))
     expected = slow(wave, coefficients)
-    assert np.abs(mcadams(wave, coefficients) - expected).max() < 1e-8 * np.abs(expected).max()
-    same = mcadams(wave, np.full(frames_of(len(wave)), 0.6))
-    assert np.array_equal(same, mcadams(wave, 0.6))
+    assert np.abs(apply_mcadams(wave, coefficients) - expected).max() < 1e-8 * np.abs(expected).max()
+    same = apply_mcadams(wave, np.full(count_frames(len(wave)), 0.6))
+    assert np.array_equal(same, apply_mcadams(wave, 0.6))
 
 
 def test_coefficient_one_changes_nothing(media: Path) -> None:
     for wave in speech(media, 1).values():
-        assert np.abs(mcadams(wave, 1.0) - wave).max() < 1e-11
+        assert np.abs(apply_mcadams(wave, 1.0) - wave).max() < 1e-11
 
 
 # ── blocks, lengths, odd input ───────────────────────────────────────────────────────────────────────────────
@@ -126,10 +126,10 @@ def test_coefficient_one_changes_nothing(media: Path) -> None:
 @pytest.mark.parametrize("block", [2, 7, 100, 101])
 def test_blocks_are_the_same_as_the_whole(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     wave = synthetic("buzz", 16_000 + 81)
-    coefficients = np.linspace(0.5, 0.9, frames_of(len(wave)))
-    whole = mcadams(wave, coefficients)
-    monkeypatch.setattr(module, "BLOCK", block)
-    assert np.abs(mcadams(wave, coefficients) - whole).max() < 1e-9 * np.abs(whole).max()
+    coefficients = np.linspace(0.5, 0.9, count_frames(len(wave)))
+    whole = apply_mcadams(wave, coefficients)
+    monkeypatch.setattr(module, "BLOCK_FRAMES", block)
+    assert np.abs(apply_mcadams(wave, coefficients) - whole).max() < 1e-9 * np.abs(whole).max()
 
 
 def test_work_memory_does_not_grow_with_the_recording() -> None:
@@ -138,7 +138,7 @@ def test_work_memory_does_not_grow_with_the_recording() -> None:
     def most(samples: int) -> int:
         wave = np.random.default_rng(1).normal(0, 0.1, samples)
         tracemalloc.start()
-        mcadams(wave, 0.8)
+        apply_mcadams(wave, 0.8)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak - 2 * wave.nbytes  # what it makes, once to add up and once to hand over
@@ -150,13 +150,13 @@ def test_work_memory_does_not_grow_with_the_recording() -> None:
 @given(samples=st.integers(1, 1500), seed=st.integers(0, 2**32 - 1), coefficient=st.floats(0.5, 1.0))
 def test_every_sample_of_every_length_is_covered(samples: int, seed: int, coefficient: float) -> None:
     wave = np.random.default_rng(seed).normal(0, 0.1, samples)
-    changed = mcadams(wave, coefficient)
+    changed = apply_mcadams(wave, coefficient)
     assert changed.shape == wave.shape
     assert changed.dtype == np.float64
     assert np.all(changed != 0)
-    assert np.abs(mcadams(wave, 1.0) - wave).max() < 1e-9
+    assert np.abs(apply_mcadams(wave, 1.0) - wave).max() < 1e-9
     if samples > 40:  # of shorter sound the last frames hold a few samples: the slow loop's roots are not so good
-        expected = slow(wave, np.full(frames_of(samples), coefficient))
+        expected = slow(wave, np.full(count_frames(samples), coefficient))
         assert np.abs(changed - expected).max() < 1e-6 * max(1, np.abs(expected).max())
 
 
@@ -168,7 +168,7 @@ def test_every_sample_of_every_length_is_covered(samples: int, seed: int, coeffi
 )
 def test_no_input_makes_nan_or_passes_full_scale(samples: list[float], coefficient: float, kind: type) -> None:
     wave = np.array(samples, kind)
-    levelled = at_level_of(wave, mcadams(wave, coefficient))
+    levelled = match_level(wave, apply_mcadams(wave, coefficient))
     assert levelled.shape == wave.shape
     assert np.all(np.abs(levelled) <= 1)
 
@@ -177,28 +177,28 @@ def test_no_input_makes_nan_or_passes_full_scale(samples: list[float], coefficie
 def test_tones_cannot_drown_the_speech_around_them(frequencies: tuple[int, ...]) -> None:
     t = np.arange(16_000) / 16_000
     tone = sum(0.1 * np.cos(2 * np.pi * f * t) for f in frequencies)
-    changed = mcadams(tone, 0.5)
+    changed = apply_mcadams(tone, 0.5)
     assert np.isfinite(changed).all()
     assert np.abs(changed).max() < 4000 * np.abs(tone).max()
 
 
 def test_silence_stays_silence() -> None:
-    assert not mcadams(np.zeros(1000), 0.7).any()
-    assert not at_level_of(np.zeros(1000, np.float32), np.zeros(1000)).any()
+    assert not apply_mcadams(np.zeros(1000), 0.7).any()
+    assert not match_level(np.zeros(1000, np.float32), np.zeros(1000)).any()
     half = np.concatenate([synthetic("noise", 4000), np.zeros(4000)])
-    changed = mcadams(half, 0.7)
+    changed = apply_mcadams(half, 0.7)
     assert changed[:4000].any()
     assert not changed[4000 + 320 :].any()
-    assert mcadams(np.zeros(0), 0.7).shape == (0,)
+    assert apply_mcadams(np.zeros(0), 0.7).shape == (0,)
 
 
 def test_the_level_is_kept_and_nothing_is_clipped(media: Path) -> None:
     for wave in speech(media, 4).values():
         for coefficient in (0.5, 0.9):
-            levelled = at_level_of(wave, mcadams(wave, coefficient))
+            levelled = match_level(wave, apply_mcadams(wave, coefficient))
             assert np.sqrt(np.mean(levelled**2)) == pytest.approx(np.sqrt(np.mean(wave**2)), rel=0.02)
             assert np.abs(levelled).max() < 1
-    loud = at_level_of(np.full(1000, 0.99), np.random.default_rng(3).normal(0, 1, 1000))
+    loud = match_level(np.full(1000, 0.99), np.random.default_rng(3).normal(0, 1, 1000))
     assert 0.9 < np.abs(loud).max() <= 1
 
 
@@ -209,7 +209,7 @@ def test_formants_move_and_the_melody_stays() -> None:
 
     pole = 0.98 * np.exp(2j * np.pi * 500 / 16_000)
     wave = 0.01 * lfilter([1], np.poly([pole, pole.conjugate()]).real, pulses) + np.random.default_rng(2).normal(0, 1e-4, len(t))
-    changed = mcadams(wave, 0.8)
+    changed = apply_mcadams(wave, 0.8)
     strength = np.abs(np.fft.rfft(changed * np.hanning(len(changed))))
     loudest = np.argmax(strength) * 16_000 / len(changed)
     assert loudest == pytest.approx((2 * np.pi * 500 / 16_000) ** 0.8 * 16_000 / 2 / np.pi, abs=70)  # 692 Hz
@@ -221,12 +221,12 @@ def test_formants_move_and_the_melody_stays() -> None:
 
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_a_subject_has_one_coefficient(one: str, other: str) -> None:
-    assert 0.5 <= coefficient_of(KEY, one) <= 0.9
-    assert (coefficient_of(KEY, one) == coefficient_of(KEY, other)) == (one == other)
-    assert coefficient_of(KEY, one) != coefficient_of("5b" * 32, one)
+    assert 0.5 <= draw_coefficient(KEY, one) <= 0.9
+    assert (draw_coefficient(KEY, one) == draw_coefficient(KEY, other)) == (one == other)
+    assert draw_coefficient(KEY, one) != draw_coefficient("5b" * 32, one)
 
 
 def test_coefficients_are_spread_over_the_range() -> None:
-    drawn = np.array([coefficient_of(KEY, f"s-{i:08x}", 0.6, 0.8) for i in range(2000)])
+    drawn = np.array([draw_coefficient(KEY, f"s-{i:08x}", 0.6, 0.8) for i in range(2000)])
     assert np.all(np.histogram(drawn, 10, (0.6, 0.8))[0] > 150)
-    assert coefficient_of("00" * 32, "s-00000001") == pytest.approx(0.5408310216064544, abs=1e-15)  # on any machine
+    assert draw_coefficient("00" * 32, "s-00000001") == pytest.approx(0.5408310216064544, abs=1e-15)  # on any machine
