@@ -232,6 +232,7 @@ EXAMPLES = {
     "measure_motion.py",
     "test_measure_motion.py",
     "yunet.py",
+    "test_yunet.py",
     "loudness.py",
     "test_loudness.py",
     "citation.py",

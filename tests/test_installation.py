@@ -7,7 +7,7 @@ from pathlib import Path
 TRY = """
 import cv2, mediapipe, insightface, label_studio_sdk, datasets, ffmpeg, pandas, pydantic, av, scenedetect, pyannote.core
 from deemo_data.models import trial
-for name, ms in trial.try_all():
+for name, ms in trial.try_all_models():
     print(name)
 """
 

@@ -49,10 +49,10 @@ def read_track(clip: Clip, name: str, unit: str) -> Track:
     return Track.read(clip.facts["subject"], clip.path(name), float(grid.fps), aspect, clip.id)
 
 
-def split_in_halves(whole: Track, halve: bool) -> list[Track]:
+def split_in_halves(track: Track, halve: bool) -> list[Track]:
     """With `halve`, one track as two clips; otherwise the track itself."""
     if not halve:
-        return [whole]
-    middle, points, sure = len(whole.body.points) // 2, whole.body.points, whole.body.confidence
-    bodies = [type(whole.body)(points[:middle], sure[:middle]), type(whole.body)(points[middle:], sure[middle:])]
-    return [replace(whole, clip=f"{whole.clip}/{n}", body=part) for n, part in enumerate(bodies)]
+        return [track]
+    middle, points, sure = len(track.body.points) // 2, track.body.points, track.body.confidence
+    bodies = [type(track.body)(points[:middle], sure[:middle]), type(track.body)(points[middle:], sure[middle:])]
+    return [replace(track, clip=f"{track.clip}/{n}", body=part) for n, part in enumerate(bodies)]

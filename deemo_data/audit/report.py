@@ -18,7 +18,7 @@ MAX_STILLS = 6
 STILL_WIDTH_PX = 320
 
 
-def describe_material(material: Material, most: int) -> dict[str, Any]:
+def describe_material(material: Material, clips_per_subject: int) -> dict[str, Any]:
     """The head of the report: what was attacked, with counts, sides and settings."""
     project, clips = material.project, material.clips
     changed = (project.root / "deemo.toml").read_text("utf-8") != profile_text(material.own_profile)
@@ -36,7 +36,7 @@ def describe_material(material: Material, most: int) -> dict[str, Any]:
         "sides": sides,
         "clips": {
             "in_project": len(read_project_clips(project)), "attacked": len(clips), "subjects": len(subjects),
-            "most_a_subject": most,
+            "most_a_subject": clips_per_subject,
             "subjects_with_one_clip": sum(material.subjects.count(s) == 1 for s in subjects),
             "subjects_assumed": len({c.facts["subject"] for c in clips if c.facts.get("subject_assumed")}),
             "seconds": round(sum(c.end_ms - c.start_ms for c in clips) / 1000, 1),

@@ -31,7 +31,7 @@ def run_audit(
     *,
     models: Sequence[Path] = (),
     both: bool = True,
-    most: int = 10,
+    clips_per_subject: int = 10,
     workers: int = 2,
     watcher: Watcher = SILENT_WATCHER,
 ) -> tuple[dict[str, Any], list[problems.Problem]]:
@@ -39,10 +39,10 @@ def run_audit(
 
     models  ONNX files in the format of InsightFace: recognisers and face detectors
     both    also make masks and voices of the other profile for the same clips, in private/, and attack these
-    most    clips per subject; 0 means all
+    clips_per_subject  0 means all
     """
     withdrawn = withdrawals.read_marks(project)
-    material = gather_material(project, digest_models(models), both, most, workers, watcher)
+    material = gather_material(project, digest_models(models), both, clips_per_subject, workers, watcher)
     channels: dict[str, dict[str, Any]] = {}
     worst: dict[str, tuple[float, int, str]] = {}
     work: dict[str, Callable[[Material], ChannelResult]] = CHANNELS
@@ -55,7 +55,7 @@ def run_audit(
             result = ChannelResult(notes=["Not attacked: a model is not here. The command says which, and what to type."])
         worst |= result.worst
         channels[name] = result.to_json(material.sides, time.monotonic() - began)
-    report = describe_material(material, most) | {"channels": channels} | list_closest_clips(material, worst)
+    report = describe_material(material, clips_per_subject) | {"channels": channels} | list_closest_clips(material, worst)
     stills = {row["clip"]: render_still(material, row["clip"], row["frame"]) for row in report["closest"]}
     with withdrawals.unless_withdrawn(project, withdrawn, [c for side in material.sides.values() for c in side]):
         project.write_report("privacy.json", report)

@@ -22,14 +22,16 @@ if TYPE_CHECKING:
     from deemo_data.audit.attacks.face import Models
 
 
-def gather_material(project: Project, models: Models, both: bool, most: int, workers: int, watcher: Watcher) -> Material:
+def gather_material(
+    project: Project, models: Models, both: bool, clips_per_subject: int, workers: int, watcher: Watcher
+) -> Material:
     """Collect the finished clips of both profiles. Raises ProjectError when there is none."""
     finished = {c.id: c for c in read_current_clips(project) if has_all_outputs(c)}
     if not finished:
         raise ProjectError("there is nothing to attack: no clip has come through all stages", f"Type: deemo run {project.root}")
     own_profile = project.config.project.profile
     material = Material(project, {}, models, workers, watcher)
-    sampled = sample_clips(list(finished.values()), project.secret, most)
+    sampled = sample_clips(list(finished.values()), project.secret, clips_per_subject)
     sides = {own_profile: {c.id: c for c in sampled}}
     for profile in [p for p in PROFILES if p != own_profile and both]:
         other = project.with_profile(profile)
@@ -49,12 +51,14 @@ def has_all_outputs(clip: Clip) -> bool:
     return "leaks" in clip.files and all(n in clip.files for n in release.PUBLIC_FILES)
 
 
-def sample_clips(clips: list[Clip], secret: bytes, most: int) -> list[Clip]:
-    """At most `most` clips per subject, in order of public id (an HMAC, so effectively random)."""
+def sample_clips(clips: list[Clip], secret: bytes, clips_per_subject: int) -> list[Clip]:
+    """At most `clips_per_subject` clips per subject (0: all), in order of public id (an HMAC, so effectively random)."""
     by_subject: dict[str, list[Clip]] = {}
     for clip in sorted(clips, key=lambda c: pseudonyms.derive_public_id(secret, "c", c.id)):
         by_subject.setdefault(clip.facts["subject"], []).append(clip)
-    sampled = [c for of_subject in by_subject.values() for c in (of_subject[:most] if most else of_subject)]
+    sampled = [
+        c for of_subject in by_subject.values() for c in (of_subject[:clips_per_subject] if clips_per_subject else of_subject)
+    ]
     return sorted(sampled, key=lambda c: (c.source, c.start_ms, c.end_ms))
 
 

@@ -85,7 +85,7 @@ def hands_of(body: Body, frame: int) -> list[NDArray[np.float32]]:
     return [h for h in hands if not np.isnan(h).any()]
 
 
-def pool_utility(kept: Sequence[ClipUtility], whose: Sequence[str]) -> list[tuple[str, str, Any]]:
+def pool_utility(clips: Sequence[ClipUtility], whose: Sequence[str]) -> list[tuple[str, str, Any]]:
     """(name, measure, figure) over all clips."""
     import numpy as np
 
@@ -94,28 +94,28 @@ def pool_utility(kept: Sequence[ClipUtility], whose: Sequence[str]) -> list[tupl
     def pooled(values: list[NDArray[np.bool_]], unit: str) -> scores.Score | None:
         return score_share([(float(v), w) for w, own in zip(whose, values, strict=True) for v in own], unit)
 
-    pairs = [(float(np.nanmedian(k.errors)), w) for k, w in zip(kept, whose, strict=True) if np.isfinite(k.errors).any()]
+    pairs = [(float(np.nanmedian(k.errors)), w) for k, w in zip(clips, whose, strict=True) if np.isfinite(k.errors).any()]
     values, people = [v for v, _ in pairs], [w for _, w in pairs]
     mean = float(np.mean(values)) if values else float("nan")
     moved = scores.Score(mean, *scores.mean_interval(values, people), None, len(values), "clips")
     return [
-        ("hands still found", "share", pooled([k.hands for k in kept], "hands")),
-        ("hands over a face still found", "share", pooled([k.hands[k.on_face] for k in kept], "hands")),
-        ("body still found", "share", pooled([np.isfinite(k.errors) for k in kept], "frames")),
+        ("hands still found", "share", pooled([k.hands for k in clips], "hands")),
+        ("hands over a face still found", "share", pooled([k.hands[k.on_face] for k in clips], "hands")),
+        ("body still found", "share", pooled([np.isfinite(k.errors) for k in clips], "frames")),
         ("body points moved by", "shoulder widths", moved),
     ]
 
 
-def score_share(kept: Sequence[tuple[float, str]], unit: str) -> Score | None:
+def score_share(pairs: Sequence[tuple[float, str]], unit: str) -> Score | None:
     """The mean of (value between 0 and 1, subject) pairs; None without pairs. The interval is the wider of two: a bootstrap over
     people, and the binomial one."""
     import numpy as np
 
     from deemo_data.audit.attacks import scores
 
-    if not kept:
+    if not pairs:
         return None
-    values, people = [k for k, _ in kept], [who for _, who in kept]
+    values, people = [k for k, _ in pairs], [who for _, who in pairs]
     bounds = np.array([scores.binomial_interval(sum(values), len(values)), scores.mean_interval(values, people)])
     return scores.Score(
         float(np.mean(values)), float(np.nanmin(bounds[:, 0])), float(np.nanmax(bounds[:, 1])), None, len(values), unit

@@ -32,12 +32,12 @@ def export_and_print(project: Project, allow_proposed: bool) -> list[Problem]:
     return problems
 
 
-def print_sources(project: Project, taken: list[Clip], problems: list[Problem]) -> None:
+def print_sources(project: Project, sources: list[Clip], problems: list[Problem]) -> None:
     from deemo_data.consent import has_consent
 
     without_consent = sum(not has_consent(s) for s in project.read_sources())
     click.echo(
-        f"{len(taken)} sources taken in, {len(problems)} refused"
+        f"{len(sources)} sources taken in, {len(problems)} refused"
         + (f"; {without_consent} have no consent on record" if without_consent else "")
     )
 

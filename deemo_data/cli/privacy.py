@@ -55,7 +55,9 @@ def audit_command(project_dir: Path, models: Sequence[Path], profiles: str, most
 
     project = open_project(project_dir)
     with show_progress() as watcher:
-        report, problems = run_audit(project, models=models, both=profiles == "both", most=most, workers=workers, watcher=watcher)
+        report, problems = run_audit(
+            project, models=models, both=profiles == "both", clips_per_subject=most, workers=workers, watcher=watcher
+        )
     for line in privacy_report.summarise(report):
         click.echo(line)
     click.echo(f"{project.out_dir / 'privacy.html'} says it all, with intervals and what it does not show")

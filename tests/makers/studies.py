@@ -56,8 +56,8 @@ def line_of(clip: Clip, *proposals: Said, shown: bool = True) -> PushRecord:
         for n, (s, e, name) in enumerate(proposals)
     ]
     fps = str(clip.grid.fps)
-    return PushRecord(clip.id, clip.source, clip.start_ms, clip.end_ms, fps, clip.num_frames, clip.first_frame, NFBL.versioned_name,
-                  "nfbl_timeline", rows if shown else None)  # fmt: skip
+    return PushRecord(clip.id, clip.source, clip.start_ms, clip.end_ms, fps, clip.num_frames, clip.first_frame,
+                      NFBL.versioned_name, "nfbl_timeline", rows if shown else None)  # fmt: skip
 
 
 class Study:

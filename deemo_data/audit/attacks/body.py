@@ -112,7 +112,7 @@ def identify_subjects(scenario: str, clips: Sequence[Track], seed: int = 0) -> l
 
 
 def score_nearest(
-    vectors: NDArray[np.float64], subjects: NDArray[np.str_], known: Sequence[str], probe: NDArray[np.float64]
+    vectors: NDArray[np.float64], subjects: NDArray[np.str_], candidates: Sequence[str], probe: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Similarity of a probe (d,) to the nearest clip of each known subject among `vectors` (n, d): high is near.
 
@@ -122,11 +122,11 @@ def score_nearest(
 
     _, weight = fit_backend(vectors, subjects)
     near = -np.linalg.norm((vectors - probe) * weight, axis=1)
-    return np.array([near[subjects == who].max(initial=-np.inf) for who in known])
+    return np.array([near[subjects == who].max(initial=-np.inf) for who in candidates])
 
 
 def score_discriminant(
-    vectors: NDArray[np.float64], subjects: NDArray[np.str_], known: Sequence[str], probe: NDArray[np.float64]
+    vectors: NDArray[np.float64], subjects: NDArray[np.str_], candidates: Sequence[str], probe: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Similarity of a probe (d,) to each known subject by linear discriminant analysis of `vectors` (n, d): high is near.
 
@@ -146,7 +146,7 @@ def score_discriminant(
     even = np.eye(len(scatter)) * max(float(np.trace(scatter)) / max(len(scatter), 1), 1e-9)
     measure = np.linalg.inv((1 - SCATTER_SHRINKAGE) * scatter + SCATTER_SHRINKAGE * even)
     away = {who: (probe_point - mean) @ measure @ (probe_point - mean) for who, mean in means.items()}
-    return np.array([-away[who] if who in away else -np.inf for who in known])
+    return np.array([-away[who] if who in away else -np.inf for who in candidates])
 
 
 def standardise(table: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -172,15 +172,15 @@ def _column_names(recognisers: Sequence[Recogniser], detectors: Sequence[Detecto
 
 
 def _add_views(
-    found: dict[str, list[Any]], rgb: NDArray[np.uint8], mesh: NDArray[np.float32],
+    views: dict[str, list[Any]], rgb: NDArray[np.uint8], mesh: NDArray[np.float32],
     recognisers: Sequence[Recogniser], detectors: Sequence[Detector],
 ) -> None:  # fmt: skip
     """Add the vector of each recogniser for one face, and whether each detector sees a face there."""
     for recogniser in recognisers:
-        found[recogniser.name].append(recogniser.embed(rgb, mesh))
+        views[recogniser.name].append(recogniser.embed(rgb, mesh))
     x, y = mesh.mean(axis=0)
     for detector in detectors:
-        found[detector.name].append(any(b[0] <= x <= b[2] and b[1] <= y <= b[3] for b in detector.detect(rgb)))
+        views[detector.name].append(any(b[0] <= x <= b[2] and b[1] <= y <= b[3] for b in detector.detect(rgb)))
 
 
 def safe_as_source(clip: Clip) -> Clip:
@@ -209,7 +209,7 @@ def subject_boxes(faces: Any, tracks: list[int] | None) -> dict[int, NDArray[np.
     return {int(f): corners[k] for f, k in zip(faces["frame"].to_numpy()[order], order, strict=True)}
 
 
-def candidate_boxes(seen: NDArray[np.float32], expected: NDArray[np.float32] | None) -> list[NDArray[np.float32]]:
+def candidate_boxes(detections: NDArray[np.float32], expected: NDArray[np.float32] | None) -> list[NDArray[np.float32]]:
     """Places to look for the subject's face, the most likely first: boxes (n, 5) of an independent detector, the largest first.
 
     With an expected box: only boxes that overlap it, and then the expected box itself.
@@ -217,9 +217,9 @@ def candidate_boxes(seen: NDArray[np.float32], expected: NDArray[np.float32] | N
     from deemo_data.tracks.linking import box_iou
 
     if expected is not None:
-        near = [box for box in seen if box_iou(box, expected) > 0.2]
+        near = [box for box in detections if box_iou(box, expected) > 0.2]
         return [*sorted(near, key=lambda box: -box_iou(box, expected)), expected]
-    return sorted(seen, key=lambda box: -float((box[2] - box[0]) * (box[3] - box[1])))
+    return sorted(detections, key=lambda box: -float((box[2] - box[0]) * (box[3] - box[1])))
 
 
 # ── the attacks ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -278,9 +278,9 @@ def score_recogniser(
     }
 
 
-def score_detector(found: Sequence[NDArray[np.float32]], subjects: Sequence[str], seed: int = 0) -> Score:
+def score_detector(is_seen: Sequence[NDArray[np.float32]], subjects: Sequence[str], seed: int = 0) -> Score:
     """The share of frames in which a detector sees the face, per clip: `found` holds 0 or 1 for each frame."""
     from deemo_data.audit.attacks import scores
 
-    shares = [(float(f.mean()), s) for f, s in zip(found, subjects, strict=True) if len(f)]
+    shares = [(float(f.mean()), s) for f, s in zip(is_seen, subjects, strict=True) if len(f)]
     return scores.share_score([v for v, _ in shares], [s for _, s in shares], "clips", None, seed)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 EER_CHANCE = 0.5
-DRAWS = 2000
-FEW = 10  # with fewer people a bootstrap over them says too little: shares get an exact binomial interval
-AT_ONCE = 4_000_000  # weights held in memory
+BOOTSTRAP_DRAWS = 2000
+MIN_PEOPLE_FOR_BOOTSTRAP = 10  # with fewer people, shares get the exact binomial interval instead of a bootstrap
+MAX_WEIGHTS_IN_MEMORY = 4_000_000  # bootstrap weights held in memory at a time
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,15 @@ class Score:
 
     def to_row(self) -> dict[str, Any]:
         """JSON values; what is not a number becomes null."""
-        said = {name: _plain(getattr(self, name)) for name in ("value", "low", "high", "chance")}
-        return {**said, "n": self.n, "unit": self.unit, "within_chance": within_chance(self)}
+        said = {name: _to_json_number(getattr(self, name)) for name in ("value", "low", "high", "chance")}
+        return {**said, "n": self.n, "unit": self.unit, "within_chance": is_within_chance(self)}
 
 
-def _plain(value: float | None) -> float | None:
+def _to_json_number(value: float | None) -> float | None:
     return round(float(value), 4) if value is not None and value == value else None
 
 
-def within_chance(score: Score) -> bool:
+def is_within_chance(score: Score) -> bool:
     """Whether the interval holds the level of guessing. With few people this proves little: read the width too."""
     return score.chance is not None and score.low <= score.chance <= score.high
 
@@ -57,7 +57,7 @@ def within_chance(score: Score) -> bool:
 # ── verification: are these two of one person? ───────────────────────────────────────────────────────────────
 
 
-def eer(target: ArrayLike, nontarget: ArrayLike) -> float:
+def equal_error_rate(target: ArrayLike, nontarget: ArrayLike) -> float:
     """The equal error rate: misses among `target` scores = false alarms among `nontarget` scores; high means alike.
 
     Read off the plain ROC, straight between neighbouring thresholds, equal scores being one step. Not off its convex
@@ -69,10 +69,10 @@ def eer(target: ArrayLike, nontarget: ArrayLike) -> float:
     if not all(len(scores) for scores in kinds):
         return float("nan")
     same = np.repeat([True, False], [len(scores) for scores in kinds])
-    return float(_eers(np.concatenate(kinds), same, np.ones((1, len(same))))[0])
+    return float(_equal_error_rates(np.concatenate(kinds), same, np.ones((1, len(same))))[0])
 
 
-def _eers(scores: NDArray, same: NDArray[np.bool_], weights: NDArray) -> NDArray[np.float64]:
+def _equal_error_rates(scores: NDArray, same: NDArray[np.bool_], weights: NDArray) -> NDArray[np.float64]:
     """One EER for each row of `weights` (draws, pairs); NaN where a row has no pair of one kind."""
     import numpy as np
 
@@ -108,9 +108,9 @@ def eer_interval(scores: ArrayLike, one: Sequence[str], other: Sequence[str], se
     if len(people) < 3:
         return 0.0, 1.0
     found = []
-    for times in _draws(len(people), len(values), seed):
+    for times in _iterate_draws(len(people), len(values), seed):
         weights = np.where(same, times[:, left], times[:, left] * times[:, right])
-        found.append(_eers(values, same, weights.astype(np.float64)))
+        found.append(_equal_error_rates(values, same, weights.astype(np.float64)))
     return _interval(np.concatenate(found), len(people))
 
 
@@ -119,14 +119,14 @@ def eer_score(scores: ArrayLike, one: Sequence[str], other: Sequence[str], unit:
     import numpy as np
 
     values, same = np.asarray(scores, np.float64), np.asarray(one) == np.asarray(other)
-    value = eer(values[same], values[~same])
+    value = equal_error_rate(values[same], values[~same])
     return Score(value, *eer_interval(values, one, other, seed), EER_CHANCE, len({*one, *other}), unit)
 
 
 # ── identification: who is this? ─────────────────────────────────────────────────────────────────────────────
 
 
-def hits(similarity: ArrayLike, gallery: Sequence[str], probes: Sequence[str]) -> NDArray[np.float64]:
+def rank1_hits(similarity: ArrayLike, gallery: Sequence[str], probes: Sequence[str]) -> NDArray[np.float64]:
     """For each probe (row), the share of its most similar identities that is the right one: 1, 0, or less at a tie.
 
     `similarity` (probes, gallery entries). Write -inf at what a probe may not be compared with (itself, say), NaN where
@@ -143,9 +143,9 @@ def hits(similarity: ArrayLike, gallery: Sequence[str], probes: Sequence[str]) -
     return (first & right).sum(axis=1) / first.sum(axis=1)
 
 
-def rank1(similarity: ArrayLike, gallery: Sequence[str], probes: Sequence[str]) -> float:
+def rank1_rate(similarity: ArrayLike, gallery: Sequence[str], probes: Sequence[str]) -> float:
     """The share of probes whose most similar gallery entry is of the same person; see `hits`."""
-    return float(hits(similarity, gallery, probes).mean()) if len(probes) else float("nan")
+    return float(rank1_hits(similarity, gallery, probes).mean()) if len(probes) else float("nan")
 
 
 def rank1_chance(gallery: Sequence[str]) -> float:
@@ -155,7 +155,7 @@ def rank1_chance(gallery: Sequence[str]) -> float:
 
 def rank1_interval(similarity: ArrayLike, gallery: Sequence[str], probes: Sequence[str], seed: int = 0) -> tuple[float, float]:
     """The 95 % interval of rank-1: exact binomial for fewer than 10 people, else a bootstrap over the people probed."""
-    return share_interval(hits(similarity, gallery, probes), probes, seed)
+    return share_interval(rank1_hits(similarity, gallery, probes), probes, seed)
 
 
 def rank1_score(
@@ -163,7 +163,7 @@ def rank1_score(
 ) -> Score:
     """Rank-1, its interval, and chance = 1 / people in the gallery."""
     interval = rank1_interval(similarity, gallery, probes, seed)
-    return Score(rank1(similarity, gallery, probes), *interval, rank1_chance(gallery), len(probes), unit)
+    return Score(rank1_rate(similarity, gallery, probes), *interval, rank1_chance(gallery), len(probes), unit)
 
 
 # ── shares and means ─────────────────────────────────────────────────────────────────────────────────────────
@@ -184,7 +184,7 @@ def share_interval(right: ArrayLike, people: Sequence[str], seed: int = 0) -> tu
     import numpy as np
 
     values = np.asarray(right, np.float64)
-    if len(set(people)) < FEW:
+    if len(set(people)) < MIN_PEOPLE_FOR_BOOTSTRAP:
         return binomial_interval(float(values.sum()), len(values))
     return mean_interval(values, people, seed)
 
@@ -211,17 +211,17 @@ def mean_interval(
         return float("nan"), float("nan")
     top, bottom = np.bincount(index, parts * much), np.bincount(index, much)
     with np.errstate(invalid="ignore"):
-        found = [(times @ top) / (times @ bottom) for times in _draws(len(names), len(names), seed)]
+        found = [(times @ top) / (times @ bottom) for times in _iterate_draws(len(names), len(names), seed)]
     return _interval(np.concatenate(found), len(names))
 
 
-def _draws(people: int, width: int, seed: int) -> Iterator[NDArray[np.int64]]:
+def _iterate_draws(people: int, width: int, seed: int) -> Iterator[NDArray[np.int64]]:
     """How often each person is drawn, (rounds, people) of a few rounds at a time, so that rows of `width` fit into memory."""
     import numpy as np
 
-    random, left = np.random.default_rng(seed), DRAWS
+    random, left = np.random.default_rng(seed), BOOTSTRAP_DRAWS
     while left > 0:
-        rounds = min(left, max(1, AT_ONCE // max(width, 1)))
+        rounds = min(left, max(1, MAX_WEIGHTS_IN_MEMORY // max(width, 1)))
         yield draw_counts(people, rounds, random)
         left -= rounds
 

@@ -155,15 +155,15 @@ def score_tables(enrol: Embeddings, trial: Embeddings) -> dict[str, NDArray[np.f
     return {**by_attacker, "fusion": _fuse_tables(by_attacker, enrol, trial)}
 
 
-def adapted_score_tables(heard: Embeddings, more: Embeddings | None = None) -> dict[str, NDArray[np.float64]]:
+def adapted_score_tables(embeddings: Embeddings, more: Embeddings | None = None) -> dict[str, NDArray[np.float64]]:
     """The score tables of the attackers whose back-end learned on changed voices: for each pair of speakers, on all others."""
     import numpy as np
 
-    names = sorted(set(heard.speakers))
+    names = sorted(set(embeddings.speakers))
     by_attacker: dict[str, NDArray[np.float64]] = {}
-    for name, vectors in heard.vectors.items():
+    for name, vectors in embeddings.vectors.items():
         by_attacker[name] = np.zeros((len(vectors), len(vectors)))
-        learning, learning_speakers = vectors, heard.speakers
+        learning, learning_speakers = vectors, embeddings.speakers
         if more is not None and len(more.speakers):
             learning, learning_speakers = (
                 np.concatenate([learning, more.vectors[name]]),
@@ -173,10 +173,10 @@ def adapted_score_tables(heard: Embeddings, more: Embeddings | None = None) -> d
             for other in names[i:]:
                 others = (learning_speakers != one) & (learning_speakers != other)
                 middle, weight = fit_backend(learning[others], learning_speakers[others])
-                a, b = (_unit((vectors[heard.speakers == who] - middle) * weight) for who in (one, other))
-                by_attacker[name][np.ix_(heard.speakers == one, heard.speakers == other)] = a @ b.T
-                by_attacker[name][np.ix_(heard.speakers == other, heard.speakers == one)] = b @ a.T
-    return {**by_attacker, "fusion": _fuse_tables(by_attacker, heard, heard)}
+                a, b = (_unit((vectors[embeddings.speakers == who] - middle) * weight) for who in (one, other))
+                by_attacker[name][np.ix_(embeddings.speakers == one, embeddings.speakers == other)] = a @ b.T
+                by_attacker[name][np.ix_(embeddings.speakers == other, embeddings.speakers == one)] = b @ a.T
+    return {**by_attacker, "fusion": _fuse_tables(by_attacker, embeddings, embeddings)}
 
 
 def fit_backend(vectors: NDArray[np.float64], speakers: NDArray[np.str_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,1 +1,1 @@
-"""Statistical checks of a dataset."""
+"""Statistical checks of a dataset; run.py lists and runs them."""

@@ -57,7 +57,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Check:
-    """The result of one check; with the first three fields only, the question before it is answered.
+    """One check: its question, and its result. With the first three fields only, it is a question without an answer.
 
     question           what the check asks, in one sentence
     sentences          what the result means, in a few sentences
@@ -123,7 +123,7 @@ def leave_unanswered(check: Check, material: Material, reason: str) -> Check:
 def limit_clips(material: Material, max_clips: int = MAX_CLIPS) -> Material:
     """Material of at most `max_clips` clips: all clips of subjects that the seed draws, in their order.
 
-    When even the first subject drawn has more clips than that, its result is the first `max_clips` clips of the material.
+    When no drawn subject fits, because each has more clips than that, the first `max_clips` clips are taken instead.
     """
     import numpy as np
 

@@ -24,8 +24,6 @@ from deemo_data.stats.resampling import bootstrap_interval, draw_counts
 if TYPE_CHECKING:
     import numpy as np
 
-
-if TYPE_CHECKING:
     Permuter = Callable[[np.random.Generator], np.ndarray]  # draws a permutation of the clips: indices (n,)
 
 Verdict = Literal["ok", "problem", "inconclusive"]
@@ -107,10 +105,9 @@ def judge_measurements(measurements: Sequence[Measurement], alpha: float = ALPHA
         return []
     nulls = np.stack([m.null for m in measurements])
     centre, spread = nulls.mean(axis=1), np.maximum(nulls.std(axis=1, ddof=1), MIN_STD)
-    both = np.column_stack(
-        [[m.value for m in measurements], nulls]
-    )  # the truth counts as one more permutation, which makes p exact
-    z = (both - both.mean(axis=1, keepdims=True)) / np.maximum(both.std(axis=1, keepdims=True), MIN_STD)
+    # The true value counts as one more permutation, which makes p exact.
+    values = np.column_stack([[m.value for m in measurements], nulls])
+    z = (values - values.mean(axis=1, keepdims=True)) / np.maximum(values.std(axis=1, keepdims=True), MIN_STD)
     max_z, rounds = z[:, 1:].max(axis=0), nulls.shape[1]
     exceeding = max(math.floor(alpha * (1 + rounds)) - 1, 0)  # permutations that may reach a detected figure
     max_null_z = ((nulls - centre[:, None]) / spread[:, None]).max(axis=0)

@@ -1,1 +1,1 @@
-"""`deemo evaluate`, and what it compares with."""
+"""`deemo evaluate`: scores baselines, a trained model and predictions, runs the checks, and writes the report."""

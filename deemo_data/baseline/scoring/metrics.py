@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from deemo_data.baseline.data import Example
 
-
-if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 BOOTSTRAP_ROUNDS = 4000

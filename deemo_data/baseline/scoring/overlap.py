@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
     from deemo_data.baseline.data import Example
 
-
-if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 CHANCE_SHUFFLES = 10  # random pairings of answers with clips of other subjects, for `chance`

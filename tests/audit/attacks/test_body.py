@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from deemo_data.audit.attacks.body import Row, Track, attack_bodies, feature_vectors, identify_subjects, score_discriminant
-from deemo_data.audit.attacks.scores import within_chance
+from deemo_data.audit.attacks.scores import is_within_chance
 from deemo_data.clip import Clip, Grid
 from deemo_data.files import File
 from deemo_data.media import probe
@@ -79,7 +79,7 @@ def test_people_who_are_alike_are_guessed_at() -> None:
     rows = attack_bodies(group(), public(group()))
     values = [row.score.value for row in rows if row.score and row.scenario != "highest"]
     assert np.mean(values) == pytest.approx(1 / 6, abs=0.12)
-    assert sum(within_chance(row.score) for row in rows if row.score and row.scenario != "highest") >= len(values) - 2
+    assert sum(is_within_chance(row.score) for row in rows if row.score and row.scenario != "highest") >= len(values) - 2
     assert all(row.score.chance == 1 / 6 for row in rows if row.score)
 
 

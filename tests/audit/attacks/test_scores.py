@@ -15,13 +15,13 @@ from deemo_data.audit.attacks import scores
 from deemo_data.audit.attacks.scores import (
     Score,
     binomial_interval,
-    eer,
     eer_interval,
     eer_score,
-    hits,
-    rank1,
+    equal_error_rate,
+    is_within_chance,
+    rank1_hits,
+    rank1_rate,
     rank1_score,
-    within_chance,
 )
 
 numbers = st.lists(st.integers(-20, 20), min_size=1, max_size=30)
@@ -44,36 +44,38 @@ def pairs(people: int, clips: int, apart: float, seed: int) -> tuple[NDArray, ND
 def test_eer_of_two_bells_is_the_tail_beyond_their_middle(distance: float) -> None:
     draw = np.random.default_rng(1)
     expected = 0.5 * math.erfc(distance / 2 / math.sqrt(2))
-    assert eer(draw.normal(distance, 1, 40_000), draw.normal(0, 1, 40_000)) == pytest.approx(expected, abs=0.006)
+    assert equal_error_rate(draw.normal(distance, 1, 40_000), draw.normal(0, 1, 40_000)) == pytest.approx(expected, abs=0.006)
 
 
 def test_eer_at_its_ends() -> None:
-    assert eer([3, 4, 5], [0, 1, 2]) == 0
-    assert eer([0, 1, 2], [3, 4, 5]) == 1
-    assert eer([7, 7], [7, 7, 7]) == 0.5  # who cannot tell guesses
-    assert eer([1, 3], [0, 2]) == 0.5
-    assert eer([1, 3, 3, 3], [0, 0, 0, 2]) == 0.25
-    assert math.isnan(eer([], [1]))
+    assert equal_error_rate([3, 4, 5], [0, 1, 2]) == 0
+    assert equal_error_rate([0, 1, 2], [3, 4, 5]) == 1
+    assert equal_error_rate([7, 7], [7, 7, 7]) == 0.5  # who cannot tell guesses
+    assert equal_error_rate([1, 3], [0, 2]) == 0.5
+    assert equal_error_rate([1, 3, 3, 3], [0, 0, 0, 2]) == 0.25
+    assert math.isnan(equal_error_rate([], [1]))
 
 
 @given(numbers, numbers)
 def test_eer_turned_round_is_the_rest(target: list[int], nontarget: list[int]) -> None:
-    assert eer(target, nontarget) == pytest.approx(1 - eer(nontarget, target), abs=1e-9)
-    assert eer(target, nontarget) == pytest.approx(eer(np.exp(np.array(target) / 9), np.exp(np.array(nontarget) / 9)), abs=1e-9)
+    assert equal_error_rate(target, nontarget) == pytest.approx(1 - equal_error_rate(nontarget, target), abs=1e-9)
+    assert equal_error_rate(target, nontarget) == pytest.approx(
+        equal_error_rate(np.exp(np.array(target) / 9), np.exp(np.array(nontarget) / 9)), abs=1e-9
+    )
 
 
 @given(numbers, numbers)
 def test_eer_is_never_below_that_of_the_convex_hull(target: list[int], nontarget: list[int]) -> None:
     legal_eval = pytest.importorskip("legal_eval")
-    assert eer(target, nontarget) >= legal_eval.rocch_eer(np.array(target), np.array(nontarget)) - 1e-9
+    assert equal_error_rate(target, nontarget) >= legal_eval.rocch_eer(np.array(target), np.array(nontarget)) - 1e-9
 
 
 @given(st.lists(st.tuples(st.integers(-5, 5), st.booleans(), st.integers(0, 3)), min_size=2, max_size=25))
 def test_a_pair_of_weight_three_counts_like_three(rows: list[tuple[int, bool, int]]) -> None:
     values, same, weight = (np.array(column) for column in zip(*rows, strict=True))
-    once = scores._eers(values.astype(float), same, weight[None].astype(float))[0]
+    once = scores._equal_error_rates(values.astype(float), same, weight[None].astype(float))[0]
     often = np.repeat(np.arange(len(rows)), weight)
-    expected = eer(values[often][same[often]], values[often][~same[often]])
+    expected = equal_error_rate(values[often][same[often]], values[often][~same[often]])
     assert math.isnan(expected) if math.isnan(once) else once == pytest.approx(expected, abs=1e-9)
 
 
@@ -83,7 +85,7 @@ def test_a_pair_of_weight_three_counts_like_three(rows: list[tuple[int, bool, in
 @pytest.mark.parametrize("apart", [0.0, 1.0])
 def test_the_interval_of_six_people_holds_the_truth_nearly_always(apart: float) -> None:
     values, one, other = pairs(300, 3, apart, 99)
-    truth = eer(values[one == other], values[one != other])
+    truth = equal_error_rate(values[one == other], values[one != other])
     held = [low <= truth <= high for low, high in (eer_interval(*pairs(6, 3, apart, seed)) for seed in range(24))]
     assert sum(held) >= 21
 
@@ -114,7 +116,7 @@ def test_the_same_scores_give_the_same_interval_and_another_seed_nearly() -> Non
 def test_memory_bound_draws_are_the_same_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     made = pairs(6, 3, 1.0, 4)
     whole = eer_interval(*made)
-    monkeypatch.setattr(scores, "AT_ONCE", 1000)
+    monkeypatch.setattr(scores, "MAX_WEIGHTS_IN_MEMORY", 1000)
     assert eer_interval(*made) == pytest.approx(whole, abs=1e-12)
 
 
@@ -130,27 +132,27 @@ def test_of_one_or_two_people_nothing_is_known() -> None:
 
 def test_rank1_counts_the_nearest() -> None:
     similar = [[0.9, 0.1, 0.2], [0.3, 0.8, 0.1], [0.7, 0.1, 0.2], [0.0, 0.1, 0.3]]
-    assert hits(similar, ["a", "b", "c"], ["a", "b", "c", "c"]).tolist() == [1, 1, 0, 1]
-    assert rank1(similar, ["a", "b", "c"], ["a", "b", "c", "c"]) == 0.75
-    assert rank1(similar, ["a", "a", "b"], ["a", "a", "b", "b"]) == 0.75
+    assert rank1_hits(similar, ["a", "b", "c"], ["a", "b", "c", "c"]).tolist() == [1, 1, 0, 1]
+    assert rank1_rate(similar, ["a", "b", "c"], ["a", "b", "c", "c"]) == 0.75
+    assert rank1_rate(similar, ["a", "a", "b"], ["a", "a", "b", "b"]) == 0.75
 
 
 def test_who_cannot_decide_guesses_among_people_not_among_clips() -> None:
     nan = math.nan
     gallery = ["a", "a", "a", "b", "c"]
-    assert hits([[1, 1, 0, 1, 0]], gallery, ["a"]).tolist() == [0.5]
-    assert hits([[nan] * 5, [nan] * 5], gallery, ["a", "b"]) == pytest.approx([1 / 3, 1 / 3])
-    assert hits([[nan, nan, nan, 0.1, nan]], gallery, ["b"]).tolist() == [1]
-    assert hits([[-math.inf, 0.2, nan, 0.1, nan]], gallery, ["a"]).tolist() == [1]
-    assert hits([[0.5, 0.1]], ["a", "b"], ["nobody known"]).tolist() == [0]
+    assert rank1_hits([[1, 1, 0, 1, 0]], gallery, ["a"]).tolist() == [0.5]
+    assert rank1_hits([[nan] * 5, [nan] * 5], gallery, ["a", "b"]) == pytest.approx([1 / 3, 1 / 3])
+    assert rank1_hits([[nan, nan, nan, 0.1, nan]], gallery, ["b"]).tolist() == [1]
+    assert rank1_hits([[-math.inf, 0.2, nan, 0.1, nan]], gallery, ["a"]).tolist() == [1]
+    assert rank1_hits([[0.5, 0.1]], ["a", "b"], ["nobody known"]).tolist() == [0]
 
 
 def test_blind_attackers_come_out_at_chance() -> None:
     draw, people = np.random.default_rng(3), [f"s{i // 4}" for i in range(80)]
     score = rank1_score(draw.random((80, 80)), people, people)
     assert score.chance == 1 / 20
-    assert within_chance(score)
-    assert not within_chance(rank1_score(np.eye(80), people, people))
+    assert is_within_chance(score)
+    assert not is_within_chance(rank1_score(np.eye(80), people, people))
 
 
 @pytest.mark.parametrize(
@@ -184,4 +186,4 @@ def test_a_score_is_a_row_of_json() -> None:
     expected = {"value": 0.1235, "low": None, "high": 0.5, "chance": 0.5, "n": 6, "unit": "speakers", "within_chance": False}
     assert json.loads(json.dumps(row, allow_nan=False)) == expected
     assert Score(0.4, 0.2, 0.6, 0.5, 6, "speakers").to_row()["within_chance"]
-    assert not within_chance(Score(0.4, 0.2, 0.6, None, 6, "clips"))
+    assert not is_within_chance(Score(0.4, 0.2, 0.6, None, 6, "clips"))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from deemo_data.audit.attacks import voice, voice_statistics
-from deemo_data.audit.attacks.scores import within_chance
+from deemo_data.audit.attacks.scores import is_within_chance
 from deemo_data.audit.attacks.voice import Embeddings, Row, Utterance, attack_voices, word_error_rate
 from deemo_data.errors import ModelError
 
@@ -67,7 +67,7 @@ def test_where_nobody_is_to_be_found_attackers_guess(apart: Embeddings, noise: E
     rows = attack_voices(apart, noise)
     for row in rows:
         if row.score and row.scenario not in ("original", "lowest"):
-            assert within_chance(row.score), row
+            assert is_within_chance(row.score), row
     values = [r.score.value for r in rows if r.score and r.measure == "EER" and r.scenario != "original"]
     assert np.mean(values) == pytest.approx(0.5, abs=0.08)
     chances = {r.measure: r.score.chance for r in rows if r.score}
