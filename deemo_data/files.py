@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,11 +74,13 @@ def staged(path: Path, mode: int | None = None, *, sync: bool = True) -> Iterato
     staging = path.with_name(f".{path.name}.{os.getpid()}")
     _remove(staging)  # left by an earlier process of the same number
     try:
-        if mode is not None:
-            os.close(os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+        if mode is not None:  # its owner can write it until it is in place
+            os.close(os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode | stat.S_IWUSR))
         yield staging
         if not os.path.lexists(staging):
             return
+        if mode is not None and not mode & stat.S_IWUSR:
+            staging.chmod(staging.stat().st_mode & ~stat.S_IWUSR)
         if sync:
             for written in (*staging.rglob("*"), staging):
                 sync_to_disk(written)
@@ -113,7 +116,7 @@ def _is_running(process: int) -> bool:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
@@ -142,7 +145,7 @@ def file_contains(path: Path, pieces: Iterable[bytes], mode: int) -> bool:
 
 def replace_file(path: Path, pieces: Iterable[bytes], mode: int) -> None:
     """Write pieces to a file, which replaces the one that is there."""
-    with staged(path, mode) as staging, open(staging, "wb") as f:
+    with staged(path, mode) as staging, open(staging, "wb", opener=open_no_follow) as f:
         f.writelines(pieces)
 
 
@@ -187,8 +190,8 @@ def stamp_of(path: Path) -> list[int]:
 
     Somebody who changes a file can put its size and time back, but not its inode time.
     """
-    stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 # ── lists of JSON lines ──────────────────────────────────────────────────────────────────────────────────────

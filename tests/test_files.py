@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -224,3 +226,36 @@ def test_only_what_dead_processes_staged_is_swept(tmp_path: Path) -> None:
     sweep_staged(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {*others, f".folder.{NO_PROCESS}"}
     sweep_staged(tmp_path / "nowhere")
+
+
+def test_a_link_at_the_staging_name_is_removed_and_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept.txt").write_text("kept")
+    (tmp_path / f".a.txt.{os.getpid()}").symlink_to(outside, target_is_directory=True)
+    write_if_changed(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert (outside / "kept.txt").read_text() == "kept"
+
+
+def test_a_file_that_its_owner_may_not_write_is_replaced_by_one() -> None:
+    """As somebody who is not root, whom permissions do not bind."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        path = folder / "a.jsonl"
+        path.write_text("old")
+        path.chmod(0o444)
+        user = os.geteuid()
+        if not user:
+            os.chown(folder, 65534, 65534)
+            os.chown(path, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            replace_file(path, [b"new"], 0o444)
+        finally:
+            os.seteuid(user)
+        assert path.read_text() == "new"
+        assert path.stat().st_mode & 0o777 == 0o444
+        assert [p.name for p in folder.iterdir()] == ["a.jsonl"]
+    finally:
+        shutil.rmtree(folder)

@@ -11,7 +11,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -56,8 +56,8 @@ class StagedFiles:
     def commit(self) -> list[str]:
         """Put all files in place. Returns their names."""
         names = sorted(self._open)
-        for name in names:
-            file, staging, frame = self._open.pop(name)
+        for name in names:  # while one of them can still fail, `discard` has to know them all
+            file, staging, frame = self._open[name]
             file.write(frame.tail)
             file.close()
             path = self.out / name
@@ -65,14 +65,17 @@ class StagedFiles:
                 staging.unlink()
             else:
                 self.changed += 1
+        self._open.clear()
         self._staged.close()
         return names
 
     def discard(self) -> None:
         """Remove all files that are not in place."""
         for file, staging, _ in self._open.values():
-            file.close()
+            with suppress(OSError):  # a full disk: the rest cannot be written, and need not be
+                file.close()
             staging.unlink(missing_ok=True)
+        self._open.clear()
         self._staged.close()
 
 
@@ -143,7 +146,7 @@ class RecordWriter:
             case "llama-factory":
                 entry = {"id": record.record_id, "conversations": [{"from": w, "value": t} for w, t in turns], "videos": [video]}
                 self.files.add(f"{record.split}.jsonl", json.dumps(entry))
-            case _:
+            case "ms-swift":
                 role = {"human": "user", "gpt": "assistant"}
                 messages = [{"role": role[w], "content": t} for w, t in turns]
                 entry = {"id": record.record_id, "messages": messages, "videos": [video]}

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deemo_data.dataset.export import page
-from deemo_data.dataset.export.documents import write_documents
 from deemo_data.dataset.export.plan import DocumentInputs, plan_export
 from deemo_data.dataset.export.settings import ExportSettings
+from deemo_data.dataset.export.write_documents import write_documents
 from deemo_data.dataset.export.writer import DatasetWriter
 from deemo_data.dataset.layout import SPLITS, page_path, snapshot_path
 from deemo_data.errors import DatasetError

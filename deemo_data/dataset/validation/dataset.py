@@ -12,7 +12,7 @@ from typing import Any
 
 from deemo_data.dataset.counts import class_names, count_dataset, decode_classes
 from deemo_data.dataset.layout import FLOAT16_COLUMNS, TABLES
-from deemo_data.dataset.validation import documents
+from deemo_data.dataset.validation import check_documents
 from deemo_data.dataset.validation.files import DatasetFiles
 from deemo_data.dataset.validation.findings import Finding, Findings
 from deemo_data.dataset.validation.index import RowIndex, check_index, check_near_duplicates
@@ -41,9 +41,9 @@ def validate_dataset(folder: Path) -> list[Finding]:
     tables = find_tables(folder, front_matter, findings)
     if not tables:
         raise DatasetError(f"{folder} holds no Parquet table", "A dataset of ours has SPLIT/metadata.parquet")
-    manifest = documents.read_manifest(folder, findings)
+    manifest = check_documents.read_manifest(folder, findings)
     if manifest:
-        files.damaged = documents.check_files(manifest, files, findings)
+        files.damaged = check_documents.check_files(manifest, files, findings)
     allowed = _allowed_class_names(manifest, tables)
     for table in sorted(tables, key=lambda t: t.config != "nfbl"):  # nfbl first: records are compared with the rows of clips
         _check_table(table, allowed, files, index, findings)
@@ -133,7 +133,7 @@ def _check_documents(
         return  # a table lacks columns that are counted: they are reported already
     digests = {name: files.digest(path.resolve()) for name, path in files.tables.items()}
     if not files.damaged & set(digests):
-        documents.check_counts(manifest, counts, findings)
-    documents.check_card(files.folder, front_matter, manifest, counts, findings)
-    documents.check_croissant(files, manifest, counts, digests, findings)
-    documents.check_version(files.folder, manifest, findings)
+        check_documents.check_counts(manifest, counts, findings)
+    check_documents.check_card(files.folder, front_matter, manifest, counts, findings)
+    check_documents.check_croissant(files, manifest, counts, digests, findings)
+    check_documents.check_version(files.folder, manifest, findings)
