@@ -566,7 +566,7 @@ def test_a_silent_clip_shows_no_error(site: Site, clips: dict[str, SafeClip]) ->
     said = {"url": site.label_studio.url, "token": site.label_studio.token}
     (other.project.private_dir / workspace.ADDRESS_FILE).write_text(json.dumps(said))
     other.push(clips["c-mute"])
-    with other.annotator() as annotator:
+    with other.open_page() as annotator:
         annotator.shot("no-sound-track")
         assert [text for text in annotator.page.locator(complaints).all_inner_texts() if text.strip()], (
             "this is how it would look"
