@@ -370,7 +370,7 @@ start, out = int(sys.argv[2]), Path(sys.argv[3])
 clip = Clip.of_span(whole(Path(sys.argv[1])), start, start + 10_000)
 nobody = np.full((clip.num_frames, 1, 75, 3), np.nan, np.float32)
 write_body(Body(nobody, np.zeros(nobody.shape[:3], np.float32)), out / "body.parquet")
-clip = clip.knowing({{"body": File.of(out / "body.parquet")}}, {{}})
+clip = clip.with_results({{"body": File.of(out / "body.parquet")}}, {{}})
 Path("/proc/self/clear_refs").write_text("5")  # VmHWM is then the most from here on
 began = time.process_time()
 FindFaces()(clip, out)

@@ -210,15 +210,15 @@ HEAR = """
 import json, sys, wave
 import numpy as np
 from pyannote.core import Annotation
-from deemo_data.models import pyannote
+from deemo_data.models.speech import pyannote
 
 folder, sound = sys.argv[1:]
 with wave.open(sound) as f:
     samples = np.frombuffer(f.readframes(f.getnframes()), "<i2").astype(np.float32) / 32768
-digest = pyannote.digest(__import__("pathlib").Path(folder))
+digest = pyannote.digest_folder(__import__("pathlib").Path(folder))
 said = []
 for count in (None, 1, 2):
-    found = pyannote.diarise(samples, folder, digest, speakers=count, most=4, uri="sample")
+    found = pyannote.diarise(samples, folder, digest, speakers=count, max_speakers=4, uri="sample")
     said.append({"is": type(found) is Annotation, "uri": found.uri,
                  "turns": [[s.start, s.end, who] for s, _, who in found.itertracks(yield_label=True)]})
 kind = type(pyannote.load(folder, digest))
