@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from deemo_data.pipeline.entry import read_entry
+from deemo_data.pipeline.order import STAGE_ORDER
 from deemo_data.project.clips import read_project_clips
 from deemo_data.project.project import Project
 from deemo_data.pseudonyms import derive_public_id
@@ -256,10 +257,10 @@ def test_a_store_that_another_user_may_only_read(calm: Calm) -> None:
 def meddled(folder: Path, stage: str, what: str) -> dict[str, str]:
     """The environment in which `what` happens in every Python just before `stage` masks a clip of `$VICTIM`."""
     folder.mkdir(exist_ok=True)
-    module = "".join("_" + c.lower() if c.isupper() else c for c in stage).lstrip("_")
+    module = next(s.__module__ for s in STAGE_ORDER if s.__name__ == stage)
     (folder / "sitecustomize.py").write_text(
         "import os\n"
-        f"from deemo_data.stages.{module} import {stage} as Stage\n"
+        f"from {module} import {stage} as Stage\n"
         "real = Stage.__call__\n"
         "def call(self, clip, out):\n"
         "    told = None\n"
