@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 
 MIN_PRESENCE = 0.5  # score of the mesh network from which a place counts as a face
-DLIB = "dlib"
 Models = tuple[tuple[str, str], ...]  # (absolute path, SHA-256) of ONNX files in the format of InsightFace
 
 

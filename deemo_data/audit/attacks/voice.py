@@ -28,12 +28,6 @@ MIN_SPEECH_FRAMES = 100  # of 10 ms; a clip with less speech is left out
 ENROLMENT_CLIPS = 3  # clips per speaker in the stronger enrolment
 MIN_TRAINING_SPEAKERS = 2  # speakers that a back-end needs to learn from, besides the two that are compared
 WITHIN_VARIANCE_FLOOR = 0.1  # so that a feature that hardly varies within a speaker does not dominate all others
-SCENARIOS = {
-    "original": "enrolled and tried on originals: what the attackers can do at best",
-    "ignorant": "enrolled on originals, tried on changed voices",
-    "lazy": "enrolled and tried on changed voices (lazy-informed)",
-    "adapted": "as lazy, with a back-end trained on changed voices of all speakers but the two compared (not semi-informed)",
-}
 
 
 @dataclass(frozen=True)
@@ -49,6 +43,10 @@ class Utterance:
 class Row:
     """The score of one attacker in one scenario; without a score, `note` says why it could not run.
 
+    scenario  original: enrolled and tried on originals, the best that the attackers can do
+              ignorant: enrolled on originals, tried on changed voices
+              lazy: enrolled and tried on changed voices (lazy-informed)
+              adapted: as lazy, with a back-end trained on changed voices of all speakers but the two compared (not semi-informed)
     attacker  GE2E, statistics or fusion; "GE2E x 3" enrols each speaker on three clips at once
     measure   EER, singling out or linkability (the last two by legal_eval: Vauquier et al., Interspeech 2025)
     """
