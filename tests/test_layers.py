@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "deemo_data"
 # A package imports only from lines above its own. Packages on one line do not import each other.
 LAYERS = (
     ("errors",),
-    ("files", "pseudonyms"),
+    ("files", "notices", "pseudonyms"),
     ("clip",),
     ("consent",),
     ("stats", "reports"),

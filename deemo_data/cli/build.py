@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from deemo_data.cli.options import CONSENT, DIR, EXISTING_FILE, PROFILE, RAY, REPLACE, WORKERS
-from deemo_data.cli.output import exit_with_problems, export_and_print, print_pull, print_sources, show_progress
+from deemo_data.cli.output import exit_with_problems, export_and_print, print_notices, print_pull, print_sources, show_progress
 from deemo_data.errors import ConfigError, DeemoError, ProjectError
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def build_command(
     with show_progress() as watcher:
         taken, problems = ingest_sources(project, sources, consent, replace_all=replace_all, watcher=watcher)
     print_sources(project, taken, problems)
+    print_notices(project, "source")
     finish_build(project, problems, workers, export_file.LabelFile(labels, match, vocabulary) if labels else None, ray)
 
 
@@ -117,4 +118,5 @@ def run_stages(project: Project, until: str | None, only: str | None, workers: i
     with show_progress() as watcher:
         done, problems = run_project(project, until=until, only=only, workers=workers, ray=ray, watcher=watcher)
     click.echo(f"{len(done)} clips done, {len(problems)} not")
+    print_notices(project, "clip")
     return problems

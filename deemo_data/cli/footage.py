@@ -9,7 +9,7 @@ import click
 
 from deemo_data.cli.build import run_stages
 from deemo_data.cli.options import CONSENT, DIR, RAY, REPLACE, WORKERS
-from deemo_data.cli.output import exit_with_problems, open_project, print_sources, show_progress
+from deemo_data.cli.output import exit_with_problems, open_project, print_notices, print_sources, show_progress
 from deemo_data.errors import ConfigError, to_printable_line
 
 
@@ -29,6 +29,7 @@ def ingest_command(project_dir: Path, sources: str, consent: str | None, replace
             project, sources, consent, allow_local=allow_local_addresses, replace_all=replace_all, watcher=watcher
         )
     print_sources(project, taken, problems)
+    print_notices(project, "source")
     exit_with_problems(problems)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -40,6 +40,17 @@ def print_sources(project: Project, sources: list[Clip], problems: list[Problem]
         f"{len(sources)} sources taken in, {len(problems)} refused"
         + (f"; {without_consent} have no consent on record" if without_consent else "")
     )
+
+
+def print_notices(project: Project, level: Literal["source", "clip"]) -> None:
+    """Say what was guessed, changed or left out: one line for each kind of notice about sources or clips; nothing without any."""
+    from deemo_data.project.notices import REPORT_NAME, group_notices
+
+    groups = [group for group in group_notices(project) if group.level == level]
+    if groups:
+        click.echo(f"Guessed, changed or left out (every line: {project.out_dir / REPORT_NAME}):", err=True)
+    for group in groups:
+        click.echo(f"  {to_printable_line(str(group))}", err=True)
 
 
 def print_pull(pulled: PullResult) -> None:

@@ -65,6 +65,7 @@ def status_command(project_dir: Path) -> None:
     from rich.table import Table
 
     from deemo_data.annotation import agree
+    from deemo_data.project.notices import group_notices
     from deemo_data.workflow.status import compute_status
 
     project = open_project(project_dir)
@@ -78,6 +79,8 @@ def status_command(project_dir: Path) -> None:
     if (labelled := agree.count_progress(project)).pushed:
         by = f"{labelled.single} by one person, {labelled.reviewed} by more, {labelled.adjudicated} adjudicated"
         console.print(f"{labelled.pushed} clips pushed to annotators; labelled: {by} ({labelled.people} people)", soft_wrap=True)
+    for group in group_notices(project):
+        console.print(str(group), highlight=False, markup=False, soft_wrap=True)
     reasons: dict[str, int] = {}
     for problem in problems:
         reasons[f"{problem.reason}. {problem.advice}"] = reasons.get(f"{problem.reason}. {problem.advice}", 0) + 1

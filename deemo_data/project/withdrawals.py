@@ -16,8 +16,10 @@ from deemo_data.errors import ProjectError
 from deemo_data.files import append_lines, read_lines
 from deemo_data.pipeline.store import erase_sources
 from deemo_data.project.clips import read_sources_by_id
+from deemo_data.project.problems import Problem
 from deemo_data.project.project import Project
 from deemo_data.pseudonyms import derive_key
+from deemo_data.sources import download, subjects
 
 WITHDRAWALS_FILE = "withdrawn.jsonl"
 
@@ -90,3 +92,20 @@ def erase_withdrawn_since(project: Project, clips: Sequence[Clip]) -> set[str]:
     withdrawn = withdrawn_clips(project, {c.source for c in clips} - set(read_sources_by_id(project)))
     erase_sources(project.store_dir, withdrawn)
     return withdrawn
+
+
+def drop_withdrawn(project: Project, new_sources: Sequence[Clip]) -> tuple[list[Clip], list[Problem]]:
+    """Sources without those that were withdrawn (`deemo forget`), and a problem for each of these.
+
+    Their downloads and their lines in private/subjects.csv are deleted again. The caller holds the project's lock.
+    """
+    withdrawn = {s.source: s for s in new_sources if withdrawn_at(project, s)}
+    downloads = [s.path("source") for s in withdrawn.values() if project.private_dir in s.path("source").parents]
+    download.delete_downloads(project.private_dir / "downloads", downloads, set(withdrawn))
+    if withdrawn:
+        subjects.write_subjects(project.private_dir / "subjects.csv", [], without=withdrawn)
+    problems = []
+    for source in withdrawn.values():
+        reason = f"footage that was withdrawn on {withdrawn_at(project, source)[:10]} (deemo forget)"
+        problems.append(Problem("a source", "ingest", reason, "Take it out of what you give to deemo"))
+    return [s for s in new_sources if s.source not in withdrawn], problems

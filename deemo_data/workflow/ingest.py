@@ -5,18 +5,17 @@ sources/ reads the table and probes the footage. This file merges the result wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 from deemo_data.clip import Clip, write_clips
 from deemo_data.errors import ProjectError
 from deemo_data.pipeline import workers
 from deemo_data.pipeline.run import SILENT_WATCHER, Watcher
-from deemo_data.project import release, withdrawals
+from deemo_data.project import notices, release, withdrawals
 from deemo_data.project.clips import read_clips_if_any, read_sources_by_id
 from deemo_data.project.problems import Problem
 from deemo_data.project.project import Project
-from deemo_data.sources import download, intake, isolated_probe, source_table, subjects
+from deemo_data.sources import download, intake, isolated_probe, source_table
 from deemo_data.sources.intake import IntakeOptions
 
 
@@ -51,7 +50,7 @@ def ingest_sources(
         new_sources, refusals = intake.take_in_sources(rows, options, earlier, lambda uri: watcher.on_clip("Ingest"))
     problems = [Problem(uri, "ingest", reason, advice) for uri, reason, advice in refusals]
     with project.lock():
-        new_sources, withdrawn = drop_withdrawn(project, new_sources)
+        new_sources, withdrawn = withdrawals.drop_withdrawn(project, new_sources)
         problems += withdrawn
         sources = read_sources_by_id(project)  # again: another process may have ingested meanwhile
         for source in new_sources:
@@ -66,26 +65,10 @@ def ingest_sources(
         project.write_report("ingest.json", [vars(p) for p in problems])
         dropped = [c for c in clips if c.source not in sources]
         release.take_back_clips(read_clips_if_any(project), project, dropped)
+        notices.write_notices(project)
     if not sources:
         raise ProjectError(
             f"no footage could be taken in from {download.redact_address(where)}",
             str(problems[0]) if problems else "The folder has no videos",
         )
     return new_sources, problems
-
-
-def drop_withdrawn(project: Project, new_sources: Sequence[Clip]) -> tuple[list[Clip], list[Problem]]:
-    """Sources without those that were withdrawn (`deemo forget`), and a problem for each of these.
-
-    Their downloads and their lines in private/subjects.csv are deleted again. The caller holds the project's lock.
-    """
-    withdrawn = {s.source: s for s in new_sources if withdrawals.withdrawn_at(project, s)}
-    downloads = [s.path("source") for s in withdrawn.values() if project.private_dir in s.path("source").parents]
-    download.delete_downloads(project.private_dir / "downloads", downloads, set(withdrawn))
-    if withdrawn:
-        subjects.write_subjects(project.private_dir / "subjects.csv", [], without=withdrawn)
-    problems = []
-    for source in withdrawn.values():
-        reason = f"footage that was withdrawn on {withdrawals.withdrawn_at(project, source)[:10]} (deemo forget)"
-        problems.append(Problem("a source", "ingest", reason, "Take it out of what you give to deemo"))
-    return [s for s in new_sources if s.source not in withdrawn], problems

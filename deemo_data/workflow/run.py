@@ -13,7 +13,7 @@ from deemo_data.pipeline import store
 from deemo_data.pipeline.cluster import ClusterCheck, optional_cluster
 from deemo_data.pipeline.run import SILENT_WATCHER, Failure, Watcher, run_stages
 from deemo_data.pipeline.stage import Stage, table_name
-from deemo_data.project import release
+from deemo_data.project import notices, release
 from deemo_data.project.clips import iterate_project_clips, source_facts_of, stage_outputs_of
 from deemo_data.project.problems import Problem
 from deemo_data.project.project import Project, load_vocabularies
@@ -74,6 +74,7 @@ def run_project(
         lines = [vars(p) | ({"bug": bugs[p.what]} if p.what in bugs else {}) for p in problems]
         project.write_report("run.json", {"clips": len(clips), "came_out": len(clips) - len(problems), "did_not": lines})
         release.take_back_clips(done.values(), project)
+        notices.write_notices(project)
     return [c for c in done.values() if c.facts.get("leaks_passed") is not False], problems
 
 

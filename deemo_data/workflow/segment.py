@@ -12,7 +12,7 @@ from deemo_data.clip import Clip, write_clips
 from deemo_data.pipeline import run, store
 from deemo_data.pipeline.cluster import optional_cluster
 from deemo_data.pipeline.run import SILENT_WATCHER, Watcher
-from deemo_data.project import release
+from deemo_data.project import notices, release
 from deemo_data.project.clips import read_clips_if_any, stage_outputs_of
 from deemo_data.project.problems import Problem
 from deemo_data.project.project import Project
@@ -52,6 +52,7 @@ def segment_sources(
         project.write_report("segment.json", [vars(p) for p in problems])
         ids = {c.id for c in clips}
         release.take_back_clips(clips, project, dropped=[c for c in before.values() if c.id not in ids])
+        notices.write_notices(project)
     return clips, problems
 
 

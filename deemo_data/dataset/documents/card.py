@@ -67,6 +67,10 @@ and 21 of the right hand. `body_confidence` has the same shape without the last 
 {attacked}
 {attacks}
 
+{stronger}
+
+{stronger_attacks}
+
 ## Access
 
 {access}
@@ -99,6 +103,8 @@ def render_card(facts: DatasetFacts, features: Mapping[str, Features]) -> str:
         classes=_class_table(counts),
         attacked=statements.audit_statement(facts.privacy),
         attacks=_attack_table(facts.privacy),
+        stronger=statements.stronger_attack_statement(),
+        stronger_attacks=bullets(statements.STRONGER_ATTACKS),
         access=_access_text(facts),
         prohibited=bullets(statements.PROHIBITED_USES),
         limits=bullets(limits),

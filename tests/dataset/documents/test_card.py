@@ -54,6 +54,17 @@ def test_what_was_not_measured_is_said(tmp_path: Path) -> None:
     assert statements.OWNER_ANSWERS in text, "nobody said whom to write to"
 
 
+def test_stronger_attacks_stand_beside_those_of_the_audit(made: str, tmp_path: Path) -> None:
+    privacy = made[made.index("## Privacy") : made.index("## Access")]
+    assert "on test footage of deemo_data and not on these clips" in privacy
+    assert "histogram gave 90 %" in privacy
+    assert "CAM++" in privacy
+    assert "about 20 pixels" in privacy
+    assert "English speech only" in privacy
+    unattacked = (build_dataset(tmp_path, {}) / "README.md").read_text()
+    assert all(sentence in unattacked for sentence in statements.STRONGER_ATTACKS), "they do not depend on an audit"
+
+
 def test_limits_come_from_counts(made: str) -> None:
     assert "1 of 6 clips were looked at by nobody" in made
     assert "1 of 6 clips were looked at by one person only" in made
