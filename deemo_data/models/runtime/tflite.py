@@ -213,6 +213,9 @@ def pad_channels(model: bytes) -> bytes:
             kernel, bias = (values[name] for name in node.input[1:])
             before[out], after[out] = len(kernel), len(kernel) if out in heads else _round_up_channels(len(kernel))
             group = next(a for a in node.attribute if a.name == "group")
+            if group.i > 1 and out in heads:  # its input is padded and its output is not, so it cannot stay depthwise
+                kernel = np.eye(len(kernel), dtype=kernel.dtype)[:, :, None, None] * kernel
+                group.i = 1
             depthwise = group.i > 1
             group.i = after[out] if depthwise else 1
             values[node.input[1]] = _pad_with_zeros(kernel, (after[out], 1 if depthwise else after[first], *kernel.shape[2:]))
