@@ -1,41 +1,31 @@
 """PublishBody: the subject's body track as it may be released: without face points, in a common place, size and build.
 
 In:  the body track, face boxes and roles. Out: the public body track (64 points, see tracks/skeleton.py).
+The build is that of the standard figure (stages/figure).
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from deemo_data.clip import Clip, Facts
+from deemo_data.notices import Notice
 from deemo_data.tracks.body import Body
-from deemo_data.tracks.skeleton import FINGERS, MIN_CONFIDENCE, PUBLIC, WRIST
+from deemo_data.tracks.skeleton import HAND_POINTS, MIN_CONFIDENCE, PUBLIC, TRACKED, Pair
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-# Lengths in shoulder widths: of the body after Drillis and Contini (1966, in Winter 2009); of the hand, our own rounded values.
-TRUNK_LENGTH = 1.11  # midpoint of the shoulders to midpoint of the hips
-HIP_LENGTH = 0.32  # midpoint of the hips to one hip
-BODY_BONE_LENGTHS = (
-    (PUBLIC.shoulders, PUBLIC.elbows, 0.72), (PUBLIC.elbows, PUBLIC.wrists, 0.56),
-    (PUBLIC.wrists, PUBLIC.little_fingers, 0.24), (PUBLIC.wrists, PUBLIC.index_fingers, 0.25),
-    (PUBLIC.wrists, PUBLIC.thumbs, 0.17),
-    (PUBLIC.hips, PUBLIC.knees, 0.95), (PUBLIC.knees, PUBLIC.ankles, 0.95), (PUBLIC.ankles, PUBLIC.heels, 0.15),
-    (PUBLIC.ankles, PUBLIC.toes, 0.45),
-)  # fmt: skip
-FINGER_BONE_LENGTHS = (
-    (0.09, 0.10, 0.075, 0.06), (0.21, 0.10, 0.06, 0.05), (0.21, 0.105, 0.065, 0.05), (0.20, 0.095, 0.06, 0.05),
-    (0.185, 0.075, 0.045, 0.045),
-)  # fmt: skip
+# Shoulder widths between the wrist of the body and that of a hand. A hand further away is another person's.
+MAX_TO_SEEN_WRIST = 0.6
+MAX_TO_GUESSED_WRIST = 1.2  # the wrist is hidden or outside of the picture
 
 
 @dataclass(frozen=True)
@@ -46,53 +36,101 @@ class PublishBody:
     none        picture: x and y are shares of its width and height, z is in the unit of x
     place       shoulders: the clip's shoulder width is 1, the midpoint of the shoulders is (0, 0, 0); x, y and z are in
                 the same unit, y down, mostly within -10 to 10. Removes where a person stands, and how large they appear
-    limbs       as place, and rotated so that the shoulders are on the whole level and face the camera. Each bone keeps its
-                direction and gets a standard length. Also removes how a person holds the shoulders, and how they are built
+    limbs       shoulders: the standard figure does what the person does. Hands lie where they lie on the person's head, trunk,
+                other arm and other hand, each hand begins at its wrist, and bones are as long as everybody's. Also removes how
+                a person is built and holds the trunk. z is no deeper than bones are long
 
     All normalisation uses one value per clip, not one per frame, so movement stays. Smoothing is by 1-2-1 means, which shift
-    nothing in time; a point next to a gap stays as it is.
+    nothing in time; a point next to a gap stays as it is. A hand too far from the body's wrist is left out. Tells
+    `publish_body_notices`: what is left out (notices.py).
     """
 
     normalise: Literal["none", "place", "limbs"] = "limbs"
     smooth: Annotated[int, Field(ge=0, le=10)] = 1  # passes; each halves the jitter at fps / 4
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     needs: ClassVar[tuple[str, ...]] = ("body", "roles", "faces", "grid")
     makes: ClassVar[dict[str, str]] = {"public_body": "body.parquet"}
-    tells: ClassVar[tuple[str, ...]] = ("body_unit",)
+    tells: ClassVar[tuple[str, ...]] = ("body_unit", "publish_body_notices")
 
     def __call__(self, clip: Clip, out: Path) -> Facts:
         import numpy as np
 
+        from deemo_data.stages.figure.retarget import retarget_body
         from deemo_data.tracks.body import find_frames_of_others, read_body, write_body
         from deemo_data.tracks.faces import read_faces
 
-        track = read_body(clip.path("body"))
+        track, (width, height) = read_body(clip.path("body")), (clip.grid.width, clip.grid.height)
         roles = json.loads(clip.path("roles").read_text())
         face_roles = {int(number): role for number, role in roles["faces"].items()}
-        is_other = find_frames_of_others(track, read_faces(clip.path("faces")), face_roles, clip.grid.width, clip.grid.height)
-        body = track.without_face()
-        body = Body(body.points[:, :1], body.confidence[:, :1])
+        is_other = find_frames_of_others(track, read_faces(clip.path("faces")), face_roles, width, height)
         if roles["body"] != "subject":
-            body = empty_body(body)
-        elif is_other.any():
-            empty, mask = empty_body(body), is_other[:, None, None]
-            points = np.where(mask[..., None], empty.points, body.points)
-            body = Body(points, np.where(mask, empty.confidence, body.confidence))
+            is_other[:] = True
+        body = clear_points(Body(track.points[:, :1], track.confidence[:, :1]), is_other[:, None])
+        is_foreign = find_foreign_hands(body, width, height)
+        body = clear_points(body, is_foreign)
         body = Body(smooth_points(body.points, self.smooth), body.confidence)
-        if self.normalise != "none":
-            body = normalise_place(body, clip.grid.width, clip.grid.height)
-        if self.normalise == "limbs":
-            body = Body(normalise_limbs(Body(rotate_to_camera(body), body.confidence)), body.confidence)
-        write_body(body, out / self.makes["public_body"])
-        return {"body_unit": "picture" if self.normalise == "none" else "shoulders"}
+        public = body.without_face()
+        if self.normalise == "place":
+            public = normalise_place(public, width, height)
+        elif self.normalise == "limbs":
+            points = retarget_body(body, width, height)
+            public = clear_points(Body(points, public.confidence), np.isnan(points[:, 0, :, 0]))
+        write_body(public, out / self.makes["public_body"])
+        notices = describe_omissions(body, public, is_other, is_foreign)
+        unit = "picture" if self.normalise == "none" else "shoulders"
+        return {"body_unit": unit, "publish_body_notices": [notice.to_fact() for notice in notices]}
 
 
-def empty_body(body: Body) -> Body:
-    """A track of the same shape without any point."""
+def describe_omissions(body: Body, public: Body, is_other: NDArray[np.bool_], is_foreign: NDArray[np.bool_]) -> list[Notice]:
+    """What the public track does not have, although it was tracked."""
     import numpy as np
 
-    return Body(np.full_like(body.points, np.nan), np.zeros_like(body.confidence))
+    notices = []
+    if is_other.any():
+        text = f"The body track is empty in {is_other.sum()} of {len(is_other)} frames, which show another person's body."
+        notices.append(Notice("body_of_others_left_out", text))
+    if hands := int(is_foreign.sum()) // HAND_POINTS:
+        frames = f"{is_foreign.any(axis=1).sum()} of {len(is_foreign)} frames"
+        text = f"{hands} hands in {frames} are left out, because they are too far from the body's wrists."
+        notices.append(Notice("hands_of_others_left_out", text))
+    if np.isfinite(body.points).any() and not np.isfinite(public.points).any():
+        notices.append(Notice("body_without_shoulders", "The body track is empty, because no frame shows both shoulders."))
+    return notices
+
+
+def find_foreign_hands(body: Body, width: int, height: int) -> NDArray[np.bool_]:
+    """(frames, 75) True for the points of hands that are too far from the body's wrist to be this person's."""
+    import numpy as np
+
+    foreign = np.zeros(body.confidence[:, 0].shape, bool)
+    pixels = body.points[:, 0, :, :2] * np.array([width, height], np.float32)
+    shoulder_width = measure_shoulders(pixels, body.confidence[:, 0], TRACKED.shoulders)
+    for root, wrist in zip(TRACKED.hands, TRACKED.wrists, strict=True):
+        is_seen = body.confidence[:, 0, wrist] >= MIN_CONFIDENCE
+        bound = np.where(is_seen, MAX_TO_SEEN_WRIST, MAX_TO_GUESSED_WRIST) * shoulder_width
+        too_far = np.linalg.norm(pixels[:, root] - pixels[:, wrist], axis=-1) > bound
+        foreign[:, root : root + HAND_POINTS] = too_far[:, None]
+    return foreign
+
+
+def measure_shoulders(pixels: NDArray[np.float32], confidence: NDArray[np.float32], shoulders: Pair) -> float:
+    """The width in pixels of shoulders that face the camera: the upper quartile over the clip; inf where no frame shows both."""
+    import numpy as np
+
+    sure = _has_shoulders(pixels, confidence, shoulders)
+    if not sure.any():
+        return float("inf")
+    left, right = (pixels[sure, i, :2] for i in shoulders)
+    return max(float(np.quantile(np.hypot(*(left - right).T), 0.75)), 1.0)
+
+
+def clear_points(body: Body, where: NDArray[np.bool_]) -> Body:
+    """The track without the points at `where`, (frames, points) or (frames, 1)."""
+    import numpy as np
+
+    points = np.where(where[:, None, :, None], np.float32(np.nan), body.points)
+    return Body(points, np.where(where[:, None], np.float32(0), body.confidence))
 
 
 def smooth_points(points: NDArray[np.float32], times: int) -> NDArray[np.float32]:
@@ -113,83 +151,18 @@ def normalise_place(body: Body, width: int, height: int) -> Body:
     """
     import numpy as np
 
-    sure = _has_shoulders(body)
+    pixels, confidence = body.points * np.array([width, height, width], np.float32), body.confidence[:, 0]
+    sure = _has_shoulders(pixels[:, 0], confidence, PUBLIC.shoulders)
     if not sure.any():
-        return empty_body(body)
-    pixels = body.points * np.array([width, height, width], np.float32)
-    left, right = (pixels[sure, 0, i] for i in PUBLIC.shoulders)
-    shoulder_width = max(float(np.quantile(np.hypot(*(left - right)[:, :2].T), 0.75)), 1.0)
-    middle = np.median((left + right) / 2, axis=0)
+        return clear_points(body, np.ones((len(pixels), 1), bool))
+    middle = np.median(pixels[sure][:, 0, PUBLIC.shoulders].mean(axis=1), axis=0)
+    shoulder_width = measure_shoulders(pixels[:, 0], confidence, PUBLIC.shoulders)
     return Body(np.asarray((pixels - middle) / shoulder_width, np.float32), body.confidence)
 
 
-def _has_shoulders(body: Body) -> NDArray[np.bool_]:
+def _has_shoulders(points: NDArray[np.float32], confidence: NDArray[np.float32], shoulders: Pair) -> NDArray[np.bool_]:
     """(frames,) whether both shoulders are measured."""
     import numpy as np
 
-    confident = (body.confidence[:, 0, PUBLIC.shoulders] >= MIN_CONFIDENCE).all(axis=1)
-    return np.asarray(confident & np.isfinite(body.points[:, 0, PUBLIC.shoulders]).all(axis=(1, 2)))
-
-
-def rotate_to_camera(body: Body) -> NDArray[np.float32]:
-    """The points of a `normalise_place` track, rotated so that the clip's median shoulder line is level and frontal.
-
-    They are scaled again to a shoulder width of 1.
-    """
-    import numpy as np
-
-    points = body.points
-    sure = _has_shoulders(body)
-    if not sure.any():
-        return points
-    for first, second in ((0, 1), (0, 2)):  # in the picture plane, then about the vertical axis
-        line = np.median(points[sure, 0, PUBLIC.shoulders[0]] - points[sure, 0, PUBLIC.shoulders[1]], axis=0)
-        angle = -np.arctan2(line[second], line[first])
-        rotation = np.eye(3)
-        rotation[[first, first, second, second], [first, second, first, second]] = (
-            np.cos(angle), np.sin(angle), -np.sin(angle), np.cos(angle),
-        )  # fmt: skip
-        points = np.asarray(points @ rotation, np.float32)
-    apart = points[sure, 0, PUBLIC.shoulders[0]] - points[sure, 0, PUBLIC.shoulders[1]]
-    shoulder_width = np.quantile(np.hypot(apart[:, 0], apart[:, 1]), 0.75)
-    return np.asarray(points / max(shoulder_width, 1e-3), np.float32)
-
-
-def normalise_limbs(body: Body) -> NDArray[np.float32]:
-    """The points (frames, 1, 64, 3) of a normalised track with bones of the standard lengths.
-
-    Every bone is multiplied by one factor per clip: the standard length over its median length in space. The bones are joined
-    from the midpoint of the shoulders outwards. A limb that points to the camera still looks short.
-    """
-    import numpy as np
-
-    points, sure = body.points[:, 0].astype(np.float64), body.confidence[:, 0] >= MIN_CONFIDENCE
-    result = np.full_like(points, np.nan)
-
-    def scale(bones: NDArray[np.float64], measured: NDArray[np.bool_], length: float) -> NDArray[np.float64]:
-        """Bones (frames, 3) times the factor that makes their median `length`, taken over the measured bones if there are any."""
-        lengths = np.linalg.norm(bones, axis=1)
-        finite = np.isfinite(lengths)
-        lengths = lengths[measured & finite] if (measured & finite).any() else lengths[finite]
-        return bones * (length / max(float(np.median(lengths)), 1e-3)) if len(lengths) else bones
-
-    def attach(start: int, end: int, length: float) -> None:
-        result[:, end] = result[:, start] + scale(points[:, end] - points[:, start], sure[:, start] & sure[:, end], length)
-
-    top, bottom = (points[:, pair].mean(axis=1) for pair in (PUBLIC.shoulders, PUBLIC.hips))
-    has_shoulders, has_hips = (np.asarray(sure[:, pair].all(axis=1)) for pair in (PUBLIC.shoulders, PUBLIC.hips))
-    new_bottom = top + scale(bottom - top, has_shoulders & has_hips, TRUNK_LENGTH)
-    for side in (0, 1):
-        shoulder, hip = PUBLIC.shoulders[side], PUBLIC.hips[side]
-        result[:, shoulder] = top + scale(points[:, shoulder] - top, has_shoulders, 0.5)
-        result[:, hip] = new_bottom + scale(points[:, hip] - bottom, has_hips, HIP_LENGTH)
-        for starts, ends, length in BODY_BONE_LENGTHS:
-            attach(starts[side], ends[side], length)
-        root = PUBLIC.hands[side]
-        at_wrist = result[:, PUBLIC.wrists[side]] + (points[:, root] - points[:, PUBLIC.wrists[side]])
-        result[:, root] = np.where(np.isfinite(at_wrist), at_wrist, points[:, root])
-        for finger, lengths in zip(FINGERS, FINGER_BONE_LENGTHS, strict=True):
-            chain = [root + joint for joint in (WRIST, *finger)]
-            for (start, end), length in zip(pairwise(chain), lengths, strict=True):
-                attach(start, end, length)
-    return np.asarray(result[:, None], np.float32)
+    confident = (confidence[:, shoulders] >= MIN_CONFIDENCE).all(axis=1)
+    return np.asarray(confident & np.isfinite(points[:, shoulders]).all(axis=(1, 2)))

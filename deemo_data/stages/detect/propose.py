@@ -28,11 +28,12 @@ class Propose(Thresholds):
     A proposal has: rule, start_frame, end_frame (frames of the clip, half-open), score, threshold, why.
 
     The vocabulary says which class a rule stands for (its key `rule`), so a change of vocabulary needs no new run. Proposals
-    are for the subject only: there are none where the body is another person's, or jumps to another person. The fact is released
+    are for the subject only: there are none where the body is another person's, or jumps to another person. Each rule needs its
+    points to be seen: the pose's guesses at what is hidden or outside of the picture do not count. The fact is released
     with the clip. It holds lengths of single movements in units of the body, and no points.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("body", "faces", "roles", "hand_looks", "grid")
     makes: ClassVar[dict[str, str]] = {"proposed": "proposals.json"}
     tells: ClassVar[tuple[str, ...]] = ("proposals",)
@@ -56,7 +57,8 @@ class Propose(Thresholds):
             points[is_other], confidence[is_other] = float("nan"), 0
             subject_boxes = table[table["track"].map(face_roles) == "subject"]
             faces = face_sizes(subject_boxes, points)
-            scene = build_scene(points, confidence, faces, float(grid.fps), self.small * grid.width)
+            picture = (grid.width, grid.height)
+            scene = build_scene(points, confidence, faces, float(grid.fps), self.small * grid.width, picture)
             proposals = [p.to_fact() for p in select.select_proposals(scene, self)]
         (out / self.makes["proposed"]).write_text(json.dumps(proposals))
         return {"proposals": proposals}

@@ -28,6 +28,7 @@ class Scene:
 
     points          (frames, 33, 3) of BlazePose; NaN where nothing was found
     confidence      (frames, 33) of the points
+    in_picture      (frames, 33) whether the point lies in the picture: the pose also guesses points outside of it
     hands           (frames, 2, 21, 3) the person's left and right hand; NaN where not seen
     face_width      (frames,)
     shoulder_width  (frames,) distance between the shoulders when they face the camera
@@ -36,6 +37,7 @@ class Scene:
     fps: float
     points: NDArray[np.float64]
     confidence: NDArray[np.float64]
+    in_picture: NDArray[np.bool_]
     hands: NDArray[np.float64]
     face_width: NDArray[np.float64]
     shoulder_width: NDArray[np.float64]
@@ -44,17 +46,22 @@ class Scene:
         return len(self.points)
 
     def slice_frames(self, start: int, end: int) -> Scene:
-        names = ("points", "confidence", "hands", "face_width", "shoulder_width")
+        names = ("points", "confidence", "in_picture", "hands", "face_width", "shoulder_width")
         return replace(self, **{n: getattr(self, n)[start:end] for n in names})
 
     def frames_of_ms(self, ms: float) -> int:
         return max(1, round(ms / 1000 * self.fps))
 
     def has_points(self, indices: Sequence[int]) -> NDArray[np.bool_]:
-        """(frames,) whether all these points are measured and not guessed."""
+        """(frames,) whether all these points are measured: the pose is sure of them, and they lie in the picture.
+
+        BlazePose guesses what is hidden or outside of the picture, such as the hips of somebody behind a desk. A rule may use
+        such a point only where it says so.
+        """
         import numpy as np
 
-        return np.asarray((self.confidence[:, indices] >= MIN_CONFIDENCE).all(axis=1))
+        measured = (self.confidence[:, indices] >= MIN_CONFIDENCE) & self.in_picture[:, indices]
+        return np.asarray(measured.all(axis=1))
 
 
 def build_scene(
@@ -63,6 +70,7 @@ def build_scene(
     faces: NDArray[np.float32],
     fps: float,
     min_shoulder_px: float = 0,
+    picture: tuple[int, int] | None = None,
 ) -> Scene:
     """The scene of one person's track.
 
@@ -70,6 +78,7 @@ def build_scene(
     confidence       (frames, 75)
     faces            (frames, 2) width and height of the person's face box in pixels; NaN where there is no box
     min_shoulder_px  a body with narrower shoulders is too small to be measured: no rule holds there
+    picture          its width and height; without it all points that were found lie in the picture
     """
     import numpy as np
 
@@ -85,7 +94,10 @@ def build_scene(
     from_wrist = np.hypot(*(hands[:, :, 0] - body[:, TRACKED.wrists])[..., :2].reshape(-1, 2).T).reshape(-1, 2)
     sure_wrist = body_confidence[:, TRACKED.wrists] >= MIN_CONFIDENCE
     hands[sure_wrist & (from_wrist > 0.6 * shoulder_width[:, None])] = np.nan  # this is another person's hand
-    return Scene(fps, body, body_confidence, hands, face_width, shoulder_width)
+    in_picture = np.asarray(np.isfinite(body[..., :2]).all(axis=-1))
+    if picture is not None:
+        in_picture &= ((body[..., :2] >= 0) & (body[..., :2] <= picture)).all(axis=-1)
+    return Scene(fps, body, body_confidence, in_picture, hands, face_width, shoulder_width)
 
 
 def split_at_jumps(scene: Scene) -> list[tuple[int, int]]:

@@ -31,6 +31,7 @@ TRUNK_RULES = ("shoulders_raised", "torso_moved", "head_up", "sits_up")  # may h
 class Signal:
     """How far a rule holds, frame by frame.
 
+    needs                points of the body that the amount is measured by; where one of them is not seen, nothing is proposed
     amount               (frames,) the measured amount, in the unit of `threshold`; NaN where it could not be measured
     threshold            the rule holds from here on: downwards if `below`, otherwise upwards
     why                  a sentence with the fields {amount} (the median while the rule holds) and {seconds}
@@ -40,6 +41,7 @@ class Signal:
     """
 
     rule: str
+    needs: tuple[int, ...]
     amount: NDArray[np.float64]
     threshold: float
     why: str

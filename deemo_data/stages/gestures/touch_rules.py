@@ -40,6 +40,7 @@ PLACE_WORDS = {
     "hand_on_neck": "the neck", "hand_on_notch": "the hollow between the collar bones",
 }  # fmt: skip
 FRONTAL_RULES = ("hand_on_face", "hand_on_jaw", "hand_on_neck", "hand_on_notch")
+FACE_NEEDS = EYES + MOUTH  # the points that give the coordinates of the face
 FACE_ELLIPSE: Ellipse = (0.0, -0.22, 0.45, 0.64)  # all of the face
 
 # A hand has 24 points here: its own 21, then BlazePose's three points of the same hand.
@@ -141,7 +142,8 @@ def measure_touches(scene: Scene, touches: HandsFromFace, side: int, thresholds:
         left_out = in_front | (together & (rule in FRONTAL_RULES))
         amount = np.where((best_place == place) & ~left_out, amounts[place], np.nan)
         why = f"{hand} hand {{amount}} face widths from {PLACE_WORDS[rule]} in the picture, for {{seconds}} s."
-        yield Signal(rule, amount, thresholds.touch, why, trust=0.6 if rule == "hand_in_hair" else 0.9, below=True)
+        needs = FACE_NEEDS + TRACKED.shoulders if rule == "hand_on_notch" else FACE_NEEDS
+        yield Signal(rule, needs, amount, thresholds.touch, why, trust=0.6 if rule == "hand_in_hair" else 0.9, below=True)
 
 
 def are_hands_together(scene: Scene) -> NDArray[np.bool_]:
@@ -168,4 +170,4 @@ def measure_face_cover(touches: HandsFromFace, thresholds: Thresholds) -> Signal
     distance = np.nan_to_num(np.abs(points[:, :, None] - grid).max(axis=-1), nan=np.inf)  # (frames, points, grid)
     amount = np.where(np.isfinite(points[..., 0]).any(axis=1), (distance < 0.13).any(axis=1).mean(axis=1), np.nan)
     why = "Hands before {amount} of the face's area, for {seconds} s."
-    return Signal("hand_over_face", amount, thresholds.cover, why, trust=0.9)
+    return Signal("hand_over_face", FACE_NEEDS, amount, thresholds.cover, why, trust=0.9)

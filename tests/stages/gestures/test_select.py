@@ -28,103 +28,9 @@ from deemo_data.stages.gestures.signals import (
     find_runs,
     resolve_conflicts,
 )
-from tests.makers.gestures import FACE, FPS, PERSON, SHOULDER_PX, Acting, face_at, flat_hand, touching
+from tests.makers.gestures import ACTED, FACE, FPS, PERSON, SHOULDER_PX, Acting, face_at, folded, touching
 
 HOW = Propose()
-
-
-def folded(wrists: float) -> Acting:
-    a = Acting()
-    when = a.during(1, 3)
-    a.body[when, 13], a.body[when, 14] = (0.55, 0.65), (-0.55, 0.65)
-    a.body[when, 15], a.body[when, 16] = (-wrists, 0.6), (wrists, 0.6)
-    return a
-
-
-def on_hips(elbows: float) -> Acting:
-    a = Acting()
-    when = a.during(1, 3)
-    a.body[when, 13], a.body[when, 14] = (elbows, 0.75), (-elbows, 0.75)
-    a.body[when, 15], a.body[when, 16] = (0.4, 1.2), (-0.4, 1.2)
-    return a
-
-
-def behind(confidence: float) -> Acting:
-    a = Acting()
-    when = a.during(1, 3)
-    a.body[when, 15], a.body[when, 16] = (0.2, 1.2), (-0.2, 1.2)
-    a.sure[when, 15:17] = confidence
-    return a
-
-
-def holding(gap: float, tips_up: bool = False) -> Acting:
-    """Both hands before the chest; `gap` is how far the tips stop short of the other hand's knuckles (or, upwards, tips)."""
-    a = Acting()
-    if tips_up:
-        return a.hand(0, 1, 3, (gap / 2, 0.15), (0.45, 0.9)).hand(1, 1, 3, (-gap / 2, 0.15), (-0.45, 0.9))
-    return a.hand(0, 1, 3, (-0.11 + gap, 0.6), (0.6, 0.64)).hand(1, 1, 3, (0.11 - gap, 0.64), (-0.6, 0.6))
-
-
-def interlaced(shift: float) -> Acting:
-    """Fingers of both hands side by side, one of the other hand between each two, or (shifted) one hand's below the other's."""
-    a = Acting()
-    left, right = flat_hand((0.3, 0.6), (-1, 0)), flat_hand((-0.3, 0.6), (1, 0))
-    for finger, y in enumerate((0.5, 0.56, 0.62, 0.68)):
-        left[5 + 4 * finger : 9 + 4 * finger, 1], right[5 + 4 * finger : 9 + 4 * finger, 1] = y, y + shift
-        left[5 + 4 * finger : 9 + 4 * finger, 0] = (0.1, 0.04, -0.02, -0.08)
-        right[5 + 4 * finger : 9 + 4 * finger, 0] = (-0.1, -0.04, 0.02, 0.08)
-    when = a.during(1, 3)
-    a.hands[when, 0], a.hands[when, 1] = left, right
-    a.body[when, 15], a.body[when, 16] = left[0], right[0]
-    return a
-
-
-def pinching(open_by: float) -> Acting:
-    a = Acting().hand(1, 0.5, 3.5, (-0.1, 0.8), (-0.8, 0.9))
-    when = a.during(0.5, 3.5)
-    a.hands[when, 1, 4] = a.hands[when, 1, 8] + (0, open_by)
-    return a
-
-
-def waving(reach: float, y: float = 0.4) -> Acting:
-    a = Acting()
-    times = np.arange(a.count) / a.fps
-    a.body[:, 16] = np.stack([-0.6 + reach * np.sin(2 * np.pi * 1.2 * times), np.full(a.count, y)], axis=1)
-    return a
-
-
-def seated(rise: float) -> Acting:
-    a = Acting(8)
-    a.body[:, 25], a.body[:, 26] = (0.4, 1.45), (-0.4, 1.45)
-    upper = tuple(n for n in range(23))
-    return a.move(upper, 4, 6, (0, -rise))
-
-
-HEAD, UPPER = tuple(range(11)), tuple(range(23))
-ACTED: dict[str, tuple[Acting, Acting]] = {
-    "hand_on_eyes": (touching(0.25, 0.0), touching(1.0, 0.0)),
-    "hand_on_ear": (touching(0.54, -0.12), touching(1.0, -0.12)),
-    "hand_on_forehead": (touching(0.1, 0.42), touching(0.1, 0.42, seconds=0.2)),
-    "hand_on_jaw": (touching(0.3, -0.84), touching(0.3, -0.84, size=0.45)),
-    "hand_on_face": (touching(0.2, -0.38), touching(0.2, -0.38, size=0.45)),
-    "hand_in_hair": (touching(0.66, -0.75), touching(1.1, -0.75)),
-    "hand_on_head": (touching(0.2, 0.95), touching(1.3, 1.2)),
-    "hand_on_neck": (touching(0.1, -1.15), touching(0.9, -1.25)),
-    "hand_on_notch": (Acting().hand(0, 1.5, 2.5, (0.0, -0.04), (0.8, 0.4)), Acting().hand(0, 1.5, 2.5, (0.0, 0.4), (0.8, 0.6))),
-    "hand_over_face": (Acting().hand(0, 1.5, 2.5, face_at(-0.1, 0.35), face_at(0.1, -3), 0.26), touching(0.3, 0.0)),
-    "arms_folded": (folded(0.35), folded(0.05)),
-    "arms_akimbo": (on_hips(0.95), on_hips(0.45)),
-    "arms_behind": (behind(0.1), behind(0.7)),
-    "hands_held": (holding(0.0), holding(0.3)),
-    "minaret": (holding(0.04, tips_up=True), holding(0.3, tips_up=True)),
-    "fingers_crossed": (interlaced(0.03), interlaced(0.26)),
-    "hand_busy": (pinching(0.05), pinching(0.3)),
-    "hand_gesture": (waving(0.2), waving(0.2, y=1.4)),
-    "shoulders_raised": (Acting(8).move((11, 12), 4, 5, (0, -0.14)), Acting(8).move(UPPER, 4, 5, (0, -0.14))),
-    "torso_moved": (Acting(8).move(UPPER, 5, 6, (0.35, 0.0)), Acting(8).move(tuple(range(33)), 5, 6, (0.35, 0.0))),
-    "sits_up": (seated(0.2), seated(0.05)),
-    "head_up": (Acting(8).move((0, 9, 10), 4, 5, (0, -0.08)), Acting(8).move(HEAD, 4, 5, (0, -0.08))),
-}  # fmt: skip
 
 
 def found(acting: Acting, how: Propose = HOW) -> dict[str, list[Proposal]]:
@@ -258,7 +164,7 @@ def test_hands_of_the_pose_count_where_the_hand_is_not_seen() -> None:
 
 def test_of_two_rules_for_one_stretch_the_more_specific_wins_and_the_other_keeps_the_rest() -> None:
     def stretch(rule: str, start: int, end: int) -> Interval:
-        return Interval(Signal(rule, np.full(200, 2.0), 1.0, "{amount}, {seconds}"), start, end)
+        return Interval(Signal(rule, (), np.full(200, 2.0), 1.0, "{amount}, {seconds}"), start, end)
 
     kept = resolve_conflicts(
         [stretch("hand_gesture", 0, 100), stretch("hand_on_jaw", 40, 60), stretch("torso_moved", 30, 70)], 10
@@ -271,7 +177,7 @@ def test_of_two_rules_for_one_stretch_the_more_specific_wins_and_the_other_keeps
 
 def test_hysteresis_bridges_and_least() -> None:
     amount = np.array([0.0, 0.8, 1.2, 0.8, 0.8, 1.2, 0.0, 0.0, 0.8, 0.8, 0.0, 1.5, 0.0])
-    signal = Signal("head_up", amount, 1.0, "")
+    signal = Signal("head_up", (), amount, 1.0, "")
     assert [(s.start, s.end) for s in find_intervals(signal, 1, 0, 0.3)] == [
         (1, 6),
         (11, 12),
