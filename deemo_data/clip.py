@@ -31,6 +31,20 @@ STANDARD_RATES = sorted(
 
 
 @dataclass(frozen=True)
+class Join:
+    """A place at which the clock of a source begins anew, for one stream: there a second recording follows the first.
+
+    stream  index of the stream in the file
+    packet  the first packet that belongs to the second recording, counted from 0 among those of the stream
+    shift   seconds by which it, and all that follow, are later than their own time stamps say
+    """
+
+    stream: int
+    packet: int
+    shift: Fraction
+
+
+@dataclass(frozen=True)
 class Grid:
     """The frames of a source at a constant rate: it defines which picture frame k of a clip is.
 
@@ -42,6 +56,11 @@ class Grid:
     zero    time of the first frame on the source's own clock, in seconds; people see it as 0 ms
     frames  number of frames in the grid, over the whole source
     width, height  of the upright picture, in square pixels, both even
+    video_track  index of the picture track, counted from 0 among those of the file
+    still_frames  number of frames at the end that show the last picture again, because it lasts or the sound goes on
+    joins   where the clock begins anew, in the order of the file; `zero` and all times are those of the first recording's clock
+    white   of HDR footage: cd/m² of a white sheet, as media/filters.py estimates it; 0 for other footage
+    fields  "tff" or "bff" (top or bottom field first) for interlaced frames that do not say so; otherwise ""
     """
 
     fps: Fraction
@@ -50,16 +69,29 @@ class Grid:
     frames: int
     width: int
     height: int
+    video_track: int = 0
+    still_frames: int = 0
+    joins: tuple[Join, ...] = ()
+    white: int = 0
+    fields: str = ""
 
     def to_fact(self) -> Facts:
-        return {
+        """The grid as JSON values. The optional fields are left out where they say nothing, as in nearly all footage."""
+        fact: Facts = {
             "fps": str(self.fps), "vfr": self.vfr, "zero": str(self.zero),
             "frames": self.frames, "width": self.width, "height": self.height,
         }  # fmt: skip
+        joins = [[j.stream, j.packet, str(j.shift)] for j in self.joins]
+        optional = {
+            "video_track": self.video_track, "still_frames": self.still_frames, "joins": joins,
+            "white": self.white, "fields": self.fields,
+        }  # fmt: skip
+        return fact | {name: value for name, value in optional.items() if value}
 
     @classmethod
     def of(cls, fact: Facts) -> Grid:
-        return cls(**{**fact, "fps": Fraction(fact["fps"]), "zero": Fraction(fact["zero"])})
+        joins = tuple(Join(stream, packet, Fraction(shift)) for stream, packet, shift in fact.get("joins", ()))
+        return cls(**{**fact, "fps": Fraction(fact["fps"]), "zero": Fraction(fact["zero"]), "joins": joins})
 
     def frame_at(self, ms: int) -> int:
         """The frame boundary nearest to `ms` on the source's clock; halves are rounded up."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from deemo_data.clip import Grid, round_half_up
 from deemo_data.errors import MediaError
+from deemo_data.media.filters import BT709
 from deemo_data.media.frames import default_colour_matrix
 from deemo_data.media.lookahead import run_ahead
 
@@ -42,6 +43,7 @@ def write_video(
         stream.width, stream.height, stream.pix_fmt = grid.width, grid.height, "yuv420p"
         stream.codec_context.time_base = 1 / grid.fps
         stream.codec_context.colorspace, stream.codec_context.color_range = default_colour_matrix(grid.width, grid.height), 1
+        stream.codec_context.color_primaries, stream.codec_context.color_trc = BT709, BT709
         stream.codec_context.thread_count = ENCODER_THREADS
         stream.codec_context.gop_size = max(1, round_half_up(grid.fps))  # one key frame per second, so that people can scrub
         stream.codec_context.flags |= av.codec.context.Flags.bitexact

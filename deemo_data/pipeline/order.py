@@ -16,6 +16,7 @@ from deemo_data.stages.deidentify.check_leaks import CheckLeaks
 from deemo_data.stages.deidentify.mask_video import MaskVideo
 from deemo_data.stages.deidentify.publish_body import PublishBody
 from deemo_data.stages.deidentify.redact import Redact
+from deemo_data.stages.detect.detect_language import DetectLanguage
 from deemo_data.stages.detect.diarise import Diarise
 from deemo_data.stages.detect.find_faces import FindFaces
 from deemo_data.stages.detect.find_text import FindText
@@ -25,14 +26,15 @@ from deemo_data.stages.detect.track_hands import TrackHands
 from deemo_data.stages.detect.transcribe import Transcribe
 
 STAGE_ORDER = (
-    TrackBody, FindFaces, TrackHands, FindText, Transcribe, Diarise, AssignRoles, Redact, AnonymiseVoice, MaskVideo, PublishBody,
-    Propose, Assemble, CheckLeaks,
+    TrackBody, FindFaces, TrackHands, FindText, DetectLanguage, Transcribe, Diarise, AssignRoles, Redact, AnonymiseVoice,
+    MaskVideo, PublishBody, Propose, Assemble, CheckLeaks,
 )  # fmt: skip
-PER_SOURCE_STAGES = (Diarise,)  # these get the whole source, so that all its clips agree on who speaks
+PER_SOURCE_STAGES = (DetectLanguage, Diarise)  # these get the whole source, so that its clips agree on languages and speakers
 INITIAL_INPUTS = (
     "source",
     "grid",
     "has_sound",
+    "sound",
     "subject",
     "known_names",
     "drawn",

@@ -20,7 +20,7 @@ from deemo_data.errors import DeemoError
 from deemo_data.pipeline import store
 from deemo_data.pipeline.cluster import ClusterCheck, run_on_ray
 from deemo_data.pipeline.entry import StoreEntry
-from deemo_data.pipeline.order import PER_SOURCE_STAGES
+from deemo_data.pipeline.order import INITIAL_INPUTS, PER_SOURCE_STAGES
 from deemo_data.pipeline.stage import Stage
 from deemo_data.pipeline.workers import run_locally, worker_pool
 
@@ -105,8 +105,7 @@ def run_stages(
                 for clip in [c for c in current.values() if c.id not in failed]:
                     if lacking := [n for n in entries.needs if n not in clip.files and n not in clip.facts]:
                         if may_run:
-                            reason = f"{', '.join(sorted(lacking))} has not been made for it"
-                            fail(Failure(clip, name, reason, "Type: deemo run, without --only"))
+                            fail(Failure(clip, name, *explain_lack(lacking)))
                         continue
                     entry = find_entry(entries, clip)
                     if isinstance(entry, Failure):
@@ -130,6 +129,14 @@ def run_stages(
                     watcher.on_clip(job.name)
             current = {i: c for i, c in current.items() if i not in failed}
     return list(current.values()), list(failed.values())
+
+
+def explain_lack(names: Sequence[str]) -> tuple[str, str]:
+    """(reason, advice) for a clip that lacks these inputs: facts that ingest did not make in the past, or results of stages."""
+    if old := sorted(set(names) & set(INITIAL_INPUTS)):
+        reason = f"it was taken in by an earlier version of deemo, which did not note its {', '.join(old)}"
+        return reason, "Type: deemo ingest again with the same sources, then deemo segment"
+    return f"{', '.join(sorted(names))} has not been made for it", "Type: deemo run, without --only"
 
 
 def group_into_steps(stages: Sequence[Stage]) -> list[list[Stage]]:

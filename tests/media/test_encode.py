@@ -160,3 +160,22 @@ def test_a_still_is_a_jpeg_of_that_width(width: int, size: tuple[int, int]) -> N
     assert shown.shape[1::-1] == size
     assert number_in(shown) == 1234
     assert len(encode.encode_jpeg(rgb, 20, width)) < len(jpeg), "quality counts"
+
+
+@pytest.mark.parametrize(("size", "matrix"), [((640, 480), 5), ((1280, 720), 1)])
+def test_a_file_says_which_colours_it_has(tmp_path: Path, size: tuple[int, int], matrix: int) -> None:
+    """Limited range, primaries and transfer of BT.709, and the matrix that players assume at the size."""
+    grid = Grid(Fraction(25), False, Fraction(0), 3, *size)
+    grey = np.full((size[1] * 3 // 2, size[0]), 120, np.uint8)
+    encode.write_video(tmp_path / "video.mp4", [grey] * 3, grid, 20, "veryfast")
+    sound.write_wav(tmp_path / "voice.wav", np.zeros(1920, np.float32))
+    join_video_and_sound(tmp_path / "video.mp4", tmp_path / "voice.wav", tmp_path / "out.mp4")
+    for name in ("video.mp4", "out.mp4"):
+        with av.open(str(tmp_path / name)) as container:
+            frame = next(container.decode(video=0))
+        assert (int(frame.color_range), int(frame.color_primaries), int(frame.color_trc), int(frame.colorspace)) == (
+            1,
+            1,
+            1,
+            matrix,
+        )

@@ -8,15 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deemo_data.clip import Clip
+from deemo_data.errors import MediaError
 from deemo_data.media import sound
+from deemo_data.media.levels import find_loud_level, measure_hops
 from tests.makers.numbered_films import (
     NTSC,
     even,
+    ffmpeg,
     film,
     loud,
     part,
     whole,
 )
+from tests.makers.sounds import babble, level_db, whole_source, write_sound_film
 
 
 @pytest.mark.parametrize(("ending", "codec"), [("mkv", "pcm_s16le"), ("mov", "pcm_s16le"), ("mp4", "aac"), ("mkv", "aac")])
@@ -78,3 +83,106 @@ def test_wav_there_and_back(tmp_path: Path) -> None:
     wave = np.array([-2, -1, -0.5, 0, 1e-5, 0.25, 1, 3], np.float32)
     sound.write_wav(tmp_path / "a.wav", wave)
     np.testing.assert_allclose(sound.read_wav(tmp_path / "a.wav"), np.clip(wave, -1, 1), atol=1 / 65_000)
+
+
+# ── brought to level, from any channel ───────────────────────────────────────────────────────────────────────
+
+VOICE = babble(5)
+NONE = np.zeros_like(VOICE)
+
+
+def soft(db: float, *gains: float) -> np.ndarray:
+    """The voice at a level (dB), in channels with these gains."""
+    return np.stack([g * VOICE * 10 ** ((db + 20) / 20) for g in gains or (1.0,)], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "wave", "codec", "rate", "layout", "mix", "kinds"),
+    [
+        ("a.mkv", soft(-79), "pcm_s16le", 48_000, "", "mean", ["sound_raised"]),
+        ("a.mp4", soft(-73, 1, 1), "aac", 44_100, "", "mean", ["sound_raised"]),
+        ("b.mov", soft(-60), "pcm_s24le", 16_000, "", "mean", ["sound_raised"]),
+        ("c.mkv", soft(-62, 0, 0, 1, 0, 0, 0), "flac", 32_000, "5.1", "3", ["channels_left_out", "sound_raised"]),
+        ("c.mp4", soft(-45, 0, 0, 1, 0, 0, 0), "aac", 48_000, "5.1", "3", ["channels_left_out"]),
+        ("d.mov", soft(-60, 1, -1), "pcm_s16le", 48_000, "", "difference", ["opposite_phase", "sound_raised"]),
+        ("d.mp4", soft(-35, 1, -0.7), "aac", 44_100, "", "difference", ["opposite_phase"]),
+        ("d.mkv", soft(-70, 0.5, -0.5), "libopus", 48_000, "", "difference", ["opposite_phase", "sound_raised"]),
+        ("e.avi", soft(-40, 0, 1), "mp3", 44_100, "", "right", ["channels_left_out"]),
+        ("e.mkv", soft(-28, 1, 0), "pcm_u8", 8_000, "", "left", ["channels_left_out"]),
+        ("f.avi", soft(-45), "pcm_mulaw", 8_000, "", "mean", []),
+        ("g.mov", soft(-79) + 0.1, "pcm_s16le", 44_100, "", "mean", ["sound_raised"]),  # direct current
+        ("h.mkv", np.where(np.arange(80_000)[:, None] % 9000 == 0, np.nan, soft(-50)), "pcm_f32le", 48_000, "", "mean", None),
+        ("i.mov", soft(-60, *[0.0] * 9, 1, *[0.0] * 6), "pcm_s24le", 48_000, "hexadecagonal", "10", None),
+        ("j.mkv", soft(-10), "flac", 48_000, "", "mean", []),
+    ],
+)  # fmt: skip
+def test_every_stage_hears_the_voice_at_one_level(
+    tmp_path: Path, name: str, wave: np.ndarray, codec: str, rate: int, layout: str, mix: str, kinds: list[str] | None
+) -> None:
+    source = whole_source(write_sound_film(tmp_path / name, wave, codec, rate, layout))
+    heard = sound.read_sound(source)
+    assert source.facts["sound"]["mix"] == mix
+    assert kinds is None or [n["kind"] for n in source.facts["notices"]] == kinds
+    assert np.isfinite(heard).all()
+    level = find_loud_level(np.convolve(measure_hops(heard.astype(np.float64)), np.ones(4) / 4, "valid")[::4])
+    assert level > -12 if name == "j.mkv" else -30 < level < -24
+    power, expected = (measure_hops(w.astype(np.float64)) for w in (heard[8000:72_000], VOICE[8000:72_000]))
+    assert np.corrcoef(np.sqrt(power), np.sqrt(expected))[0, 1] > 0.9, "it is the voice, and not its noise"
+
+
+def test_opposite_phase_in_parts_is_heard_from_one_channel(tmp_path: Path) -> None:
+    partly = np.stack([VOICE, np.where(np.arange(len(VOICE)) < 30_000, VOICE, -VOICE)], axis=1)
+    source = whole_source(write_sound_film(tmp_path / "a.mkv", partly, "flac", 48_000))
+    assert source.facts["sound"] == {"tracks": [0], "mix": "left", "gain_db": 0.0}
+    heard = sound.read_sound(source)
+    assert level_db(heard[40_000:]) == pytest.approx(level_db(VOICE[40_000:]), abs=0.5)
+
+
+def test_a_mix_that_was_asked_for_is_taken(tmp_path: Path) -> None:
+    path = write_sound_film(tmp_path / "a.mkv", np.stack([VOICE, NONE], axis=1), "flac")
+    assert sound.measure_track(path, 0, "mean").mix == "mean"
+    assert sound.measure_track(path, 0, "right").level_db == -120
+    with pytest.raises(MediaError, match="channel 3"):
+        sound.measure_track(path, 0, "3")
+
+
+def test_silence_is_told_and_not_raised(tmp_path: Path) -> None:
+    source = whole_source(write_sound_film(tmp_path / "a.mp4", NONE, "aac"))
+    assert source.facts["sound"]["gain_db"] == 0
+    assert [n["kind"] for n in source.facts["notices"]] == ["sound_silent"]
+
+
+def test_a_clip_without_the_fact_is_heard_as_it_is(tmp_path: Path) -> None:
+    """A file that we made ourselves."""
+    source = whole_source(write_sound_film(tmp_path / "a.mkv", soft(-60, 1, 0.5), "pcm_s24le"))
+    assert source.facts["sound"]["gain_db"] > 20
+    facts = {n: v for n, v in source.facts.items() if n != "sound"}
+    as_it_is = sound.read_sound(Clip("a", "a", 0, source.end_ms, source.files, facts))
+    assert level_db(as_it_is) == pytest.approx(-60 + 20 * np.log10(0.75), abs=0.3)
+
+
+def test_a_track_whose_channels_change_midway_is_heard_to_the_end(tmp_path: Path) -> None:
+    """Two recordings of a broadcast in one stream: first stereo, then mono."""
+    parts = []
+    for name, gains in (("a", (1.0, 1.0)), ("b", (1.0,))):
+        path = write_sound_film(tmp_path / f"{name}.mkv", soft(-20, *gains), "mp2", 48_000)
+        ffmpeg("-i", path, "-c", "copy", tmp_path / f"{name}.ts")
+        parts.append((tmp_path / f"{name}.ts").read_bytes())
+    (tmp_path / "both.ts").write_bytes(b"".join(parts))
+    track = sound.measure_track(tmp_path / "both.ts", 0)
+    assert (track.mix, track.level_db) == ("mean", pytest.approx(-17, abs=2))
+    source = whole_source(tmp_path / "both.ts")
+    heard = sound.read_sound(source)
+    for begin in (0, len(heard) - 70_000):
+        assert level_db(heard[begin : begin + 60_000]) == pytest.approx(-20, abs=2)
+
+
+def test_the_listeners_copy_is_the_same_in_blocks(tmp_path: Path) -> None:
+    wave = np.concatenate([VOICE, VOICE * 0.003] * 7)
+    source = whole_source(write_sound_film(tmp_path / "a.mkv", wave, "flac"))
+    blocks = sound.SoundBlocks(source, levelled=True)
+    heard = sound.read_levelled_sound(source)
+    np.testing.assert_allclose(np.concatenate(list(blocks)), heard, atol=1e-5)
+    assert len(blocks) == len(heard)
+    quiet, loud_part = heard[5 * 16_000 + 16_000 : 10 * 16_000 - 16_000], heard[: 4 * 16_000]
+    assert level_db(quiet) > level_db(loud_part) - 18, "50 dB softer before"

@@ -222,6 +222,19 @@ def test_a_named_stage_that_lacks_something_says_so(bench: Bench) -> None:
     assert bench.worked() == []
 
 
+def test_a_clip_of_an_older_version_is_to_be_taken_in_again(bench: Bench) -> None:
+    """Every clip of a project that was made before the sound of sources was measured lacks the fact `sound`."""
+
+    @dataclass(frozen=True)
+    class Listens(First):
+        needs: ClassVar[tuple[str, ...]] = ("source", "sound")
+
+    done, failed = bench.run([Listens()])
+    assert not done
+    assert {f.reason for f in failed.values()} == {"it was taken in by an earlier version of deemo, which did not note its sound"}
+    assert {f.advice for f in failed.values()} == {"Type: deemo ingest again with the same sources, then deemo segment"}
+
+
 def test_making_nothing_shows_how_far_each_clip_is(bench: Bench) -> None:
     bench.run([First()])
     (bench.root / "e").write_text("e")

@@ -19,6 +19,7 @@ from deemo_data.clip import Clip, Facts
 from deemo_data.errors import ConfigError, MediaError
 from deemo_data.media import ffmpeg
 from deemo_data.media.sound import SAMPLE_RATE_HZ, read_sound, read_wav, write_wav
+from deemo_data.notices import Notice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 FADE_SAMPLES = 160  # 10 ms from one voice to the next, and into and out of silence
 MAX_LENGTH_ERROR_SAMPLES = 320  # 20 ms: how far a converter's output may differ in length
 SUBJECT = "subject"
+TOLD_SHARE = 0.02  # of the loud time of a clip
+TOLD_S = 1.0
+MIN_UNHEARD_SAMPLES = SAMPLE_RATE_HZ  # shorter quiet stretches in a turn are pauses
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,10 @@ class AnonymiseVoice:
     sound        voice, or prosody: the sound track is silent, and only the curves show how something was said
 
     Speech outside all turns counts as the subject's. Where turns overlap, the one that begins later is heard.
+
+    The conversion brings every speaker to one level. So that this does not make audible what was too quiet when names were looked
+    for, the result is nowhere louder than what Whisper heard, but for 6 dB, and what was too quiet to be heard at all is left out
+    (voices/limiter.py). Both are told.
     """
 
     method: Literal["normalise", "mcadams", "command"] = "normalise"
@@ -54,10 +62,20 @@ class AnonymiseVoice:
     interviewer: Literal["anonymise", "mute"] = "anonymise"
     sound: Literal["voice", "prosody"] = "voice"
 
-    version: ClassVar[int] = 2
-    needs: ClassVar[tuple[str, ...]] = ("source", "grid", "has_sound", "subject", "turns", "roles", "mute_spans", "secret")
+    version: ClassVar[int] = 3
+    needs: ClassVar[tuple[str, ...]] = (
+        "source",
+        "grid",
+        "has_sound",
+        "sound",
+        "subject",
+        "turns",
+        "roles",
+        "mute_spans",
+        "secret",
+    )
     makes: ClassVar[dict[str, str]] = {"voice": "voice.wav", "prosody": "prosody.parquet"}
-    tells: ClassVar[tuple[str, ...]] = ()
+    tells: ClassVar[tuple[str, ...]] = ("anonymise_voice_notices",)
 
     def __post_init__(self) -> None:
         if not 0 < self.low <= self.high < 1:
@@ -70,6 +88,8 @@ class AnonymiseVoice:
     def __call__(self, clip: Clip, out: Path) -> Facts:
         import numpy as np
 
+        from deemo_data.media import levels
+        from deemo_data.stages.voices.limiter import hide_unheard, limit_to_heard
         from deemo_data.tracks import prosody
 
         wave = read_sound(clip).astype(np.float64)
@@ -84,10 +104,20 @@ class AnonymiseVoice:
         for speaker, role in roles["speakers"].items():
             if role == "interviewer" and self.interviewer == "mute" and speaker in masks:
                 silent |= masks.pop(speaker)
-        voice = self._convert_speakers(wave, masks, clip, out) * mute_gain(silent)
+        [heard] = levels.raise_quiet([wave.astype(np.float32)])
+        voice, lowered_share = limit_to_heard(self._convert_speakers(hide_unheard(wave), masks, clip, out), heard)
+        voice *= mute_gain(silent)
         prosody.write_prosody(prosody.measure_prosody(voice), out / self.makes["prosody"])
         write_wav(out / self.makes["voice"], voice if self.sound == "voice" else np.zeros(len(voice)))
-        return {}
+        notices = []
+        unheard_s = measure_unheard_turns(wave, turns["turns"], zero_ms)
+        if unheard_s >= TOLD_S:
+            text = f"{unheard_s:.0f} s of its speech are left out of the sound: they are too quiet to look for names in them"
+            notices.append(Notice("voice_left_out", text))
+        if lowered_share >= TOLD_SHARE:
+            text = f"{lowered_share:.0%} of its speech is released softer than the rest: it was too quiet to look for names in it"
+            notices.append(Notice("voice_kept_quiet", text))
+        return {"anonymise_voice_notices": [n.to_fact() for n in notices]}
 
     def _convert_speakers(
         self, wave: NDArray[np.float64], masks: dict[str, NDArray[np.bool_]], clip: Clip, out: Path
@@ -172,6 +202,20 @@ def mask_speakers(turns: Sequence[Facts], roles: dict[str, str], zero_ms: int, s
 def samples_between(start_ms: int, end_ms: int, zero_ms: int) -> slice:
     """The samples of a span on the source's clock, in a clip that starts at `zero_ms`."""
     return slice(*(max((ms - zero_ms) * SAMPLE_RATE_HZ // 1000, 0) for ms in (start_ms, end_ms)))
+
+
+def measure_unheard_turns(wave: NDArray[np.float64], turns: Sequence[Facts], zero_ms: int) -> float:
+    """Seconds of the turns that are too quiet for the listeners, in stretches of a second or more, without digital silence."""
+    import numpy as np
+
+    from deemo_data.media import levels
+
+    in_turns = np.zeros(len(wave), bool)
+    for turn in turns:
+        in_turns[samples_between(turn["start_ms"], turn["end_ms"], zero_ms)] = True
+    edges = np.flatnonzero(np.diff(levels.find_unheard(wave) & in_turns, prepend=False, append=False))
+    stretches = [(a, b) for a, b in edges.reshape(-1, 2) if b - a >= MIN_UNHEARD_SAMPLES and wave[a:b].any()]
+    return sum(b - a for a, b in stretches) / SAMPLE_RATE_HZ
 
 
 def crossfade_gains(masks: Iterable[NDArray[np.bool_]]) -> list[NDArray[np.float64]]:

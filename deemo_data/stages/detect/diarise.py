@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from deemo_data.clip import Clip, Facts
-from deemo_data.media.sound import SoundBlocks, read_sound
+from deemo_data.media.sound import SoundBlocks, read_levelled_sound
 from deemo_data.tracks import turns
 from deemo_data.tracks.turns import Turn
 
@@ -37,8 +37,8 @@ class Diarise:
     model_sha256: str = ""  # pyannote from a folder only: the digest over its files
     max_speakers: Annotated[int, Field(ge=1, le=20)] = 8  # unless a person gave the number
 
-    version: ClassVar[int] = 1
-    needs: ClassVar[tuple[str, ...]] = ("source", "grid", "has_sound", "speakers_said")
+    version: ClassVar[int] = 2
+    needs: ClassVar[tuple[str, ...]] = ("source", "grid", "has_sound", "sound", "speakers_said")
     makes: ClassVar[dict[str, str]] = {"turns": "turns.json"}
     tells: ClassVar[tuple[str, ...]] = ()
 
@@ -46,7 +46,7 @@ class Diarise:
         corrections = clip.facts["speakers_said"]
         estimate: list[Turn] = []
         if clip.facts["has_sound"]:
-            estimate = turns_of_annotation(self._diarise(SoundBlocks(clip), corrections.get("count")), clip)
+            estimate = turns_of_annotation(self._diarise(SoundBlocks(clip, levelled=True), corrections.get("count")), clip)
         rows = [t._asdict() for t in turns.correct_turns(estimate, corrections)]
         (out / self.makes["turns"]).write_text(json.dumps({"turns": rows, "by": self._describe_method()}))
         return {}
@@ -63,7 +63,7 @@ class Diarise:
                 from deemo_data.models.speech import pyannote
 
                 return pyannote.diarise(
-                    read_sound(sound.clip), self.model, self.model_sha256, speakers=count, max_speakers=self.max_speakers
+                    read_levelled_sound(sound.clip), self.model, self.model_sha256, speakers=count, max_speakers=self.max_speakers
                 )
             case "one":
                 from deemo_data.models.speech import diarisation

@@ -44,8 +44,8 @@ class Segment:
     shot_threshold: float = 3.0  # a cut changes the picture this many times as much as the frames around it
     vad: str = "silero-vad-1a153a"
 
-    version: ClassVar[int] = 1
-    needs: ClassVar[tuple[str, ...]] = ("source", "grid", "has_sound")
+    version: ClassVar[int] = 2
+    needs: ClassVar[tuple[str, ...]] = ("source", "grid", "has_sound", "sound")
     makes: ClassVar[dict[str, str]] = {"spans": "spans.json"}
     tells: ClassVar[tuple[str, ...]] = ()
 
@@ -77,7 +77,7 @@ def find_speech_turns(clip: Clip, vad: str) -> list[Span]:
     from deemo_data.media.sound import SoundBlocks
     from deemo_data.models.speech import silero
 
-    return silero.detect_speech(SoundBlocks(clip), name=vad)
+    return silero.detect_speech(SoundBlocks(clip, levelled=True), name=vad)
 
 
 def find_shot_cuts(clip: Clip, threshold: float) -> list[int]:

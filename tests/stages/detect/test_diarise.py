@@ -27,7 +27,12 @@ GRID = Grid(Fraction(25), False, Fraction(0), 750, 640, 480)
 
 
 def clip_of(said: dict[str, Any] | None = None, sound: bool = True, start: int = 0) -> Clip:
-    facts = {"grid": GRID.to_fact(), "has_sound": sound, "speakers_said": said or {}}
+    facts = {
+        "grid": GRID.to_fact(),
+        "has_sound": sound,
+        "sound": {"tracks": [0], "mix": "mean", "gain_db": 0.0},
+        "speakers_said": said or {},
+    }
     return Clip("s", "s", start, start + 30_000, {"source": File("", "")}, facts)
 
 
@@ -47,7 +52,7 @@ def two(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         asked.append(how)
         return heard((1, 4, "A"), (4, 6.5, "B"), (7, 9, "A"))
 
-    monkeypatch.setattr("deemo_data.stages.detect.diarise.read_sound", lambda clip: np.zeros(480_000, np.float32))
+    monkeypatch.setattr("deemo_data.stages.detect.diarise.read_levelled_sound", lambda clip: np.zeros(480_000, np.float32))
     monkeypatch.setattr(diarisation, "diarise", embedded)
     return asked
 
@@ -79,7 +84,7 @@ def test_no_sound_is_no_turns_and_no_model(tmp_path: Path, monkeypatch: pytest.M
     def never(*a: Any, **k: Any) -> None:
         raise AssertionError("a model was asked")
 
-    monkeypatch.setattr("deemo_data.stages.detect.diarise.read_sound", never)
+    monkeypatch.setattr("deemo_data.stages.detect.diarise.read_levelled_sound", never)
     monkeypatch.setattr(diarisation, "diarise", never)
     assert rows(made(Diarise(), clip_of(sound=False), tmp_path)) == []
     assert rows(made(Diarise(), clip_of({"turns": [[0, 5, "A"]]}, sound=False), tmp_path)) == [(0, 5, "A")]
@@ -116,7 +121,7 @@ def test_pyannote_is_asked_only_when_chosen(tmp_path: Path, monkeypatch: pytest.
         asked.append((what, how))
         return heard((0, 1, "A"))
 
-    monkeypatch.setattr("deemo_data.stages.detect.diarise.read_sound", lambda clip: np.zeros(1600, np.float32))
+    monkeypatch.setattr("deemo_data.stages.detect.diarise.read_levelled_sound", lambda clip: np.zeros(1600, np.float32))
     monkeypatch.setattr(pyannote, "diarise", diarise)
     told = made(
         Diarise(method="pyannote", model="/somewhere", model_sha256="ab", max_speakers=4), clip_of({"count": 3}), tmp_path

@@ -172,7 +172,7 @@ def test_leaves_over_the_whole_picture_are_no_line(weights: Path, media: Path, t
     """PP-OCR's small look takes these woods for one line, 450 px high: the whole picture would be covered for a second."""
     hikers = clip_of(media / "video" / "hikers_walking_audio_cc.mp4")
     clip = replace(hikers, start_ms=12379, end_ms=15000)
-    FindText(highest=1)(clip, tmp_path)
+    FindText(highest=1, doubtful=1, least_left=0)(clip, tmp_path)
     assert max(shares_covered(tmp_path / "text_boxes.parquet", clip)) > 0.9
     FindText()(clip, tmp_path)
     assert max(shares_covered(tmp_path / "text_boxes.parquet", clip)) < 0.05
