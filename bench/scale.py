@@ -139,6 +139,7 @@ def _make_sources(root: Path, clips: int, numbers: range) -> list[Any]:
         grid = Grid(Fraction(25), False, Fraction(0), FRAMES * len(here), 64, 36)
         facts = {
             "grid": grid.to_fact(), "has_sound": True, "stamp": [stat.st_size, stat.st_mtime_ns], "subject": f"s-{number:08x}",
+            "sound": {"tracks": [0], "mix": "mean", "gain_db": 0.0}, "notices": [],
             "subject_assumed": False, "consent": {"statement": "a bench", "asserted": True}, "licence": None, "spans": [],
         }  # fmt: skip
         name = file.sha256[:12]
@@ -146,11 +147,11 @@ def _make_sources(root: Path, clips: int, numbers: range) -> list[Any]:
         found.append(source)
         rows, said = [], []
         whole = source.with_results({}, {"drawn": [], "speakers_said": {}, "known_names": []})
-        turns = ready.made(ready.diarise, whole, number, number)
+        of_source = {entries.name: ready.made(entries, whole, number, number) for entries in ready.per_source}
         for place, clip_number in enumerate(here):
             bare = clip = Clip.of_span(whole, 1000 * place, 1000 * (place + 1))
             for entries in ready.stages:
-                made = turns if entries is ready.diarise else ready.made(entries, clip, number, clip_number)
+                made = of_source.get(entries.name) or ready.made(entries, clip, number, clip_number)
                 clip = clip.with_results(*made)
             if not place and run.replay_from_store(ready.stages, bare) != clip:
                 raise SystemExit(f"clip {clip.id} is not what the store finds")
@@ -192,7 +193,7 @@ class _Ready:
         from deemo_data.project.release import PUBLIC_FILES
 
         self.stages = [store.StageEntries(s, project.store_dir, project.secret) for s in project.config.attempts[0]]
-        [self.diarise] = [s for s in self.stages if isinstance(s.stage, WHOLE)]
+        self.per_source = [s for s in self.stages if isinstance(s.stage, WHOLE)]
         self.little, self.links, self.versions, self.format_entry = little, links, environment.library_versions(), format_entry
         self.parameters = {s.name: asdict(s.stage) for s in self.stages}
         self.size, self.true = dict[str, int](), dict[str, str]()
@@ -221,11 +222,12 @@ class _Ready:
             sha256 = self.true.get(name) or hashlib.sha256(f"{name} {clip.id}".encode()).hexdigest()
             files[name] = {"name": file, "bytes": self.size[name], "sha256": sha256}
         facts: dict[str, Any] = {
-            "transcript": f"{WORDS} [NAME] {number}", "body_unit": "picture", "leaks_passed": True,
+            "transcript": f"{WORDS} [NAME] {number}", "language": [], "body_unit": "picture", "leaks_passed": True,
             "leaks_summary": {"passed": True, "looked_at": FRAMES, "with_a_face": 0, "not_confirmed": 0},
             "proposals": [{"rule": "folded_arms", "start_frame": 2, "end_frame": 9, "score": 0.5, "why": "wrists cross"}],
         }  # fmt: skip
-        told = {n: facts[n] for n in stage.tells}
+        facts |= {n: [] for n in stage.tells if n.endswith("notices")}
+        told = {n: facts.get(n) for n in stage.tells}
         entry = {
             "clip": clip.id, "source": clip.source, "stage": entries.name, "version": stage.version,
             "parameters": self.parameters[entries.name],

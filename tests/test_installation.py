@@ -25,6 +25,7 @@ def test_all_packages_and_all_models_in_one_process(weights: Path) -> None:
         "Silero VAD",
         "GE2E",
         "Whisper tiny",
+        "Whisper base",
         "spaCy and Presidio",
         "PP-OCR",
     }

@@ -42,6 +42,7 @@ def try_all_models(on_line: Callable[[str], None] = lambda line: None) -> list[t
         "Silero VAD": lambda: silero.detect_speech(tone),
         "GE2E": lambda: ge2e.embed_utterance(ge2e.load(), tone),
         "Whisper tiny": lambda: whisper.transcribe_spans(whisper.load(), tone, [(0, 1000)], "en"),
+        "Whisper base": lambda: whisper.estimate_languages(whisper.load(whisper.MULTILINGUAL_WEIGHTS), tone),
         "spaCy and Presidio": lambda: names.find_names(["This", "is", "Diane."], [], names.load()),
         "PP-OCR": lambda: ocr.detect(ocr.load(), picture, 0.5),
     }

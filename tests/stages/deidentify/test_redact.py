@@ -36,12 +36,12 @@ def told(text: str, zero: int = 0) -> list[dict[str, Any]]:
 
 def redacted(tmp_path: Path, words: list[dict[str, Any]], known: tuple[str, ...] = (), **how: Any) -> tuple[str, list[list[int]]]:
     """The transcript and the muted spans of a clip from 0 to 10 s."""
-    said = {"language": how.pop("language", "en"), "words": words} | how.pop("around", {})
+    said = {"words": words, "before": [], "after": [], "dropped": [], "hinted": [], "others": []} | how.pop("around", {})
     (tmp_path / "words.json").write_text(json.dumps(said))
     clip = Clip("s-0-10000", "s", 0, 10_000, {"words": File.of(tmp_path / "words.json")}, {"known_names": list(known)})
     stage = Redact(**how)
     facts = stage(clip.restrict_to(stage.needs), tmp_path)
-    assert list(facts) == ["transcript"]
+    assert list(facts) == ["transcript", "redact_notices"]
     return facts["transcript"], json.loads((tmp_path / "mute_spans.json").read_text())["spans"]
 
 
@@ -88,11 +88,110 @@ def test_without_the_names_model_nothing_is_let_through(tmp_path: Path, monkeypa
     weights.path_of.cache_clear()
 
 
-def test_another_language_is_refused_and_known_names_still_work(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"clip s-0-10000 is in another language \(de\)") as caught:
-        redacted(tmp_path, told("Ich bin Jürgen."), ("Jürgen",), language="de")
-    assert 'names = "known"' in caught.value.advice
-    assert redacted(tmp_path, told("Ich bin Jürgen."), ("Jürgen",), language="de", names="known")[0] == "Ich bin [NAME]."
+def in_other_languages(*stretches: tuple[int, int, str]) -> dict[str, Any]:
+    """What `transcribe` tells about stretches of other languages."""
+    return {"others": [{"start_ms": s, "end_ms": e, "language": code, "probability": 0.9} for s, e, code in stretches]}
+
+
+def test_another_language_is_muted_as_a_whole_and_nothing_of_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from deemo_data.models.text import names
+
+    monkeypatch.setattr(names, "load", lambda name: pytest.fail("no English word is there to look at"))
+    around = in_other_languages((-2000, 12_000, "de"))
+    text, spans = redacted(tmp_path, told("Ich bin Jürgen Schmidt."), ("Jürgen",), around=around)
+    assert (text, spans) == ("", [[0, 10_000]])
+    assert redacted(tmp_path, [], around=around) == ("", [[0, 10_000]])  # also where Whisper heard no word in it
+
+
+@pytest.mark.usefixtures("weights")
+def test_a_stretch_of_another_language_is_muted_to_the_english_words_beside_it(tmp_path: Path) -> None:
+    words = [*told("This is Diane."), *told("Ich bin Jürgen.", 4000), *told("And who are you?", 7000)]
+    text, spans = redacted(tmp_path, words, around=in_other_languages((2000, 6500, "de")))
+    assert text == "This is [NAME]. [MUTED] And who are you?"
+    assert any(s <= 2000 and e == 6500 for s, e in spans)
+    assert sum(e - s for s, e in spans) < 6500
+
+
+@pytest.mark.usefixtures("weights")
+def test_a_listed_name_is_muted_in_another_language_where_its_words_are_kept(tmp_path: Path) -> None:
+    words = [*told("This is Diane."), *told("Ich bin Jürgen aus Hamburg.", 4000)]
+    around = in_other_languages((2000, 10_000, "de"))
+    text, spans = redacted(tmp_path, words, ("Jürgen",), around=around, other_languages="known")
+    assert text == "This is [NAME]. Ich bin [NAME2] aus Hamburg."
+    assert any(s <= 5200 and e >= 5700 for s, e in spans)
+    assert spans[-1][1] < 6500
+    text, spans = redacted(tmp_path, words, ("Jürgen",), around=around, names="known")
+    assert text == "This is Diane. Ich bin [NAME] aus Hamburg."
+    assert redacted(tmp_path, words, ("Jürgen",), around=around, names="none")[1] == []
+
+
+def test_a_clip_in_another_language_is_withheld_where_that_was_chosen(tmp_path: Path) -> None:
+    words, around = told("Ich bin Jürgen."), in_other_languages((0, 10_000, "de"))
+    with pytest.raises(ModelError, match=r"clip s-0-10000 has speech in another language \(de\)") as caught:
+        redacted(tmp_path, words, ("Jürgen",), around=around, other_languages="withhold")
+    assert 'other_languages = "mute"' in caught.value.advice
+    beside = in_other_languages((10_000, 12_000, "de"))  # in the seconds after the clip only
+    assert redacted(tmp_path, [], around=beside, other_languages="withhold") == ("", [])
+
+
+def test_what_was_muted_is_told_without_what_was_said(tmp_path: Path) -> None:
+    said = {"words": told("Ich bin Jürgen."), "before": [], "after": [], "dropped": [], "hinted": []}
+    (tmp_path / "words.json").write_text(json.dumps(said | in_other_languages((2500, 10_500, "de"))))
+    clip = Clip("s-0-10000", "s", 0, 10_000, {"words": File.of(tmp_path / "words.json")}, {"known_names": ["Jürgen"]})
+    [notice] = Redact()(clip, tmp_path)["redact_notices"]
+    assert notice["kind"] == "other_language_muted"
+    assert notice["text"].startswith("7.5 of 10.0 s are muted")
+    assert "(de)" in notice["text"]
+    assert "Jürgen" not in notice["text"]
+
+
+def test_invented_words_are_in_no_transcript_and_their_names_are_muted_all_the_same(tmp_path: Path) -> None:
+    invented = {"dropped": told("Thanks for watching, Rafael!", 5000)}
+    text, spans = redacted(tmp_path, told("It was good."), ("Rafael",), names="known", around=invented)
+    assert text == "It was good."
+    assert len(spans) == 1
+    assert spans[0][0] <= 6800
+    assert spans[0][1] >= 7300
+    assert redacted(tmp_path, [], ("Rafael",), names="known", around=invented)[0] == ""
+
+
+def test_doubtful_words_become_one_mark(tmp_path: Path) -> None:
+    unclear = [{**w, "doubtful": True} for w in told("thank you very much", 2000)]
+    words = [*told("It was good."), *unclear, *told("Rafael said so.", 5000)]
+    assert redacted(tmp_path, words, ("Rafael",), names="known")[0] == "It was good. [UNCLEAR] [NAME] said so."
+    assert redacted(tmp_path, unclear, (), names="known") == ("", [])
+    named = [{**w, "doubtful": True} for w in told("Then Rafael said so.")]
+    assert redacted(tmp_path, named, ("Rafael",), names="known")[0] == "[UNCLEAR] [NAME] [UNCLEAR]"
+
+
+TEXTS = st.sampled_from(["Rafael", "came", "home", "Toni", "and", "then"])
+ROWS = st.lists(
+    st.tuples(TEXTS, st.integers(0, 9), st.sampled_from(["said", "doubtful", "dropped"])), max_size=10, unique_by=lambda r: r[1]
+)
+
+
+@given(ROWS, st.lists(st.tuples(st.integers(0, 9), st.integers(1, 5)), max_size=2))
+def test_a_transcript_shows_only_what_was_said_and_is_no_name(
+    rows: list[tuple[str, int, str]], foreign: list[tuple[int, int]]
+) -> None:
+    """Whatever is dropped, doubtful or muted: no such word is shown, all others are, and no listed name is readable."""
+    words = [
+        {**word(text, 1000 * at, 1000 * at + 900), **({} if how == "said" else {how: True})}
+        for text, at, how in sorted(rows, key=lambda r: r[1])
+    ]
+    spans = redact.merge_spans([(1000 * s, 1000 * (s + n)) for s, n in foreign], 0, 10_000)
+    heard = [w for w in words if not redact._lies_in(w, [(s, e) for s, e in spans])]
+    names = [NameSpan(i, i + 1, "NAME", (w["text"].lower(),)) for i, w in enumerate(heard) if w["text"] in ("Rafael", "Toni")]
+    shown, kept = redact.select_shown_words(heard, names, spans, Clip("s", "s", 0, 10_000))
+    text = redact.mark_names(shown, kept, 0, len(shown))
+    assert "Rafael" not in text
+    assert "Toni" not in text
+    plain = [w["text"] for w in heard if w["text"] not in ("Rafael", "Toni") and not w.get("dropped") and not w.get("doubtful")]
+    assert [t for t in text.split() if not t.startswith("[")] == plain
+    assert text.count("[MUTED]") == len(spans)
+    assert text.count("[NAME") == sum(not heard[n.first].get("dropped") for n in names)
 
 
 def test_errors_and_files_tell_no_name(tmp_path: Path) -> None:
@@ -223,6 +322,8 @@ def of_sound(source: Path, tmp_path: Path, known: tuple[str, ...]) -> tuple[Clip
     grid = Grid(Fraction(25), False, Fraction(0), frames, 64, 48)
     facts = {"grid": grid.to_fact(), "has_sound": True, "known_names": list(known)}
     clip = Clip("s-0", "s", 0, grid.ms_at(frames), {"source": File.of(source)}, facts)
+    (tmp_path / "languages.json").write_text(json.dumps({"stretches": [], "windows": []}))
+    clip = clip.with_results({"languages": File.of(tmp_path / "languages.json")}, {"sound": sound.SOUND_AS_IT_IS})
     Transcribe()(clip.restrict_to(Transcribe.needs), tmp_path)
     clip = clip.with_results({"words": File.of(tmp_path / "words.json")}, {})
     made = Redact()(clip.restrict_to(Redact.needs), tmp_path)
