@@ -195,12 +195,13 @@ def test_footage_that_changes_between_two_stages(clip: Clip, tmp_path: Path, how
 def test_footage_that_changes_while_it_is_taken_in(tmp_path: Path, how: str) -> None:
     path = footage(tmp_path).path("source")
 
-    def probe(path: Path, fps: int) -> Facts:
+    def probe(path: Path, fps: int, wish: object) -> Facts:
         change(path, how)
         return {"grid": GRID, "has_sound": False, "duration_ms": 4000}
 
     rows = [source_table.SourceRow(str(path))]
-    taken, [refused] = intake.take_in_sources(rows, IntakeOptions(SECRET, tmp_path, consent="yes", probe=probe))
+    outcome = intake.take_in_sources(rows, IntakeOptions(SECRET, tmp_path, consent="yes", probe=probe))
+    taken, [refused] = outcome.sources, outcome.refusals
     assert taken == []
     assert "a.mkv" in refused.reason
     assert refused.advice

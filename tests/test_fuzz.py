@@ -295,7 +295,7 @@ def test_documents_of_a_project(rng: Random, fresh: Callable[[], Path]) -> None:
 @given(rng=chance)
 def test_entries_of_the_store(rng: Random, fresh: Callable[[], Path]) -> None:
     folder = fresh()
-    clip, stage = Clip.of_row(ROW).with_results({}, {"has_sound": False}), Segment()
+    clip, stage = Clip.of_row(ROW).with_results({}, {"has_sound": False, "sound": {"tracks": []}}), Segment()
     home = Path(StageEntries(stage, folder, SECRET).entry_dir(clip))
     put(home / "spans.json", b"[[0, 4000]]")
     entry = {"files": {"spans": {"name": "spans.json", "bytes": 11, "sha256": "0" * 64}}, "facts": {}, "versions": {}}

@@ -109,7 +109,7 @@ def test_a_row_that_leads_elsewhere_gives_nothing_away(uri: str, tmp_path: Path)
     made = Project.make(tmp_path / "p")
     with pytest.raises(ProjectError, match="no footage could be taken in"):
         ingest.ingest_sources(made, str(tmp_path / "a" / "b" / "s.csv"), None)
-    assert [row["step"] for row in json.loads((made.out_dir / "ingest.json").read_text())] == ["ingest"]
+    assert [row["step"] for row in json.loads((made.out_dir / "ingest.json").read_text())["problems"]] == ["ingest"]
     assert not any(b"PRIVATE-WORDS-9371" in data for data in inside(made.root).values())
 
 
@@ -191,7 +191,7 @@ def test_hostile_names_steer_no_terminal_and_no_report(tmp_path: Path, monkeypat
     assert took.exit_code == 1, took.output
     assert not STEERS.search(took.output)
     assert took.output.count("cannot be read as video") == len(NAMES)
-    assert len(took.output.strip().splitlines()) == len(NAMES) + 2, "one line for each"
+    assert len(took.output.strip().splitlines()) == len(NAMES) + 3, "one line for each"
     made = Project.open(root)
     assert {s.path("source").name for s in made.read_sources()} == set(NAMES)
     clips, lost = segment.segment_sources(made, workers=0)

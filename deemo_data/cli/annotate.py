@@ -120,12 +120,11 @@ def agree_command(project_dir: Path, rounds: int) -> None:
     from deemo_data.reports import agreement as agreement_report
 
     project = open_project(project_dir)
-    for line in agreement_report.summarise(measure_agreement(project, rounds)):
+    report = measure_agreement(project, rounds)
+    for line in agreement_report.summarise(report):
         click.echo(line)
-    click.echo(
-        f"{project.out_dir / 'agreement.html'} shows it, clip by clip where they disagree. "
-        f"Next: deemo push {project_dir} --adjudicate"
-    )
+    next_step = agreement_report.describe_next_step(report, str(project_dir))
+    click.echo(f"{project.out_dir / 'agreement.html'} shows it, clip by clip where they disagree. {next_step}")
 
 
 @click.command("moments")

@@ -28,7 +28,7 @@ def cli() -> None:
     Something to look at:     deemo demo DIR
 
     SOURCES is a folder of videos, one video, an http(s) address, or a CSV with the columns
-    uri, subject, known_names, consent, licence, start_ms, end_ms (only uri is required).
+    uri, subject, known_names, consent, licence, start_ms, end_ms, video_track, audio_track, mix (only uri is required).
     Exit status: 0 all done, 1 some clips failed (they are listed), 2 the request cannot be carried out.
     """
 

@@ -46,9 +46,10 @@ def build_command(
         raise ConfigError("--match and --vocabulary are about a file of labels", "Add: --labels EXPORT.json")
 
     project = Project.make(project_dir, profile)
+    lines: list[str] = []
     with show_progress() as watcher:
-        taken, problems = ingest_sources(project, sources, consent, replace_all=replace_all, watcher=watcher)
-    print_sources(project, taken, problems)
+        _, problems = ingest_sources(project, sources, consent, replace_all=replace_all, watcher=watcher, tell=lines.append)
+    print_sources(lines)
     print_notices(project, "source")
     finish_build(project, problems, workers, export_file.LabelFile(labels, match, vocabulary) if labels else None, ray)
 
@@ -83,6 +84,7 @@ def finish_build(
     problems  those of ingest, which the steps here add to
     """
     from deemo_data.annotation.export_file import pull_from_file
+    from deemo_data.dataset.loading import render_loading_call
     from deemo_data.dataset.validation.dataset import validate_dataset
     from deemo_data.workflow.segment import segment_sources
 
@@ -102,7 +104,8 @@ def finish_build(
         raise DeemoError(
             f"the dataset that was just made is not right: {errors[0]}", "This is a fault of deemo; please report it"
         )
-    click.echo(f'To read it: datasets.load_dataset("{project.dataset_dir}", "nfbl")')
+    if call := render_loading_call(project.dataset_dir):
+        click.echo(f"To read it: {call}")
     exit_with_problems(withheld, also=bool(problems) or labels_unread)
 
 

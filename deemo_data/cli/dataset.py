@@ -40,11 +40,14 @@ def export_command(project_dir: Path, allow_proposed: bool, repo: str | None, en
 @click.argument("folder", metavar="DATASET", type=click.Path(path_type=Path))
 def validate_command(folder: Path) -> None:
     """Check a dataset folder, ours or someone's: records, digests, frames, tags, splits."""
+    from deemo_data.dataset.loading import explain_loading
     from deemo_data.dataset.validation.dataset import validate_dataset
 
     findings = validate_dataset(folder)
     for finding in findings:
         click.echo(to_printable_line(str(finding)), err=True)
+    for line in explain_loading(folder):
+        click.echo(to_printable_line(line), err=True)
     wrong = sum(f.level == "error" for f in findings)
     click.echo(f"{folder}: {wrong} faults, {len(findings) - wrong} warnings")
     raise SystemExit(1 if wrong else 0)

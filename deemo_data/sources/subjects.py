@@ -8,14 +8,13 @@ from __future__ import annotations
 import csv
 import fcntl
 import io
-import re
 from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from deemo_data.errors import ProjectError
 from deemo_data.files import write_if_changed
-from deemo_data.sources.source_table import split_names
+from deemo_data.sources.cells import find_names_in_subject, list_spellings, parse_names
 
 
 class Person(NamedTuple):
@@ -28,9 +27,8 @@ class Person(NamedTuple):
 
     @property
     def all_names(self) -> tuple[str, ...]:
-        """The names that may be spoken: the known names, and the subject's name unless it is a number or a code."""
-        own_name = (self.name,) if re.fullmatch(r"[^\W\d_]{3,}([ .'-]+[^\W\d_]+)*\.?", self.name) else ()
-        return tuple(dict.fromkeys((*self.known_names, *own_name)))
+        """The names that may be spoken: the known names and every name in `name`, which may be a code; in Latin spelling too."""
+        return list_spellings((*self.known_names, *find_names_in_subject(self.name)))
 
 
 def write_subjects(path: Path, people: Iterable[Person], without: Container[str] = ()) -> None:
@@ -62,8 +60,8 @@ def read_subjects(path: Path) -> list[Person]:
     try:
         with open(path, encoding="utf-8", newline="") as f:
             rows = list(csv.DictReader(f))
-        return [Person(row["source"], row["subject"], row["name"], split_names(row["known_names"])) for row in rows]
-    except (UnicodeDecodeError, csv.Error, KeyError, AttributeError) as e:
+        return [Person(row["source"], row["subject"], row["name"], parse_names(row["known_names"])) for row in rows]
+    except (UnicodeDecodeError, csv.Error, KeyError, TypeError) as e:
         raise ProjectError(
             f"{path.name} cannot be read: {type(e).__name__} {e}", "Mend it, or put it back from your backup"
         ) from e

@@ -218,7 +218,8 @@ def test_a_bad_file_among_good_ones_is_listed_and_not_fatal(project: Path, media
         assert line.rstrip().endswith(("a video", "again")), "it ends with what to do"
     assert len(said.lines) == 4
     listed = json.loads((project / "out" / "ingest.json").read_text())
-    assert {Path(m["what"]).name for m in listed} == {*BAD_VIDEOS, "zero.mp4"}
+    assert {Path(m["what"]).name for m in listed["problems"]} == {*BAD_VIDEOS, "zero.mp4"}
+    assert listed["files"] == listed["taken_in"] + listed["refused"] == len(BAD_VIDEOS) + 2
     assert len((project / "sources.jsonl").read_text().splitlines()) == 1
 
 

@@ -41,9 +41,9 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def sources(footage: Path) -> list[Clip]:
     rows = source_table.read_source_rows(str(footage / "sources.csv"))
-    found, refused = intake.take_in_sources(rows, IntakeOptions(SECRET, footage / "downloads"))
-    assert not refused
-    return found
+    found = intake.take_in_sources(rows, IntakeOptions(SECRET, footage / "downloads"))
+    assert not found.refusals
+    return found.sources
 
 
 def test_the_labels_are_an_export_and_name_the_two_videos() -> None:

@@ -136,7 +136,7 @@ def _clip(
              (("video", "mp4"), ("body", "body.parquet"), ("prosody", "prosody.parquet"))}  # fmt: skip
     facts = {
         "grid": grid.to_fact(), "subject": subject, "subject_assumed": False, "licence": "CC BY 4.0",
-        "consent": {"statement": "nobody is in it", "asserted": False},
+        "consent": {"statement": "a made-up picture", "asserted": False},
         "leaks": {"passed": True, "frames_looked_at": plan.frames}, "body_unit": "shoulders", "transcript": plan.sentence,
     }  # fmt: skip
     return SafeClip(Clip(name, f"v-{name}", 0, grid.ms_at(plan.frames), files, facts))

@@ -151,9 +151,9 @@ def test_an_address_goes_through_ingest_like_a_file(
     footage = media / "video" / "asl_book.mkv"
     monkeypatch.setattr("tests.sources.test_download.VIDEO", footage.read_bytes())
     rows = read_source_rows(f"{site}/a.mp4")
-    _, [refused] = take_in_sources(rows, IntakeOptions(b"x" * 32, tmp_path))
+    [refused] = take_in_sources(rows, IntakeOptions(b"x" * 32, tmp_path)).refusals
     assert "not a public address" in refused.reason
-    [source], _ = take_in_sources(rows, IntakeOptions(b"x" * 32, tmp_path, allow_local_addresses=True))
+    [source] = take_in_sources(rows, IntakeOptions(b"x" * 32, tmp_path, allow_local_addresses=True)).sources
     assert source.files["source"].sha256 == File.of(footage).sha256
     assert site not in str(source.facts)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deemo_data.clip import Clip
-from deemo_data.errors import ConfigError, MediaError, SourceError
+from deemo_data.errors import MediaError
 from deemo_data.sources.intake import IntakeOptions, Refusal, take_in_sources
 from deemo_data.sources.source_table import SourceRow, read_source_rows
 from deemo_data.sources.subjects import read_subjects
@@ -19,7 +19,7 @@ from deemo_data.sources.subjects import read_subjects
 SECRET = b"0123456789abcdef0123456789abcdef"
 
 
-def four_seconds(path: Path, vfr_fps: int) -> dict[str, Any]:
+def four_seconds(path: Path, vfr_fps: int, wish: object = None) -> dict[str, Any]:
     if path.read_bytes().startswith(b"no video"):
         raise MediaError(f"{path.name} has no video stream (it has audio)")
     grid = {"fps": "25", "vfr": False, "zero": "0", "frames": 100, "width": 64, "height": 48}
@@ -28,7 +28,9 @@ def four_seconds(path: Path, vfr_fps: int) -> dict[str, Any]:
 
 def take(rows: list[SourceRow], tmp_path: Path, **more: Any) -> tuple[list[Clip], list[Refusal]]:
     earlier = more.pop("known", ())
-    return take_in_sources(rows, IntakeOptions(SECRET, tmp_path / "downloads", **{"probe": four_seconds, **more}), earlier)
+    options = IntakeOptions(SECRET, tmp_path / "downloads", **{"probe": four_seconds, **more})
+    result = take_in_sources(rows, options, earlier)
+    return result.sources, result.refusals
 
 
 def file(path: Path, content: str = "video") -> Path:
@@ -39,64 +41,6 @@ def file(path: Path, content: str = "video") -> Path:
 
 def table(tmp_path: Path, text: str) -> list[SourceRow]:
     return read_source_rows(str(file(tmp_path / "sources.csv", text)))
-
-
-# ── read_sources ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_folder_is_read_to_the_bottom_sorted_without_hidden_files_and_without_what_is_no_video(tmp_path: Path) -> None:
-    for name in ("b.MP4", "a/z.mkv", "a/.b.mp4", ".trash/c.mp4", "notes.txt", ".d.mov"):
-        file(tmp_path / name)
-    assert [Path(r.uri).relative_to(tmp_path).as_posix() for r in read_source_rows(str(tmp_path))] == ["a/z.mkv", "b.MP4"]
-
-
-def test_a_folder_whose_own_name_is_hidden_is_read_all_the_same(tmp_path: Path) -> None:
-    file(tmp_path / ".here" / "a.mp4")
-    assert len(read_source_rows(str(tmp_path / ".here"))) == 1
-
-
-@pytest.mark.parametrize("where", ["nowhere", "empty", "ftp://example.org/a.mp4", "file:///etc/passwd"])
-def test_what_is_not_there_or_not_allowed_is_an_error_with_advice(where: str, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(SourceError) as e:
-        read_source_rows(where if "://" in where else str(tmp_path / where))
-    assert e.value.advice
-
-
-def test_a_csv_says_everything_and_its_paths_are_relative_to_it(tmp_path: Path) -> None:
-    rows = table(
-        tmp_path,
-        "\ufeffuri, subject, known_names, consent, licence, start_ms, end_ms\n"
-        'in/a.mp4, Ann, "Ann Lee; Bo", "signed, 2026", CC0, 0, 2000\nhttps://example.org/b.mp4,,,,,,\n',
-    )
-    assert rows[0] == SourceRow(str(tmp_path / "in/a.mp4"), "Ann", ("Ann Lee", "Bo"), "signed, 2026", "CC0", 0, 2000)
-    assert rows[1] == SourceRow("https://example.org/b.mp4", consent="")
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("path,subject\na.mp4,x\n", "no column uri (it has path, subject)"),
-        ("", "no column uri (it has none)"),
-        ("uri,speaker\na.mp4,x\n", "column 'speaker' that is not known"),
-        ("uri,uri\na.mp4,x\n", "column twice"),
-        ("uri,start_ms\na.mp4,1.5\n", "sources.csv line 2: start_ms is '1.5'"),
-        ("uri\n,\n", "sources.csv line 2 has more values than columns"),
-        ("uri,subject\n,x\n", "sources.csv line 2 has no uri"),
-        ("uri,subject\na.mp4,x\na.mp4,y\n", "a.mp4 has two values of subject"),
-    ],
-)
-def test_a_csv_that_is_not_understood_is_refused_with_the_line_or_the_known_columns(text: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError) as e:
-        table(tmp_path, text)
-    assert said in e.value.what
-    assert e.value.advice
-
-
-def test_a_csv_in_another_encoding_is_named(tmp_path: Path) -> None:
-    (tmp_path / "l.csv").write_bytes("uri,subject\na.mp4,Jos\xe9\n".encode("latin-1"))
-    with pytest.raises(ConfigError, match=r"l\.csv cannot be read as CSV in UTF-8"):
-        read_source_rows(str(tmp_path / "l.csv"))
 
 
 # ── ingest ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -169,7 +113,7 @@ def test_the_private_list_keeps_what_it_knew_and_is_not_rewritten_for_nothing(tm
 def test_one_subject_has_one_pseudonym_in_a_project_and_another_in_the_next(tmp_path: Path) -> None:
     rows = [SourceRow(str(file(tmp_path / f"{n}.mp4", n)), who) for n, who in (("1", "Ann"), ("2", "Ann"), ("3", "Bo"))]
     sources, _ = take(rows, tmp_path)
-    others, _ = take_in_sources(rows, IntakeOptions(b"x" * 32, tmp_path, probe=four_seconds))
+    others = take_in_sources(rows, IntakeOptions(b"x" * 32, tmp_path, probe=four_seconds)).sources
     by_file = {s.path("source").name: s.facts["subject"] for s in sources}
     assert by_file["1.mp4"] == by_file["2.mp4"] != by_file["3.mp4"]
     assert all(len(p) == 10 and p.startswith("s-") for p in by_file.values())
@@ -234,7 +178,7 @@ def test_what_cannot_be_taken_in_is_listed_with_its_true_reason_and_stops_nothin
 
 
 def test_an_unreadable_file_is_listed(tmp_path: Path) -> None:
-    def probe(path: Path, vfr_fps: int) -> dict[str, Any]:
+    def probe(path: Path, vfr_fps: int, wish: object) -> dict[str, Any]:
         raise PermissionError(13, "Permission denied", str(path))
 
     _, [refused] = take([SourceRow(str(file(tmp_path / "a.mp4")))], tmp_path, probe=probe)
@@ -252,9 +196,9 @@ def test_a_file_that_did_not_change_is_not_hashed_again(tmp_path: Path, monkeypa
 
 
 def test_the_real_folder_gives_34_sources_and_3_true_reasons(media: Path, tmp_path: Path) -> None:
-    sources, refused = take_in_sources(
-        read_source_rows(str(media / "video")), IntakeOptions(SECRET, tmp_path / "downloads", consent="test media")
-    )
+    rows = read_source_rows(str(media / "video"))
+    taken = take_in_sources(rows, IntakeOptions(SECRET, tmp_path / "downloads", consent="test media"))
+    sources, refused = taken.sources, taken.refusals
     assert len(sources) == 34
     assert {Path(r.uri).name: r.reason.split(" ", 1)[1].split(":")[0] for r in refused} == {
         "edge_audio_only.mp4": "has no video stream (it has audio)",
@@ -265,5 +209,5 @@ def test_the_real_folder_gives_34_sources_and_3_true_reasons(media: Path, tmp_pa
     talker = next(s for s in sources if s.path("source").name.startswith("talker"))
     assert talker.grid.frames == 518
     shutil.copy(talker.path("source"), tmp_path / "copy.mp4")
-    [copy], _ = take_in_sources([SourceRow(str(tmp_path / "copy.mp4"))], IntakeOptions(SECRET, tmp_path / "downloads"))
+    [copy] = take_in_sources([SourceRow(str(tmp_path / "copy.mp4"))], IntakeOptions(SECRET, tmp_path / "downloads")).sources
     assert copy.id == talker.id

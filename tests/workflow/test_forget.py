@@ -28,7 +28,7 @@ from deemo_data.project import corrections, problems, speakers, withdrawals
 from deemo_data.project.clips import read_project_clips
 from deemo_data.project.project import Project
 from deemo_data.pseudonyms import derive_public_id
-from deemo_data.sources.intake import IntakeOptions
+from deemo_data.sources.intake import Intake, IntakeOptions
 from deemo_data.sources.subjects import Person, read_subjects, write_subjects
 from deemo_data.workflow import ingest, run, segment
 from deemo_data.workflow.forget import forget_person
@@ -81,14 +81,16 @@ def test_withdrawn_footage_is_not_taken_in_again(project: Project, tmp_path: Pat
     (source,) = [s for s in project.read_sources() if s.source == "aaaaaaaaaaaa"]
     forget_person(project, "Zebulon Quixote")
 
-    def again(rows: object, options: IntakeOptions, *more: object) -> tuple[list[Clip], list[object]]:
+    def again(rows: object, options: IntakeOptions, *more: object) -> Intake:
         write_subjects(options.subjects or tmp_path, [Person(source.source, "s-00000000", "Zebulon Quixote", ())])
-        return [source], []
+        return Intake([source], outcomes={"a.mp4": "taken_in"}, uris={source.source: ["a.mp4"]})
 
     monkeypatch.setattr("deemo_data.sources.intake.take_in_sources", again)
     taken, missing = ingest.ingest_sources(project, str(tmp_path / "footage"), "yes")
     assert taken == []
     assert "was withdrawn on" in missing[0].reason
+    counts = json.loads((project.out_dir / "ingest.json").read_text())
+    assert (counts["files"], counts["taken_in"], counts["refused"]) == (1, 0, 1)
     assert "Zebulon" not in everything(project)
     assert "aaaaaaaaaaaa" not in (project.root / "sources.jsonl").read_text()
     old = withdrawals.mark_of(project, source.files["source"].sha256)
@@ -378,10 +380,10 @@ def test_footage_that_is_withdrawn_while_it_is_taken_in(
 ) -> None:
     sources = project.read_sources()
 
-    def meanwhile(rows: object, *_: object) -> tuple[list[Clip], list[object]]:
+    def meanwhile(rows: object, *_: object) -> Intake:
         forget_person(project, "Zebulon Quixote")
         write_subjects(project.private_dir / "subjects.csv", [Person("aaaaaaaaaaaa", "s-00000000", "Zebulon Quixote", ())])
-        return sources, []
+        return Intake(sources)
 
     monkeypatch.setattr("deemo_data.sources.intake.take_in_sources", meanwhile)
     taken, missing = ingest.ingest_sources(project, str(tmp_path / "footage"), "yes")

@@ -1,7 +1,8 @@
 """Finds the names of a given list in a transcript, also misspelt or written as they sound.
 
 A project lists the names of its people. Speech recognition misspells names, so `find_known_names` compares letters and sounds
-(`measure_likeness`). text/names.py adds names that are on no list. Both return `NameSpan`.
+(`measure_likeness`), in Latin spelling and in the script of the name (scripts.py). text/names.py adds names that are on no list.
+Both return `NameSpan`.
 """
 
 from __future__ import annotations
@@ -12,14 +13,36 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Literal, NamedTuple
 
+from deemo_data.models.text import scripts
+
 Kind = Literal["NAME", "PLACE", "ORG", "CONTACT", "NUMBER", "DATE"]
 TITLES = {"mr", "mrs", "ms", "miss", "mister", "dr", "doctor", "prof", "professor", "st", "sir", "madam", "the", "a", "an"}
+PARTICLE_TEXT = (  # no names where they stand alone, but parts of names
+    "van von vom zum zur der del dela della dos bin ibn bint and und jr jnr snr esq phd herr frau mme mlle monsieur madame senor "
+    "senora signor signora aka nee"
+)
+PARTICLES = set(PARTICLE_TEXT.split())
+DIGRAPHS = {
+    "đ": "dj",
+    "Đ": "Dj",
+    "ö": "oe",
+    "Ö": "Oe",
+    "ü": "ue",
+    "Ü": "Ue",
+    "ä": "ae",
+    "Ä": "Ae",
+    "ø": "oe",
+    "Ø": "Oe",
+    "å": "aa",
+    "Å": "Aa",
+}
 MONTHS = "january february march april may june july august september october november december"
 CALENDAR = set(f"monday tuesday wednesday thursday friday saturday sunday christmas easter {MONTHS}".split())
 CAPITALISED_WORDS = (  # that are no names
     CALENDAR | TITLES | {"i", "im", "ive", "id", "ill", "ok", "okay", "oh", "god", "lord", "english", "tv", "yeah", "yes", "no"}
 )
 CAPITAL_BONUS = 0.13  # by which the needed likeness is lower for a word that Whisper capitalised within a sentence
+CONTRACTIONS = {"t", "s", "ll", "ve", "re", "d", "m", "em", "all", "clock", ""}
 SENTENCE_END = re.compile(r"[.!?]+[\"'”’)]*$")
 
 
@@ -33,9 +56,23 @@ class NameSpan(NamedTuple):
 
 
 def fold_word(word: str) -> str:
-    """A word without case, accents, punctuation and possessive s: the key by which words are compared here."""
-    decomposed = unicodedata.normalize("NFKD", re.sub(r"['’]s?(?=\W*$)", "", word)).casefold()
-    return "".join(c for c in decomposed if c.isalnum())
+    """A word in Latin letters without case, accents, punctuation and possessive s: the key by which words are compared here."""
+    bare = re.sub(r"['’]s?(?=\W*$)", "", word)
+    if not bare.isascii():
+        letters = "".join(c for c in unicodedata.normalize("NFKC", bare) if unicodedata.category(c)[0] in "LNM")
+        bare = scripts.spell_in_latin(letters)
+    return "".join(c for c in bare.casefold() if c.isalnum())
+
+
+def part_name(name: str) -> list[str]:
+    """The parts of a name, folded: "O'Brien, Ann-Marie" is obrien, ann, marie. Marks between names part them too."""
+    return [part for p in re.split(r"[\s\-_,;/|、；，،؛·・.()]+", scripts.spell_in_latin(name)) if (part := fold_word(p))]
+
+
+def judge_name(name: str) -> scripts.Certainty:
+    """How surely a name is found in speech and text: "never" when it has nothing but initials, titles or signs."""
+    usable = [p for p in part_name(name) if len(p) > 1 and p not in TITLES | PARTICLES and not p.isdigit()]
+    return scripts.judge_spelling(name) if usable else "never"
 
 
 def measure_likeness(word: str, name: str) -> float:
@@ -61,22 +98,60 @@ def find_known_names(words: Sequence[str], names: Iterable[str], min_likeness: f
 
     min_likeness  that a word in lower case needs, 0 to 1; see CAPITAL_BONUS
     """
-    folded = [fold_word(w) for w in words]
+    folded = ["" if scripts.UNSPACED.search(w) else fold_word(w) for w in words]  # one character sounds like many names
+    stems = [_strip_suffix(w) for w in words]
     starts = list(mark_sentence_starts(words))
     spans = []
     for name in names:
-        parts = [fold_word(p) for p in re.split(r"[\s\-]+", name) if fold_word(p)]
-        runs = {"".join(parts[a:b]): b - a for a in range(len(parts)) for b in range(a + 1, len(parts) + 1)}
+        spellings = [part_name(spelling) for spelling in dict.fromkeys((name, "".join(DIGRAPHS.get(c, c) for c in name)))]
+        label = tuple(spellings[0])
+        spans += [NameSpan(first, end, "NAME", label) for first, end in scripts.find_in_own_script(words, name)]
+        runs = {
+            "".join(parts[a:b]): b - a for parts in spellings for a in range(len(parts)) for b in range(a + 1, len(parts) + 1)
+        }
+        lone_particles = PARTICLES if len(label) > 1 else ()
+        abjad = bool(scripts.ABJAD.search(name))
         for target, longest in runs.items():
-            if len(target) == 1:  # an initial: every "I" and "A" would match it
+            if len(target) == 1 or target in TITLES or target in lone_particles:  # an initial: every "I" would match it
                 continue
             for size in range(1, longest + 2):
                 for first in range(len(folded) - size + 1):
                     capital = all(is_capitalised(words[i]) for i in range(first, first + size))
                     needed = min_likeness - (CAPITAL_BONUS if capital and not starts[first] else 0)
                     if _matches(folded[first : first + size], target, needed, capital):
-                        spans.append(NameSpan(first, first + size, "NAME", tuple(parts)))
+                        spans.append(NameSpan(first, first + size, "NAME", label))
+            for at, word in enumerate(words):
+                capital = is_capitalised(word)
+                if (stems[at] and _matches([stems[at]], target, min_likeness, capital)) or _matches_other_script(
+                    word, folded[at], target, capital and not starts[at], abjad
+                ):
+                    spans.append(NameSpan(at, at + 1, "NAME", label))
     return _join_parts(spans)
+
+
+def _strip_suffix(word: str) -> str:
+    """The folded word before an apostrophe, where a language adds endings (İpek'in); empty for English contractions."""
+    stem, mark, ending = word.rstrip('.,;:!?"”)»').partition("’" if "’" in word else "'")
+    return fold_word(stem) if mark and len(stem) > 2 and fold_word(ending) not in CONTRACTIONS else ""
+
+
+def _matches_other_script(word: str, folded: str, target: str, capital: bool, abjad: bool) -> bool:
+    """Whether a word is the target in another script: with another ending, or with the vowels that one of the two does not write.
+
+    abjad  the name is in a script without vowels
+    """
+    if len(target) < 3 or target in list_ordinary_words():
+        return False
+    if scripts.INFLECTED.search(word):
+        return scripts.is_inflected_form(folded, target, is_capitalised(word))
+    if abjad != bool(scripts.ABJAD.search(word)):
+        consonants = scripts.measure_consonants(target)
+        return (
+            len(consonants) >= (2 if capital else 3)
+            and (not abjad or capital)
+            and consonants == scripts.measure_consonants(folded)
+        )
+    return False
 
 
 def _matches(parts: list[str], target: str, min_likeness: float, capital: bool) -> bool:
@@ -84,7 +159,9 @@ def _matches(parts: list[str], target: str, min_likeness: float, capital: bool) 
     together = "".join(parts)
     if not 0.5 < (len(together) + 1) / (len(target) + 1) < 2:
         return False
-    if target in list_ordinary_words() or len(target) < 3:  # Will, May, Jo, de: only with a capital and the same letters
+    if (
+        target in list_ordinary_words() or target in PARTICLES or len(target) < 3
+    ):  # Will, May, Jo: with a capital, the same letters
         return capital and together == target
     if len(parts) > 1:  # it must be less like the target with one word fewer
         shorter = max(measure_likeness("".join(part), target) for part in (parts[1:], parts[:-1]))
