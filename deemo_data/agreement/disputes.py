@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from deemo_data.agreement.views import MarkedEvent
@@ -56,6 +56,24 @@ def find_dispute(labels: Sequence[Label], clip: Clip, nfbl: Nfbl) -> Dispute | N
         versions.append(AnnotatorVersion(chr(ord("a") + number), annotator, tuple(_merge_events([p], nfbl) for p in mine)))
     agreed_events = sorted((_merge_events(group, nfbl) for group in agreed_groups), key=lambda e: (e.start, e.end, e.label))
     return Dispute(clip.id, tuple(agreed_events), tuple(versions))
+
+
+def count_disputes(
+    labels_of: Mapping[str, Sequence[Label]], clips: Sequence[Clip], nfbl: Nfbl, sent: Container[str]
+) -> dict[str, int]:
+    """How many clips are in dispute, by what they wait for: "open", "sent" to adjudicators, or "settled" by one.
+
+    labels_of  {clip: the labels that touch it}
+    sent       clips that were pushed to adjudicators
+    """
+    counts = {"open": 0, "sent": 0, "settled": 0}
+    for clip in clips:
+        labels = labels_of[clip.id]
+        if consensus.find_adjudicators(clip, labels):
+            counts["settled"] += 1
+        elif find_dispute(labels, clip, nfbl):
+            counts["sent" if clip.id in sent else "open"] += 1
+    return counts
 
 
 def _has_close_edges(group: Sequence[ClipEvent], clip: Clip) -> bool:

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from deemo_data.agreement.choices import measure_choices
-from deemo_data.agreement.disputes import TOLERANCE_MS
+from deemo_data.agreement.disputes import TOLERANCE_MS, count_disputes
 from deemo_data.agreement.events import (
     SAME_EVENT_LEVEL,
     STEP_MS,
@@ -30,7 +30,7 @@ from deemo_data.agreement.events import (
 from deemo_data.agreement.proposals import count_outcomes, find_outcomes, latest_pushed, measure_effect
 from deemo_data.agreement.views import ClipView, MarkedEvent, collect_views
 from deemo_data.clip import Clip
-from deemo_data.labels.label import Label, PushRecord
+from deemo_data.labels.label import ADJUDICATION_TEMPLATE, Label, PushRecord
 from deemo_data.labels.placing import group_by_clip
 from deemo_data.labels.vocabulary import Emotions, Nfbl
 from deemo_data.stats.figures import IOU_THRESHOLDS, make_figure
@@ -66,6 +66,7 @@ def measure_agreement(
     classes, groups = range(len(columns.classes)), range(len(columns.classes), columns.count - 1)
     by_group = {c.name: c.group for c in nfbl.classes}
     pairs, outcomes = measure_pairs(sums, drawn), find_outcomes(labels, pushed, nfbl)
+    adjudicators_have = {line.clip for line in pushed if line.template == ADJUDICATION_TEMPLATE}
     return {
         "vocabulary": nfbl.versioned_name,
         "rounds": rounds,
@@ -76,6 +77,7 @@ def measure_agreement(
         "tolerance_ms": TOLERANCE_MS,
         "resampled": {"by": drawn.by, "n": len(set(drawn.unit_of.tolist()))},
         "counts": _count_material(views),
+        "disputes": count_disputes(near_labels, clips, nfbl, adjudicators_have),
         "overall": measure_columns(sums, drawn, classes),
         "any": measure_columns(sums, drawn, [columns.count - 1]),
         "groups": [{"name": nfbl.groups[columns.groups[g - groups.start]]} | measure_columns(sums, drawn, [g]) for g in groups],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from deemo_data.files import write_if_changed
 from deemo_data.labels import store
 from deemo_data.labels.label import ADJUDICATION_TEMPLATE, TIMELINE_TEMPLATE
+from deemo_data.labels.placing import drop_repeated
 from deemo_data.project import withdrawals
 from deemo_data.project.project import load_vocabularies
 from deemo_data.project.release import release_current_clips
@@ -30,7 +31,7 @@ def measure_agreement(project: Project, rounds: int = 1000) -> dict[str, Any]:
     nfbl, emotions = load_vocabularies(project)
     with project.lock():
         clips, _ = release_current_clips(project)
-        labels, pushed = store.read_labels(project.labels_dir), store.read_ledger(project.labels_dir)
+        labels, pushed = drop_repeated(store.read_labels(project.labels_dir)), store.read_ledger(project.labels_dir)
         marks = withdrawals.read_marks(project)
     report = measure.measure_agreement(labels, clips, nfbl, emotions, pushed, rounds=rounds)
     with withdrawals.unless_withdrawn(project, marks):

@@ -6,17 +6,18 @@ other footage needs a match table (CSV) that names our source for each task, and
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deemo_data.annotation.pull_result import PullResult
+from deemo_data.annotation.reading import tally
+from deemo_data.annotation.reading.match_table import find_match, read_match_table
+from deemo_data.annotation.reading.rate import find_other_rate
+from deemo_data.annotation.reading.state import Reading
 from deemo_data.annotation.results import (
-    Reading,
-    ShownVideo,
+    annotations_of,
     file_names_of,
     find_shown_video,
     key_of_task,
@@ -25,20 +26,16 @@ from deemo_data.annotation.results import (
     read_task,
 )
 from deemo_data.annotation.withholding import withhold_identifying
-from deemo_data.clip import Clip, round_half_up
+from deemo_data.clip import Clip
 from deemo_data.errors import ConfigError, LabelError
 from deemo_data.files import parse_json, read_lines
 from deemo_data.labels.label import Label
 from deemo_data.labels.store import LabelStore
 from deemo_data.labels.vocabulary import Emotions, Nfbl, load_nfbl
 from deemo_data.project.project import load_vocabularies
-from deemo_data.pseudonyms import derive_public_id
 
 if TYPE_CHECKING:
     from deemo_data.project.project import Project
-
-MATCH_ADVICE = "Give a CSV with the columns name, source"
-SOURCE_ADVICE = "Give the id that sources.jsonl says"
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ def read_export(
     """
     tasks = _read_tasks(path)
     reading = Reading(secret, vocabulary, emotions, read_pushed_by_clip(labels_folder))
-    table = _read_match_table(match, sources, secret) if match else {}
+    table, notices = read_match_table(match, sources, secret) if match else ({}, ())
     pulled_at = {
         row["task"]: row["updated_at"]
         for path in labels_folder.glob("raw/*.jsonl")
@@ -106,14 +103,21 @@ def read_export(
     unmatched: list[str] = []
     keys: set[str] = set()
     annotations = 0
-    for task in tasks:
-        video = find_shown_video(task, reading) or _find_match(task, table)
+    videos = [
+        find_shown_video(task, reading) or find_match([str(task.get("id")), *file_names_of(task["data"])], table)
+        for task in tasks
+    ]
+    other_rates = (find_other_rate(t, v) for t, v in zip(tasks, videos, strict=True) if v and not v.template)
+    reading = replace(reading, other_rate=next((rate for rate in other_rates if rate), None))
+    for task, video in zip(tasks, videos, strict=True):
         if video is None:
             unmatched.append(name_of_task(task))
+            reading.tally.annotations[tally.UNMATCHED] += len(annotations_of(task))
             continue
         key = key_of_task(task, video)
         if str(task.get("updated_at") or "") < pulled_at.get(key, ""):
             reading.problems.append(f"{name_of_task(task)}: is older here than what was pulled, left out")
+            reading.tally.annotations[tally.OUTDATED] += len(annotations_of(task))
             continue
         keys.add(key)
         annotations += read_task(task, video, reading)
@@ -125,10 +129,10 @@ def read_export(
         raise LabelError(f"{path.name} is not about this project's clips: {first}", advice)
     reading.problems.extend(f"{name}: no clip of this project was pushed under its id and fps, left out" for name in unmatched)
     label_store = LabelStore(labels_folder)
-    earlier = [k for key in sorted(keys) for k in label_store.keys_of_task(key) if k not in reading.unread]
+    earlier = [k for key in sorted(keys) for k in label_store.keys_of_task(key) if not reading.is_unread(k)]
     projects = sorted({str(t["project"]) for t in tasks if isinstance(t.get("project"), int)})
     change = label_store.update_labels(f"project-{projects[0]}" if projects else "pulled", reading.labels, earlier, on_new_labels)
-    return PullResult(len(tasks) - len(unmatched), annotations, change, tuple(reading.problems))
+    return PullResult(len(tasks) - len(unmatched), annotations, change, tuple(reading.problems), reading.tally, notices)
 
 
 def _read_tasks(path: Path) -> list[dict[str, Any]]:
@@ -145,57 +149,3 @@ def _read_tasks(path: Path) -> list[dict[str, Any]]:
     if not tasks:
         raise LabelError(f"{path.name} is empty", advice)
     return tasks
-
-
-def _find_match(task: dict[str, Any], table: dict[str, ShownVideo]) -> ShownVideo | None:
-    """The row of the match table for a task: by its id, a file name in its data, or such a name without its ending."""
-    names = [str(task.get("id")), *file_names_of(task["data"])]
-    return next((table[n] for n in [*names, *(Path(n).stem for n in names[1:])] if n in table), None)
-
-
-def _read_match_table(path: Path, sources: Sequence[Clip], secret: bytes) -> dict[str, ShownVideo]:
-    """{task id or file name: the labelled video}. Raises LabelError, with the line, for a row that does not fit a source."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as f:
-            rows = list(csv.DictReader(f))
-    except OSError as e:
-        raise LabelError(f"{path}: {e.strerror}", MATCH_ADVICE) from e
-    except (UnicodeDecodeError, csv.Error) as e:
-        raise LabelError(f"{path.name} cannot be read as CSV in UTF-8: {e}", MATCH_ADVICE) from e
-    if not rows or not {"name", "source"} <= set(rows[0]):
-        raise LabelError(f"{path.name} has no rows with the columns name and source", MATCH_ADVICE)
-    return {(row["name"] or "").strip(): _video_of_row(path, number, row, sources, secret) for number, row in enumerate(rows, 2)}
-
-
-def _video_of_row(path: Path, number: int, row: dict[str, str], sources: Sequence[Clip], secret: bytes) -> ShownVideo:
-    """The labelled video of one row of the match table; `number` is its line."""
-    source = _find_source(path, number, (row["source"] or "").strip(), sources, secret)
-    try:
-        fps = Fraction(row["fps"]) if row.get("fps") else source.grid.fps
-        start, end = int(row.get("start_ms") or 0), int(row.get("end_ms") or source.end_ms)
-    except (ValueError, ZeroDivisionError) as e:
-        advice = "fps is a number or 30000/1001, times are whole milliseconds"
-        raise LabelError(f"{path.name} line {number}: {e}", advice) from e
-    if not (0 <= start < end <= source.end_ms and fps > 0):
-        wrong = f"{path.name} line {number}: {start}-{end} ms at {fps} fps does not fit"
-        raise LabelError(wrong, f"The source lasts {source.end_ms} ms")
-    public = derive_public_id(secret, "v", source.source)
-    num_frames = round_half_up((end - start) * fps / 1000)
-    return ShownVideo(public, public, start, end, start, 0, num_frames, fps)
-
-
-def _find_source(path: Path, number: int, name: str, sources: Sequence[Clip], secret: bytes) -> Clip:
-    """The source that a match table names: by our id, its public id, its path or its file name."""
-    try:
-        place = (path.parent / name).resolve()
-    except (OSError, ValueError) as e:  # longer than any path, or with a NUL
-        raise LabelError(f"{path.name} line {number}: {e}", SOURCE_ADVICE) from e
-    matches = [
-        s for s in sources
-        if name in (s.source, derive_public_id(secret, "v", s.source), s.files["source"].path, s.path("source").name)
-        or place == s.path("source").resolve()
-    ]  # fmt: skip
-    if len(matches) != 1:
-        count = f"{len(matches)} sources are called" if matches else "there is no source"
-        raise LabelError(f"{path.name} line {number}: {count} {name!r}", SOURCE_ADVICE)
-    return matches[0]

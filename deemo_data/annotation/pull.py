@@ -20,7 +20,8 @@ from deemo_data.annotation.label_studio.workspace import (
 )
 from deemo_data.annotation.pull_result import PullResult
 from deemo_data.annotation.raw_log import RawLog
-from deemo_data.annotation.results import Reading, read_pushed_by_clip
+from deemo_data.annotation.reading.state import Reading
+from deemo_data.annotation.results import read_pushed_by_clip
 from deemo_data.annotation.task_batch import TaskBatch, TaskListing, read_batch, report_other_groups
 from deemo_data.annotation.withholding import find_barred_clips
 from deemo_data.errors import LabelError
@@ -31,6 +32,9 @@ from deemo_data.project.project import load_vocabularies
 if TYPE_CHECKING:
     from deemo_data.annotation.label_studio.connection import Server
     from deemo_data.project.project import Project
+
+
+READING_VERSION = "reading 2"  # raised when the same task would give other labels: every task is then read again
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,8 @@ def pull(project: Project, on_progress: Callable[[int], None] = lambda tasks: No
                 missing = f"project {number} for {template} is not there any more, or not ours; its labels are kept"
                 result += PullResult.of_problems(missing)
                 continue
-            log = RawLog(
-                project.labels_dir / "raw" / f"project-{number}.jsonl", f"{nfbl.versioned_name}, {emotions.versioned_name}"
-            )
+            read_with = f"{nfbl.versioned_name}, {emotions.versioned_name}, {READING_VERSION}"
+            log = RawLog(project.labels_dir / "raw" / f"project-{number}.jsonl", read_with)
             listing = TaskListing(number, log, lambda clip: withdrawals.mark_of(project, clip) in marks)
             there = ServerProject(server, template, number, log, listing)
             result += read_project(project, there, label_store, reading, groups, on_progress)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from deemo_data.annotation.pull_result import PullResult
 from deemo_data.annotation.raw_log import RawLog, snapshot_of
+from deemo_data.annotation.reading import tally
+from deemo_data.annotation.reading.state import Reading
 from deemo_data.annotation.results import (
-    Reading,
     annotations_of,
     find_shown_video,
     key_of_task,
@@ -72,9 +73,11 @@ class TaskBatch:
 
     def add_task(self, task: dict[str, Any], log: RawLog) -> None:
         """Read a task, unless it is as it was at the last pull. A task of an unknown clip becomes a problem."""
-        task.pop("drafts", None)  # an annotator is still at work
+        drafts = task.pop("drafts", None)  # an annotator is still at work: this is no problem
+        self.reading.tally.annotations.update([tally.UNSUBMITTED] * len(drafts) if isinstance(drafts, list) else [])
         video = find_shown_video(task, self.reading)
         if video is None:
+            self.reading.tally.annotations[tally.UNMATCHED] += len(annotations_of(task))
             line = f"{name_of_task(task)}: no clip was pushed under its id, fps and number of frames, left out"
             self.reading.problems.append(line)
             return
@@ -95,7 +98,7 @@ def read_batch(
     for task in tasks:
         batch.add_task(task, log)
     problems = batch.reading.problems
-    deleted = [key for task in batch.snapshots for key in label_store.keys_of_task(task) if key not in batch.reading.unread]
+    deleted = [key for task in batch.snapshots for key in label_store.keys_of_task(task) if not batch.reading.is_unread(key)]
     change = label_store.update_labels(
         f"project-{number}",
         batch.reading.labels,
@@ -103,7 +106,7 @@ def read_batch(
         lambda new_labels: problems.extend(withhold_identifying(project, new_labels)),
     )
     log.record(batch.snapshots, batch.updated_at)
-    return PullResult(annotations=batch.annotations, change=change, problems=tuple(problems))
+    return PullResult(annotations=batch.annotations, change=change, problems=tuple(problems), tally=batch.reading.tally)
 
 
 def report_other_groups(tasks: Sequence[dict[str, Any]], template: str, groups: Mapping[int, str], secret: bytes) -> list[str]:

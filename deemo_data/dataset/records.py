@@ -17,6 +17,7 @@ from deemo_data.labels.label import AnnotationLevel
 from deemo_data.tracks.skeleton import PUBLIC_DIMS, PUBLIC_POINTS
 
 PROSODY_STEP_MS = 10
+RecordStatus = AnnotationLevel | Literal["drafted"]  # drafted: a machine's words that a person completed and let stand
 
 
 class NfblEvent(BaseModel, extra="forbid", frozen=True):
@@ -175,8 +176,28 @@ class Evidence(BaseModel, extra="forbid", frozen=True):
         return self
 
 
+class Author(BaseModel, extra="forbid", frozen=True):
+    """What one annotator contributed to a field of a record.
+
+    field      "response", or a clue: "clue_video", "clue_audio", "clue_text"
+    annotator  who it was, under an id that only datasets use
+    how        chosen: one of the given answers; written: in their own words; edited: a draft whose words they changed;
+               drafted: a draft of rules that they completed and otherwise left; unknown: nobody compared it with drafts
+    text       what they chose or wrote
+    """
+
+    field: Literal["response", "clue_video", "clue_audio", "clue_text"]
+    annotator: str = Field(min_length=1)
+    how: Literal["chosen", "written", "edited", "drafted", "unknown"]
+    text: str = Field(min_length=1)
+
+
 class MerRecord(BaseModel, extra="forbid", frozen=True):
-    """One question about a clip's emotion and its answer."""
+    """One question about a clip's emotion and its answer.
+
+    status   how many people agree; "drafted" when the response is a draft that they completed and otherwise left
+    authors  who contributed what; empty in datasets of before this column
+    """
 
     record_id: str = Field(min_length=1)
     clip_id: str = Field(min_length=1)
@@ -192,8 +213,9 @@ class MerRecord(BaseModel, extra="forbid", frozen=True):
     clues: Clues
     conversations: tuple[Turn, ...] = Field(min_length=2)
     evidence: tuple[Evidence, ...]
-    status: AnnotationLevel
+    status: RecordStatus
     vocabulary: str
+    authors: tuple[Author, ...] = ()
 
     @field_validator("emotion")
     @classmethod
@@ -211,6 +233,19 @@ class MerRecord(BaseModel, extra="forbid", frozen=True):
             raise ValueError("conversations do not go human, gpt, human, gpt")
         if self.conversations[-1].value != self.response:
             raise ValueError("the last turn is not the response")
+        return self
+
+    @model_validator(mode="after")
+    def _authors_wrote_the_response(self) -> MerRecord:
+        if not self.authors:
+            return self
+        responses = [a for a in self.authors if a.field == "response"]
+        if not responses:
+            raise ValueError("nobody is named as author of the response")
+        if self.task == "reasoning" and any(a.text != self.response for a in responses):
+            raise ValueError("the response is not what its author wrote")
+        if (self.status == "drafted") != any(a.how == "drafted" for a in responses):
+            raise ValueError(f"the status is {self.status}, its authors say otherwise")
         return self
 
 

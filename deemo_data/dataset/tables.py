@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deemo_data.dataset.layout import FLOAT16_COLUMNS
 from deemo_data.labels.vocabulary import Emotions, Nfbl
 
 if TYPE_CHECKING:
@@ -19,7 +18,11 @@ if TYPE_CHECKING:
 
 
 ANNOTATION_LEVELS = ["none", "proposed", "single", "reviewed", "adjudicated"]
+RECORD_STATUSES = [*ANNOTATION_LEVELS, "drafted"]
+AUTHOR_FIELDS = ["response", "clue_video", "clue_audio", "clue_text"]
+AUTHOR_WAYS = ["chosen", "written", "edited", "drafted", "unknown"]
 BODY_UNITS = ["picture", "shoulders"]  # shares of the picture, or shoulder widths from the middle of the shoulders
+OPTIONAL_COLUMNS = ("authors",)  # lists that rows of earlier versions lack
 ROWS_PER_GROUP = {
     "nfbl": 16,
     "mer": 256,
@@ -62,7 +65,10 @@ def mer_features(vocabulary: Emotions) -> Features:
         "emotion_words": List(text), "clues": {"video": text, "audio": text, "text": text},
         "conversations": List({"from": text, "value": text}),
         "evidence": List({"event": text, "start_ms": Value("int64"), "end_ms": Value("int64")}),
-        "status": ClassLabel(names=ANNOTATION_LEVELS), "vocabulary": text,
+        "status": ClassLabel(names=RECORD_STATUSES), "vocabulary": text,
+        "authors": List({
+            "field": ClassLabel(names=AUTHOR_FIELDS), "annotator": text, "how": ClassLabel(names=AUTHOR_WAYS), "text": text,
+        }),
     })  # fmt: skip
 
 
@@ -96,10 +102,8 @@ class TableWriter:
         if self._writer is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             schema = self.features.arrow_schema
-            float16_columns = [f"{n}.list.element" for n in FLOAT16_COLUMNS if n in schema.names]
-            self._writer = pq.ParquetWriter(
-                self.path, schema, compression="zstd", use_dictionary=False, use_byte_stream_split=float16_columns
-            )
+            # No byte_stream_split: of half floats DuckDB cannot read it. docs/decisions/0004-dataset-layout.md has the sizes.
+            self._writer = pq.ParquetWriter(self.path, schema, compression="zstd", use_dictionary=False)
         self._writer.write_table(to_arrow(self._pending, self.features), row_group_size=self.rows_per_group)
         self._pending = []
 
@@ -111,7 +115,7 @@ def to_arrow(rows: Sequence[dict[str, Any]], features: Features) -> pa.Table:
     schema = features.arrow_schema
     columns = []
     for column in schema:
-        values = [row[column.name] for row in rows]
+        values = [row.get(column.name, []) if column.name in OPTIONAL_COLUMNS else row[column.name] for row in rows]
         if values and isinstance(values[0], pa.Array):
             offsets = [0]
             for value in values:

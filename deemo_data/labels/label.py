@@ -32,7 +32,7 @@ class Label:
                "sound", "seen" (an annotation was submitted, perhaps one without events; value: "nfbl", "adjudicated", or
                "clip" when it was about the whole clip)
     annotator  pseudonym, never a name or address
-    raw        what Label Studio exported for it, without the annotator
+    raw        what Label Studio exported for it, without the annotator; of a text also "origin" (drafts.Origin)
     """
 
     clip: str
@@ -55,6 +55,7 @@ class PushRecord:
     template    the name of the page that showed the clip
     proposals   the proposals shown, each with "id" (of its region), "label", "start_frame", "end_frame", "score", "why"; None
                 when the clip was pushed without proposals, so that their effect can be measured
+    drafts      {"clue_video": digest of the words} of the drafts that text boxes began with (labels/drafts.py); None without any
     """
 
     clip: str
@@ -67,12 +68,16 @@ class PushRecord:
     vocabulary: str
     template: str = "nfbl_timeline"
     proposals: list[dict[str, Any]] | None = None
+    drafts: dict[str, str] | None = None
 
     @classmethod
-    def of(cls, clip: SafeClip, vocabulary: Nfbl, template: str, proposals: list[dict[str, Any]] | None) -> PushRecord:
+    def of(
+        cls, clip: SafeClip, vocabulary: Nfbl, template: str, proposals: list[dict[str, Any]] | None,
+        drafts: dict[str, str] | None = None,
+    ) -> PushRecord:  # fmt: skip
         return cls(
             clip.id, clip.source, clip.start_ms, clip.end_ms, str(clip.grid.fps), clip.num_frames, clip.first_frame,
-            vocabulary.versioned_name, template, proposals,
+            vocabulary.versioned_name, template, proposals, drafts,
         )  # fmt: skip
 
 

@@ -87,6 +87,21 @@ def drop_superseded(labels: Sequence[Label], clip: Clip) -> list[Label]:
     return [lb for lb in labels if (lb.annotator, _task_of(lb), _annotation_key(lb)) not in superseded]
 
 
+def drop_repeated(labels: Sequence[Label]) -> list[Label]:
+    """The labels with one of each event that a person marked more than once in one place, with one annotation."""
+    marked: set[tuple[object, ...]] = set()
+    kept = []
+    for label in labels:
+        if label.kind == "nfbl":
+            span = (label.source, label.start_ms, label.end_ms)
+            what = (label.value["label"], bool(label.value.get("adjudicated")), label.annotator, _annotation_key(label))
+            if (*span, *what) in marked:
+                continue
+            marked.add((*span, *what))
+        kept.append(label)
+    return kept
+
+
 def last_changed_at(label: Label) -> str:
     """When a label was last changed: Label Studio's timestamp, as text that sorts by time."""
     return str(label.raw.get("annotation", {}).get("updated_at") or "")

@@ -24,7 +24,8 @@ LEDGER_FILE = "pushed.jsonl"
 def record_pushed(folder: Path, records: Iterable[PushRecord]) -> None:
     """Append to the ledger what is about to be shown; records that it already has are not written again."""
     existing = {_digest_of(vars(record)) for record in read_ledger(folder)}
-    append_lines(folder / LEDGER_FILE, [vars(record) for record in records if _digest_of(vars(record)) not in existing])
+    new = [vars(record) for record in records if _digest_of(vars(record)) not in existing]
+    append_lines(folder / LEDGER_FILE, [{k: v for k, v in row.items() if k != "drafts" or v} for row in new])
 
 
 def read_ledger(folder: Path) -> list[PushRecord]:
@@ -39,7 +40,9 @@ def read_ledger(folder: Path) -> list[PushRecord]:
                 raise ValueError("a name or a rate is none")
             if not all(type(x) is int for x in times):
                 raise ValueError("a time is no whole number")
-        except (TypeError, ValueError, ZeroDivisionError) as e:
+            if not all(isinstance(text, str) for pair in (record.drafts or {}).items() for text in pair):
+                raise ValueError("the digest of a draft is none")
+        except (AttributeError, TypeError, ValueError, ZeroDivisionError) as e:
             raise LabelError(f"{LEDGER_FILE} line {number}: {e}", "Put the file back from your backup") from e
         records.append(record)
     return records

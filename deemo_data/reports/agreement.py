@@ -33,6 +33,7 @@ def render_page(report: dict[str, Any]) -> str:
         report,
         not_shown=LIMITATIONS,
         next_steps=suggest_next_steps(report),
+        next_step=describe_next_step(report),
         findings=list_findings(report),
         without_figures=[c for c in report["classes"] if not _has_figure(c) and c["events"]],
         never=[c["name"] for c in report["classes"] if not c["events"]],
@@ -140,6 +141,33 @@ def suggest_next_steps(report: Mapping[str, Any]) -> list[str]:
             "too narrow."
         )
     return sentences
+
+
+def describe_next_step(report: Mapping[str, Any], folder: str = "DIR") -> str:
+    """What is to be done next, as a sentence with the command. `folder`: of the project."""
+    counts, disputes = report["counts"], report["disputes"]
+    pull = f"deemo pull {folder}"
+    if not counts["clips"]:
+        return f"No clip may be shown yet. Next: deemo status {folder}"
+    if not counts["annotators"]:
+        return f"Nobody has labelled yet. Next: deemo push {folder}, then: {pull}"
+    if disputes["open"]:
+        return f"{_clips(disputes['open'])} in dispute. Next: deemo push {folder} --adjudicate"
+    if disputes["sent"]:
+        return f"{_clips(disputes['sent'])} in dispute, which the second group has. When they are handed in: {pull}"
+    settled = f", {disputes['settled']} adjudicated" if disputes["settled"] else ""
+    if not counts["seen_by_more"] and not disputes["settled"]:
+        return f"No clip was seen by two people. When a second person has labelled: {pull}"
+    if waiting := counts["unseen"] + counts["seen_by_one"]:
+        return (
+            f"No clip is in dispute{settled}; {waiting} of {counts['clips']} clips were seen by nobody or by one person. "
+            f"Next: {pull}, or deemo export {folder}"
+        )
+    return f"No clip is in dispute{settled}. Next: deemo export {folder}"
+
+
+def _clips(count: int) -> str:
+    return f"{count} clip is" if count == 1 else f"{count} clips are"
 
 
 def list_findings(report: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -77,20 +77,20 @@ def cell_opacity(share: float) -> str:
 def draw_timeline(clip: Mapping[str, Any], groups: Sequence[str]) -> str:
     """The events of one clip over time: a band for each annotator, then the adjudicated version and the proposals.
 
-    clip  an entry of `disputed` in agreement.json
+    clip  an entry of `disputed` in agreement.json; a version may say in "when_empty" what a band without events means
     """
-    bands = [(v["name"], v["events"], "") for v in clip["versions"]]
-    bands += [("adjudicated", clip["adjudicated"], "")] if clip["adjudicated"] is not None else []
-    bands += [("proposals", clip["proposals"], " draft")] if clip["proposals"] is not None else []
+    bands = [(v["name"], v["events"], "", v.get("when_empty", "nothing")) for v in clip["versions"]]
+    bands += [("adjudicated", clip["adjudicated"], "", "nothing")] if clip["adjudicated"] is not None else []
+    bands += [("proposals", clip["proposals"], " draft", "nothing")] if clip["proposals"] is not None else []
     left, right, y = 130.0, WIDTH_PX - 6.0, 4.0
     wide = (right - left) / max(clip["duration_ms"], 1)
     parts: list[str] = []
-    for name, events, style in bands:
+    for name, events, style, when_empty in bands:
         lanes = assign_lanes(events)
         deep = 19.0 * max(len(set(lanes)), 1)
         parts += [draw_box("band", left, y, right - left, deep + 3), draw_text(left - 8, y + 15, name, "axis", "end")]
         if not events:
-            parts.append(draw_text(left + 6, y + 15, "nothing", "axis"))
+            parts.append(draw_text(left + 6, y + 15, when_empty, "axis"))
         for event, lane in zip(events, lanes, strict=True):
             x, length = left + event["start_ms"] * wide, max((event["end_ms"] - event["start_ms"]) * wide, 2)
             sure = f", {event['certainty']}" if event["certainty"] else ""
@@ -113,7 +113,7 @@ def draw_timeline(clip: Mapping[str, Any], groups: Sequence[str]) -> str:
             draw_line("grid", x, y - 3, x, y + 3),
             draw_text(min(x, right - 12), y + 16, f"{k * step:g} s", "axis", "middle"),
         ]
-    words = f"Clip {clip['clip']}: events of {', '.join(name for name, _, _ in bands)} over {seconds:.1f} seconds"
+    words = f"Clip {clip['clip']}: events of {', '.join(name for name, *_ in bands)} over {seconds:.1f} seconds"
     return draw_svg(y + 22, words, parts)
 
 

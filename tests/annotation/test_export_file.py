@@ -285,11 +285,16 @@ def test_a_match_table_may_say_rate_and_place(tmp_path: Path, media: Path) -> No
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
-        ("name,video\na,b\n", "columns name and source"),
-        ("", "columns name and source"),
+        ("name,video\na,b\n", "no column source (it has name, video)"),
+        ("", "no column name (it has none)"),
         ("name,source\nclip_1.mp4,nowhere.mp4\n", "line 2: there is no source 'nowhere.mp4'"),
         ("name,source,fps\nclip_1.mp4,abc123,fast\n", "line 2"),
         ("name,source,start_ms\nclip_1.mp4,abc123,13000\n", "does not fit"),
+        ("name,source,start_ms\nclip_1.mp4,abc123,0:02\n", "line 2: '0:02' is a time of day; write milliseconds"),
+        ("name,source,start_ms\nclip_1.mp4,abc123,1.500\n", "line 2: '1.500' is either thousands or a fraction"),
+        ("name,source,clip\nclip_1.mp4,abc123,7\n", "column 'clip' that is not known"),
+        ("name,source\nclip_1.mp4,abc123\nclip_1.mp4,\n", "line 3"),
+        ("name,source,start_ms\n1,abc123,0\n1,abc123,2000\n", "line 3: '1' stands for another video in a line before"),
         ("name,source\nclip_9.mp4,abc123\n", "is not about this project's clips"),
     ],
 )
@@ -298,6 +303,32 @@ def test_a_wrong_match_table(tmp_path: Path, media: Path, rows: str, told: str) 
         foreign(media / "label_studio/export_two_annotators.json", tmp_path, rows)
     assert told in e.value.what
     assert e.value.advice
+
+
+@pytest.mark.parametrize(
+    ("data", "notices"),
+    [
+        (
+            "sep=;\r\nName;Source;fps;start_ms;end_ms\r\n1;/footage/clip_1.mp4;12,5;2000,0;11000\r\n;;;;\r\n".encode("utf-8-sig"),
+            2,
+        ),
+        ("name\tsource\tfps\tstart_ms\tend_ms\n1\t/footage/clip_1.mp4\t25/2\t2000\t11000\n".encode("utf-16"), 2),
+        (b",name,source,fps,start_ms,end_ms\n0,1.0,/footage/clip_1.mp4,12.5,2000.0,11000.0\n", 1),
+    ],
+)
+def test_a_match_table_as_spreadsheets_write_it(data: bytes, notices: int, tmp_path: Path, media: Path) -> None:
+    path = media / "label_studio/export_two_annotators.json"
+    (tmp_path / "plain").mkdir()
+    foreign(path, tmp_path / "plain", "name,source,fps,start_ms,end_ms\n1,/footage/clip_1.mp4,12.5,2000,11000\n")
+    (tmp_path / "m.csv").write_bytes(data)
+    (tmp_path / "v.toml").write_text(
+        SMALL.replace('id = 1, name = "head_shake"', 'id = 1, name = "head_shake", aliases = ["mouth_open"]')
+    )
+    pulled = read_export(path, tmp_path / "labels", secret=SECRET, vocabulary=load_nfbl(tmp_path / "v.toml"),
+                         emotions=load_emotions("emotions"), sources=[SOURCE], match=tmp_path / "m.csv")  # fmt: skip
+    assert len(pulled.notices) == notices
+    spans = {(lb.start_ms, lb.end_ms) for lb in read_labels(tmp_path / "labels")}
+    assert spans == {(lb.start_ms, lb.end_ms) for lb in read_labels(tmp_path / "plain" / "labels")}
 
 
 @pytest.mark.parametrize(

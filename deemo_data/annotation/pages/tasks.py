@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from deemo_data.agreement.disputes import Dispute
 from deemo_data.agreement.views import MarkedEvent
 from deemo_data.labels import consensus
+from deemo_data.labels.drafts import digest_drafts
 from deemo_data.labels.label import (
     ADJUDICATION_TEMPLATE,
     DRAFT_FIELDS,
@@ -63,7 +64,7 @@ def build_tasks(
         proposals = proposals_of(clip, nfbl) if template == TIMELINE_TEMPLATE and is_in_share(clip, share) else None
         data = data_of(clip, template, prefix, describe_events(clip, labels_of[clip.id], nfbl)) | dict(drafts.get(clip.id, {}))
         results = [(region_json(p), p["score"]) for p in proposals or ()]
-        yield ImportTask(PushRecord.of(clip, nfbl, template, proposals), task_json(data, results))
+        yield ImportTask(PushRecord.of(clip, nfbl, template, proposals, digest_drafts(data) or None), task_json(data, results))
 
 
 def build_dispute_tasks(

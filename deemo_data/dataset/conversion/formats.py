@@ -98,6 +98,7 @@ _LOST_EVERYWHERE = {
     "evidence": "join by record_id",
     "status": "join by record_id: a model cannot tell one annotator's word from a reviewed one",
     "vocabulary": "join by record_id",
+    "authors": "join by record_id: who chose or wrote what, and whether a draft was there",
 }
 _LOST_IN_CHATS = _LOST_EVERYWHERE | {
     "task": "no field of its own",

@@ -37,7 +37,8 @@ clips = load_dataset(PATH, "nfbl").cast_column("video", Video(decode=False))  # 
 records = load_dataset(PATH, "mer", streaming=True)["train"].decode(False)
 ```
 
-With torch and torchcodec installed, leave out `decode=False` and get decoded frames.
+With torch and torchcodec installed, leave out `decode=False` and get decoded frames. `datasets` takes `[`, `*` and `?` in PATH
+for patterns: put the folder where its path has none of them. The tables are Parquet, which pandas, Polars and DuckDB read too.
 
 ## Columns
 
@@ -52,7 +53,9 @@ and 21 of the right hand. `body_confidence` has the same shape without the last 
 `provenance` are sha256 digests.
 
 `mer`, one row a record: a question about a clip's emotion and its answer, also as `conversations` in the LLaVA shape
-({emotions}); `evidence` names the events (`clip_id`, #, place in `events`) and spans that it rests on.
+({emotions}); `evidence` names the events (`clip_id`, #, place in `events`) and spans that it rests on. `authors`: which annotator
+(a pseudonym) contributed what to the response and the clues, and how: chosen, written, edited (a draft was there), drafted. With
+`status: drafted` the response is a draft of rules that a person completed with the emotion and otherwise left.
 
 ## Labels
 

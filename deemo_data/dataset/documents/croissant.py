@@ -47,6 +47,7 @@ COLUMN_DESCRIPTIONS = {
     "body": "flat float16: body_frames × body_people × body_points × body_dims", "record_id": "of the record",
     "consent": "as the data owner stated it", "leaks": "JSON: what the leak check saw", "provenance": "sha256 digests",
     "evidence": "events (clip_id#place in events) and spans that the record rests on", "conversations": "the LLaVA shape",
+    "authors": "which annotator (pseudonym) contributed what to the response and the clues, and how",
 }  # fmt: skip
 
 

@@ -162,6 +162,15 @@ def annotation_statements(facts: DatasetFacts) -> list[str]:
         sentences.append(
             f"Emotion records by status: {_list_counts(counts['statuses'])}; by kind: {_list_counts(counts['tasks'])}."
         )
+        sentences.append(
+            "Rules drafted clues and reasoning for the annotators. Drafts that nobody changed are left out; the column authors "
+            "says who chose or wrote what, and whether a draft was there."
+        )
+    if drafted := counts["statuses"].get("drafted"):
+        sentences.append(
+            f"{count_noun(drafted, 'record')} answer with a draft that a person completed with the emotion and otherwise left "
+            "(`status: drafted`): the words are a machine's."
+        )
     return sentences
 
 
@@ -281,8 +290,8 @@ STRONGER_ATTACKS = (
 def stronger_attack_statement() -> str:
     """What the sentences in `STRONGER_ATTACKS` are based on."""
     return (
-        "The audit does not yet try the strongest attacks that are known. These figures were measured outside it, on test footage "
-        "of deemo_data and not on these clips:"
+        "The audit does not yet try the strongest attacks that are known. These figures were measured outside it, on test "
+        "footage of deemo_data and not on these clips:"
     )
 
 

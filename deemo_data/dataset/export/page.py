@@ -223,9 +223,10 @@ def difference_shade(share: float, overall_share: float) -> str:
 
 
 def event_timeline(row: Mapping[str, Any], groups: Sequence[str]) -> str:
-    """The events of a clip on one band, drawn as on the agreement page."""
+    """The events of a clip on one band, drawn as on the agreement page. An empty band says whether anybody looked."""
     events = [e | {"certainty": None} for e in row["events"]]
-    version = {"name": "events", "events": events}
+    when_empty = "nobody has looked at this clip" if row["annotation"] == "none" else "looked at: nothing was marked"
+    version = {"name": "events", "events": events, "when_empty": when_empty}
     timeline = {"clip": row["clip_id"], "duration_ms": row["duration_ms"], "versions": [version], "adjudicated": None,
              "proposals": None}  # fmt: skip
     return svg.draw_timeline(timeline, groups)

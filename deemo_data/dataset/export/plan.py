@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deemo_data.dataset import near_duplicates, versions
+from deemo_data.dataset.export.account import explain_left_out, explain_replaced
 from deemo_data.dataset.export.settings import ExportSettings
 from deemo_data.dataset.export.splits import SplitShares, assign_splits, weigh_subjects
 from deemo_data.dataset.layout import MANIFEST, snapshot_path
 from deemo_data.dataset.near_duplicates import NearDuplicate
 from deemo_data.dataset.tables import mer_features, nfbl_features
-from deemo_data.labels.placing import find_stale_labels, group_by_clip
+from deemo_data.labels.placing import drop_repeated, group_by_clip
 from deemo_data.labels.vocabulary import Emotions, Nfbl
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class ExportPlan:
     hashes          start of a video's sha256 -> perceptual hash of the video
     near_duplicates  pairs of clips of different subjects that show the same
     previous        snapshot of the previous version; empty for the first
-    left_out        one line per label that no clip takes, or whose class is not in the vocabulary
+    left_out        lines about the labels that are not exported (account.py)
     """
 
     out: Path
@@ -84,12 +85,17 @@ def plan_export(
 ) -> ExportPlan:  # fmt: skip
     """Decide what `out` will hold. It reads the videos that have no perceptual hash in the manifest yet."""
     clips = sorted(clips, key=lambda clip: clip.id)
+    once = drop_repeated(labels)
+    repeated = len(labels) - len(once)
+    labels, labels_of_clip = once, group_by_clip(once, clips)
+    left_out = [*explain_left_out(labels, clips, nfbl), *explain_replaced(clips, labels_of_clip)]
+    left_out += [f"events left out since the same person marked them twice in one place: {repeated}"] if repeated else []
     manifest, previous = _read_previous(out)
     hashes, pairs = _find_near_duplicates(clips, manifest.get("looks", {}), settings)
     return ExportPlan(
         out=out,
         clips=clips,
-        labels_of_clip=group_by_clip(labels, clips),
+        labels_of_clip=labels_of_clip,
         nfbl=nfbl,
         emotions=emotions,
         settings=settings,
@@ -99,7 +105,7 @@ def plan_export(
         hashes=hashes,
         near_duplicates=pairs,
         previous=previous,
-        left_out=_explain_left_out(labels, clips, nfbl),
+        left_out=left_out,
     )
 
 
@@ -141,16 +147,3 @@ def _assign_splits(
         earlier = {s: previous.splits[key] for s in weights if (key := versions.short_hash(s)) in previous.splits}
     shares = SplitShares(settings.seed, settings.validation, settings.test)
     return assign_splits(weights, shares, [pair.subjects for pair in pairs], earlier)
-
-
-def _explain_left_out(labels: Sequence[Label], clips: Sequence[SafeClip], nfbl: Nfbl) -> list[str]:
-    """One line per label that no clip takes, or whose class is not in the vocabulary."""
-    lines, stale = [], {id(label) for label in find_stale_labels(labels, clips)}
-    for label in labels:
-        if id(label) in stale:
-            value = label.value.get("label", label.value) if isinstance(label.value, dict) else label.value
-            place = f"{label.start_ms}-{label.end_ms} ms of {label.source}"
-            lines.append(f"{label.kind} {repr(value)[:60]} at {place}: no clip is there any more")
-        if label.kind == "nfbl" and not nfbl.find(label.value["label"]):
-            lines.append(f"nfbl {label.value['label']!r} of {label.clip} is not in vocabulary {nfbl.versioned_name}")
-    return lines

@@ -105,7 +105,7 @@ def _check_table(table: TableFile, allowed: Sequence[str], files: DatasetFiles, 
 def _check_columns(config: str, columns: set[str], name: str, findings: Findings) -> bool:
     """Whether a table has all columns of its config. A video may be embedded as `video` instead of named as `file_name`."""
     expected = expected_columns(config)
-    lacking = expected - columns - ({"file_name"} if "video" in columns else set())
+    lacking = expected_columns(config, optional=False) - columns - ({"file_name"} if "video" in columns else set())
     if lacking:
         findings.error(name, f"config {config} needs the columns {', '.join(sorted(lacking))}")
     if unknown := columns - expected - {"video"}:

@@ -68,10 +68,10 @@ def _find_named_tables(folder: Path, front_matter: Mapping[str, Any], findings: 
                 findings.warn(CARD, f"data_files without a path: {entry}")
                 continue
             patterns = entry["path"] if isinstance(entry["path"], list) else [entry["path"]]
-            for path in sorted({p for pattern in patterns for p in glob.glob(str(folder / pattern), recursive=True)}):
-                if path.endswith(".parquet"):
-                    name = _find_config(Path(path), str(config.get("config_name")))
-                    yield TableFile(name, str(entry.get("split", "train")), Path(path))
+            found = {p for pattern in patterns for p in glob.glob(str(pattern), root_dir=folder, recursive=True)}
+            for path in sorted(folder / p for p in found if p.endswith(".parquet")):
+                name = _find_config(path, str(config.get("config_name")))
+                yield TableFile(name, str(entry.get("split", "train")), path)
 
 
 def _find_config(path: Path, name: str) -> str:
@@ -88,6 +88,10 @@ def _find_config(path: Path, name: str) -> str:
     return max(MODELS, key=lambda config: len(columns & expected_columns(config)))
 
 
-def expected_columns(config: str) -> set[str]:
-    """The columns of a config, as tables name them: `file_name` is what the loader turns into `video`."""
-    return {"file_name" if name == "video" else name for name in MODELS[config].model_fields}
+def expected_columns(config: str, optional: bool = True) -> set[str]:
+    """The columns of a config, as tables name them: `file_name` is what the loader turns into `video`.
+
+    optional  also those that datasets of earlier versions lack
+    """
+    fields = MODELS[config].model_fields.items()
+    return {"file_name" if name == "video" else name for name, f in fields if optional or f.is_required()}

@@ -16,6 +16,7 @@ from deemo_data.dataset.export import page as export_page
 from deemo_data.errors import DatasetError
 from tests.makers.datasets import NFBL, export_clips, make_clip
 from tests.makers.documents import build_dataset
+from tests.makers.labels import said
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,15 @@ def test_a_dataset_without_labels(tmp_path: Path) -> None:
     page = export_page.render_page(tmp_path / "d", NFBL)
     assert "There are no events yet." in page
     assert "No clip has an emotion yet." in page
+
+
+def test_a_clip_that_nobody_looked_at_is_not_one_without_events(tmp_path: Path) -> None:
+    clips = [make_clip(tmp_path / "released", n) for n in range(2)]
+    export_clips(clips, [said("seen", "nfbl", clips[0])], tmp_path / "d")
+    page = export_page.render_page(tmp_path / "d", NFBL)
+    assert page.count(">looked at: nothing was marked<") == 1
+    assert page.count(">nobody has looked at this clip<") == 1
+    assert ">nothing<" not in page
 
 
 def test_no_dataset(tmp_path: Path) -> None:
