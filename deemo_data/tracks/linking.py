@@ -54,13 +54,13 @@ def box_iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 @dataclass
 class Track:
-    """One face through time. boxes: {frame: (x0, y0, x1, y1, score)}, for the frames in which it was detected."""
+    """One face through time. boxes: {frame: (x0, y0, x1, y1, score)}, in order, for the frames in which it was detected."""
 
     boxes: dict[int, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def last_frame(self) -> int:
-        return max(self.boxes)
+        return next(reversed(self.boxes))
 
 
 def link_detections(detections: dict[int, NDArray[np.float32]], cuts: list[int], bridge: int) -> list[Track]:
@@ -69,39 +69,56 @@ def link_detections(detections: dict[int, NDArray[np.float32]], cuts: list[int],
     detections  {frame: boxes (n, 5)}, in order of frames
     cuts        first frames of new shots
     bridge      a track ends after this many frames without a box
-    Two boxes can be the same face if their widths differ by less than a factor of 2, and they overlap (IoU above 0.2) or
-    their centres are less than 0.6 of a box side apart.
     """
     import numpy as np
 
     tracks: list[Track] = []
     for frame, boxes in detections.items():
         alive = [t for t in tracks if frame - t.last_frame <= bridge and not any(t.last_frame < c <= frame for c in cuts)]
-        pairs = []
-        for t, track in enumerate(alive):
-            old = track.boxes[track.last_frame]
-            for b, box in enumerate(boxes):
-                size = float(np.sqrt((old[2] - old[0]) * (old[3] - old[1])))
-                distance = float(np.hypot(*((old[:2] + old[2:4]) / 2 - (box[:2] + box[2:4]) / 2))) / max(size, 1.0)
-                similar = 0.5 < float((box[2] - box[0]) / max(old[2] - old[0], 1.0)) < 2
-                if similar and (box_iou(old, box) > 0.2 or distance < 0.6):
-                    pairs.append((distance, t, b))
-        taken_t: set[int] = set()
-        taken_b: set[int] = set()
-        for _, t, b in sorted(pairs):
-            if t not in taken_t and b not in taken_b:
-                alive[t].boxes[frame] = boxes[b]
-                taken_t.add(t)
-                taken_b.add(b)
-        tracks += [Track({frame: box}) for b, box in enumerate(boxes) if b not in taken_b]
+        pairs = pair_boxes(np.stack([t.boxes[t.last_frame] for t in alive]), boxes) if alive else []
+        for t, b in pairs:
+            alive[t].boxes[frame] = boxes[b]
+        taken = {b for _, b in pairs}
+        tracks += [Track({frame: box}) for b, box in enumerate(boxes) if b not in taken]
     return tracks
+
+
+def pair_boxes(old: NDArray[np.float32], new: NDArray[np.float32]) -> list[tuple[int, int]]:
+    """Which boxes (n, 4+) of one frame are which boxes (m, 4+) of a later one: pairs of indices, nearest centres first.
+
+    Two boxes can be the same face if their widths differ by less than a factor of 2, and they overlap (IoU above 0.2) or
+    their centres are less than 0.6 of a box side apart.
+    """
+    import numpy as np
+
+    if not len(old) or not len(new):
+        return []
+    widths, heights = old[:, 2] - old[:, 0], old[:, 3] - old[:, 1]
+    sizes = np.maximum(np.sqrt(widths * heights), 1.0)
+    apart = ((old[:, None, :2] + old[:, None, 2:4]) - (new[None, :, :2] + new[None, :, 2:4])) / 2
+    distances = np.hypot(apart[..., 0], apart[..., 1]) / sizes[:, None]
+    ratios = (new[:, 2] - new[:, 0])[None, :] / np.maximum(widths, 1.0)[:, None]
+    candidates = []
+    for t in np.nonzero(((ratios > 0.5) & (ratios < 2)).any(axis=1))[0]:
+        near = (distances[t] < 0.6) | (box_ious(old[t], new) > 0.2)
+        fits = near & (ratios[t] > 0.5) & (ratios[t] < 2)
+        candidates += [(float(distances[t, b]), int(t), int(b)) for b in np.nonzero(fits)[0]]
+    pairs: list[tuple[int, int]] = []
+    taken_old: set[int] = set()
+    taken_new: set[int] = set()
+    for _, t, b in sorted(candidates):
+        if t not in taken_old and b not in taken_new:
+            pairs.append((t, b))
+            taken_old.add(t)
+            taken_new.add(b)
+    return pairs
 
 
 Row = tuple[int, int, float, float, float, float, float, str]  # one row of the table, columns as in FACE_COLUMNS
 
 
-def fill_gaps(tracks: list[Track], num_frames: int, hold: int, cuts: list[int]) -> list[Row]:
-    """A box for every frame of every track.
+def fill_gaps(tracks: list[Track], num_frames: int, hold: int, cuts: list[int], first_number: int = 0) -> list[Row]:
+    """A box for every frame of every track; the tracks are counted from `first_number`.
 
     Between two detections boxes are interpolated ("linked"). Before the first and after the last one, up to `hold` frames
     and not across a cut, they are repeated ("held"). A box grows by the distance that it moves in three frames.
@@ -109,7 +126,7 @@ def fill_gaps(tracks: list[Track], num_frames: int, hold: int, cuts: list[int]) 
     import numpy as np
 
     rows: list[Row] = []
-    for number, track in enumerate(tracks):
+    for number, track in enumerate(tracks, first_number):
         detected = np.array(sorted(track.boxes))
         boxes = np.stack([track.boxes[f] for f in detected])
         first = max([0, int(detected[0]) - hold, *(c for c in cuts if c <= detected[0])])

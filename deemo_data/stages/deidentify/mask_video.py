@@ -55,7 +55,7 @@ class MaskVideo:
     preset: Preset = "veryfast"  # of libx264
     encoder: Encoder = "libx264"  # or h264_nvenc, on NVIDIA GPUs: `crf` is its cq
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("source", "grid", "faces", "hand_looks", "text_boxes", "drawn")
     makes: ClassVar[dict[str, str]] = {"masked": "masked.mp4"}
     tells: ClassVar[tuple[str, ...]] = ()

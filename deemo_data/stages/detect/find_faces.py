@@ -2,15 +2,17 @@
 
 In:  the pictures of the clip and the body track. Out: face boxes (tracks/faces.py).
 
-Two detectors run on every few frames, and on more frames where their results differ. tracks/linking.py joins the detections to
-tracks and fills the frames between. Where the body track has a head that no box covers, a box is added.
+Two detectors run on every few frames, and on more frames where their results differ. In a large picture the first one also looks
+closer, for small faces (small_faces.py). tracks/linking.py joins the detections to tracks and fills the frames between. Where the
+body track has a head that no box covers, a box is added.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -18,18 +20,22 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from deemo_data.clip import Clip, Facts
-from deemo_data.tracks.linking import Row, Track, box_iou, fill_gaps, link_detections, refine_stretch, rows_to_table
+from deemo_data.tracks.cuts import mark_cuts
+from deemo_data.tracks.linking import Row, Track, box_iou, box_ious, fill_gaps, link_detections, refine_stretch, rows_to_table
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from deemo_data.media.frames import Frame
+    from deemo_data.stages.detect.small_faces import SmallFaceSearch
     from deemo_data.tracks.body import Body
 
 
 MAX_DOUBTFUL_SCORE = 0.6  # a box with at most this score may be a hand
 MIN_TRACE_SCORE = 0.1  # first detector: below its threshold, but enough to support the second detector
 MIN_LONE_SCORE = 0.85  # second detector: enough without support by the first
+CUT_PREVIEW_SIZE = 32, 18  # pixels of the pictures in which cuts are found
 Detector = Callable[["NDArray[np.uint8]"], "NDArray[np.float32]"]  # a picture of the input size -> (n, 5) boxes and score
 
 
@@ -38,6 +44,7 @@ class FindFaces:
     """Makes `faces` (tracks.faces.FACE_COLUMNS).
 
     detect    |x    .    .    .    .|x    .    .    .    .|x         on every `every`-th frame, and on all frames between two
+    closer    |T                             T             T|        in a large picture: every `closer_every`-th frame, in tiles
     link      |o----------------------o--------------------o|        results that differ; boxes of one face are linked, gaps
     hold   <--|                                              |-->    interpolated, and the box held on at both ends
     """
@@ -51,11 +58,14 @@ class FindFaces:
     second_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.7
     second_longest: Annotated[int, Field(ge=128, le=4096)] = 256
     every: Annotated[int, Field(ge=1, le=30)] = 5
+    narrowest: Annotated[int, Field(ge=0, le=200)] = 18  # px of the picture: faces from this width on; 0: no closer look
+    closer_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.1  # of the first detector, in the closer look
+    closer_every: Annotated[int, Field(ge=1, le=60)] = 15
     bridge_ms: Annotated[int, Field(ge=0)] = 2000  # a gap up to this long is filled
     hold_ms: Annotated[int, Field(ge=0)] = 500  # how long a box is held before its first detection and after its last
     pose: bool = True  # also cover the head of the body track where no box does
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     needs: ClassVar[tuple[str, ...]] = ("source", "grid", "body")
     makes: ClassVar[dict[str, str]] = {"faces": "faces.parquet"}
     tells: ClassVar[tuple[str, ...]] = ()
@@ -64,12 +74,17 @@ class FindFaces:
         from deemo_data.tracks import faces
         from deemo_data.tracks.body import read_body
 
-        detections, cuts = self._detect_faces(clip)
+        detections, small, cuts = self._detect_faces(clip)
         fps = float(clip.grid.fps)
         body = read_body(clip.path("body"))
-        tracks = link_detections(detections, cuts, bridge=round(self.bridge_ms / 1000 * fps))
-        tracks = [t for t in tracks if not is_always_hand(t, body, clip.grid.width, clip.grid.height)]
-        rows = fill_gaps(tracks, clip.num_frames, hold=round(self.hold_ms / 1000 * fps), cuts=cuts)
+
+        def fill_tracks(found: dict[int, NDArray[np.float32]], number: int) -> list[Row]:
+            tracks = link_detections(found, cuts, bridge=round(self.bridge_ms / 1000 * fps))
+            tracks = [t for t in tracks if not is_always_hand(t, body, clip.grid.width, clip.grid.height)]
+            return fill_gaps(tracks, clip.num_frames, hold=round(self.hold_ms / 1000 * fps), cuts=cuts, first_number=number)
+
+        rows = fill_tracks(detections, 0)
+        rows += drop_covered_tracks(fill_tracks(small, 1 + max((row[1] for row in rows), default=-1)), rows)
         if self.pose:
             rows += find_uncovered_heads(body, clip.grid.width, clip.grid.height, rows)
         faces.write_faces(rows_to_table(rows), out / self.makes["faces"])
@@ -104,8 +119,11 @@ class FindFaces:
         net = blazeface.load(self.second)
         return lambda bgr: face_boxes(blazeface.detect_at_size(net, bgr[:, :, ::-1], self.second_threshold, self.second_longest))
 
-    def _detect_faces(self, clip: Clip) -> tuple[dict[int, NDArray[np.float32]], list[int]]:
-        """{frame: (n, 5) boxes in source pixels} for frames with a detection, and the frames at which a new shot begins."""
+    def _detect_faces(self, clip: Clip) -> tuple[dict[int, NDArray[np.float32]], dict[int, NDArray[np.float32]], list[int]]:
+        """{frame: (n, 5) boxes in source pixels} of the looks at the whole picture, the same of the closer looks, and the cuts.
+
+        Only frames with a look are in the dictionaries. Cuts are the frames at which a new shot begins.
+        """
         import numpy as np
 
         from deemo_data.media import frames
@@ -114,25 +132,20 @@ class FindFaces:
         scale = np.array([clip.grid.width / width, clip.grid.height / height] * 2 + [1], np.float32)
         detections: dict[int, Future[NDArray[np.float32]]] = {}
         cuts: list[int] = []
-        stretch: list[frames.Frame] = []  # the last frame with a detection, and the frames after it
-        pending: deque[list[frames.Frame]] = deque()  # stretches from one detection to the next, not yet refined
-        changes: deque[float] = deque([255.0] * 4, maxlen=4)
-        previous: NDArray[np.int16] | None = None
-        with ThreadPoolExecutor(2) as threads:
+        stretch: list[Frame] = []  # the last frame with a detection, and the frames after it
+        pending: deque[list[Frame]] = deque()  # stretches from one detection to the next, not yet refined
+        with ThreadPoolExecutor(2) as threads, self._search_closer(clip, max(width, height)) as closer:
 
-            def detect_once(frame: frames.Frame) -> Future[NDArray[np.float32]]:
+            def detect_once(frame: Frame) -> Future[NDArray[np.float32]]:
                 if frame.index not in detections:
                     detections[frame.index] = threads.submit(detect, frame.bgr(width, height))
                 return detections[frame.index]
 
-            for frame in frames.read_frames(clip):
-                thumbnail = frame.bgr(32, 18).astype(np.int16)
-                if previous is not None:
-                    changes.append(float(np.abs(thumbnail - previous).mean()))
-                is_cut = changes[-1] > max(8, 4 * max(list(changes)[:-1]))  # a sudden change, not only a shaking camera
-                previous = thumbnail
+            for frame, is_cut in mark_cuts(frames.read_frames(clip), lambda frame: frame.bgr(*CUT_PREVIEW_SIZE)):
                 if is_cut:
                     cuts.append(frame.index)
+                if closer is not None:
+                    closer.add(frame, is_cut)
                 stretch.append(frame)
                 if is_cut or len(stretch) > self.every or frame.index in (0, clip.num_frames - 1):
                     detect_once(frame)
@@ -142,7 +155,35 @@ class FindFaces:
                         refine_stretch(pending.popleft(), detect_once)
             for stretch in pending:
                 refine_stretch(stretch, detect_once)
-            return {f: detections[f].result() * scale for f in sorted(detections)}, cuts
+            found = {f: detections[f].result() * scale for f in sorted(detections)}
+            return found, {} if closer is None else closer.finish(), cuts
+
+    @contextmanager
+    def _search_closer(self, clip: Clip, longest: int) -> Iterator[SmallFaceSearch | None]:
+        """The search for faces that are too small for a look with a longer side of `longest` pixels; None if there are none."""
+        from deemo_data.stages.detect.small_faces import SmallFaceSearch, choose_search_size
+
+        grid = clip.grid
+        size = choose_search_size(grid.width, grid.height, self.narrowest, longest)
+        if size is None:
+            yield None
+        else:
+            with ThreadPoolExecutor(1) as thread:
+                detect = self._first(self.closer_threshold)
+                yield SmallFaceSearch(detect, (grid.width, grid.height), size, longest, self.closer_every, self.every, thread)
+
+
+def drop_covered_tracks(rows: list[Row], others: list[Row]) -> list[Row]:
+    """The rows of the tracks that are not, in all their frames, the same face as a box of `others`."""
+    import numpy as np
+
+    by_frame: dict[int, list[tuple[float, ...]]] = {}
+    for row in others:
+        by_frame.setdefault(row[0], []).append(row[2:6])
+    boxes = {frame: np.array(found, np.float32) for frame, found in by_frame.items()}
+    none = np.zeros((0, 4), np.float32)
+    kept = {row[1] for row in rows if box_ious(np.array(row[2:6], np.float32), boxes.get(row[0], none)).max(initial=0) < 0.5}
+    return [row for row in rows if row[1] in kept]
 
 
 def face_boxes(squares: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -259,21 +259,24 @@ def bright(width: int, height: int) -> Callable[[np.ndarray], np.ndarray]:
     return detect
 
 
+def clip_of(pictures: list[np.ndarray], fps: int, folder: Path) -> Clip:
+    """A clip of these pictures (h, w, 3), in which no body was found."""
+    import av
+
+    count, (height, width) = len(pictures), pictures[0].shape[:2]
+    grid = Grid(Fraction(fps), False, Fraction(0), count, width, height)
+    frames = (av.VideoFrame.from_ndarray(p, format="rgb24").reformat(format="yuv420p") for p in pictures)
+    planar = (np.asarray(frame.to_ndarray(), np.uint8) for frame in frames)
+    encode.write_video(folder / "film.mp4", planar, grid, 10, "ultrafast")
+    write_body(Body(np.full((count, 1, 75, 3), np.nan, np.float32), np.zeros((count, 1, 75), np.float32)), folder / "body")
+    files = {"source": File.of(folder / "film.mp4"), "body": File.of(folder / "body")}
+    return Clip("c", "c", 0, grid.ms_at(count), files, {"grid": grid.to_fact()})
+
+
 @pytest.mark.parametrize("every", [1, 5, 10])
 def test_the_stage_covers_a_face_in_every_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int) -> None:
-    grid, count = Grid(Fraction(25), False, Fraction(0), 80, *SIZE), 80
-    film = tmp_path / "film.mp4"
-
-    def planar() -> list[np.ndarray]:
-        import av
-
-        return [
-            av.VideoFrame.from_ndarray(scene(f), format="rgb24").reformat(format="yuv420p").to_ndarray() for f in range(count)
-        ]
-
-    encode.write_video(film, planar(), grid, 10, "ultrafast")
-    write_body(Body(np.full((count, 1, 75, 3), np.nan, np.float32), np.zeros((count, 1, 75), np.float32)), tmp_path / "body")
-    clip = Clip("c", "c", 0, 3200, {"source": File.of(film), "body": File.of(tmp_path / "body")}, {"grid": grid.to_fact()})
+    count = 80
+    clip = clip_of([scene(f) for f in range(count)], 25, tmp_path)
     monkeypatch.setattr(FindFaces, "_detector", lambda self, clip: (bright(80, 60), 80, 60))
     stage = FindFaces(every=every, hold_ms=200, bridge_ms=1000)
     assert stage(clip, tmp_path) == {}
@@ -292,3 +295,55 @@ def test_the_stage_covers_a_face_in_every_frame(tmp_path: Path, monkeypatch: pyt
     before, after = faces[faces["frame"] < 30], faces[faces["frame"] >= 30]
     assert not set(before["track"]) & set(after["track"]), "no track goes on behind the cut"
     assert (after["y0"] > 40).all(), "no box of the first shot is left hanging in the second"
+
+
+def shot(wall: int, x: int | None, frame: int) -> np.ndarray:
+    """A frame of a shot: a wall with a stripe, and a face (a bright square) at x, which moves a little; None for no face."""
+    picture = np.full((*SIZE[::-1], 3), wall, np.uint8)
+    picture[:, (wall * 7) % 120 :][:, :30] = wall // 2
+    if x is not None:
+        picture[40:64, x + frame % 2 : x + frame % 2 + 24] = 230
+    return picture
+
+
+@pytest.mark.parametrize("fps", [12, 25, 60])
+@pytest.mark.parametrize(
+    "shots",  # (frames, where the face is)
+    [
+        [(1, 20), (30, None)],
+        [(3, 20), (30, None)],
+        [(30, None), (2, 100)],
+        [(17, None), (1, 60), (17, None)],
+        [(18, None), (2, 60), (14, None)],
+        [(20, None), (3, 60), (21, None)],
+        [(9, None), (3, 20), (2, 100), (1, 60), (16, None)],
+        [(13, 20), (2, None), (13, 100)],
+    ],
+)
+def test_no_box_is_held_into_another_shot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fps: int, shots: list[tuple[int, int | None]]
+) -> None:
+    """A mask is where the face is: not in the shot after a face of one to three frames, and not in the shot before it."""
+    walls = (60, 130, 90, 150, 40)
+    frames_of = [(walls[k], x) for k, (length, x) in enumerate(shots) for _ in range(length)]
+    clip = clip_of([shot(wall, x, f) for f, (wall, x) in enumerate(frames_of)], fps, tmp_path)
+    monkeypatch.setattr(FindFaces, "_detector", lambda self, clip: (bright(160, 128), 160, 128))
+    FindFaces()(clip, tmp_path)
+    faces = read_faces(tmp_path / "faces.parquet")
+    for f, (_, x) in enumerate(frames_of):
+        here = faces[faces["frame"] == f]
+        if x is None:
+            assert len(here) == 0, f
+        else:
+            assert len(here) == 1, f
+            assert (here["x0"].iloc[0], here["x1"].iloc[0]) == pytest.approx((x, x + 25), abs=3)
+
+
+def test_a_small_face_that_another_look_has_too_is_one_face() -> None:
+    first: list[Row] = [(f, 0, 100.0, 100.0, 140.0, 150.0, 0.9, "detected") for f in range(5)]
+    same: list[Row] = [(f, 1, 102.0, 101.0, 141.0, 152.0, 0.4, "detected") for f in range(5)]
+    longer: list[Row] = [(f, 2, 102.0, 101.0, 141.0, 152.0, 0.4, "detected") for f in range(6)]
+    other: list[Row] = [(f, 3, 300.0, 101.0, 320.0, 130.0, 0.4, "detected") for f in range(5)]
+    assert find_faces.drop_covered_tracks(same + longer + other, first) == longer + other
+    assert find_faces.drop_covered_tracks(same, []) == same
+    assert find_faces.drop_covered_tracks([], first) == []
