@@ -37,10 +37,10 @@ INSIDE = {
         ("runtime",),
         ("faces", "speech", "text", "."),
     ),
-    "stages": (("gestures", "voices"), ("detect",), ("deidentify",), (".",)),
+    "stages": (("figure", "gestures", "voices"), ("detect",), ("deidentify",), (".",)),
     "dataset": ((".",), ("documents",), ("validation",), ("export", "conversion")),
     "baseline": ((".",), ("scoring", "checks", "llama"), ("evaluation",)),
-    "annotation": (("pages",), ("label_studio",), (".",)),
+    "annotation": (("pages", "reading"), ("label_studio",), (".",)),
     "audit": (("attacks",), (".",)),
 }
 DATA = {"profiles", "vocabularies"}  # folders that hold tables and no code

@@ -43,7 +43,7 @@ def attack_names(material: Material) -> ChannelResult:
         material.watcher.on_clip("Names")
         return transcript
 
-    before = [listen(sound.read_sound(c)) for c in clips]
+    before = [listen(sound.read_levelled_sound(c)) for c in clips]
     spoken_texts = {UNPROTECTED: before}
     read_texts = {UNPROTECTED: before}
     for profile, side in material.sides.items():

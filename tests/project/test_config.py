@@ -183,7 +183,7 @@ def test_clips_know_what_people_said_of_them(tmp_path: Path) -> None:
     assert second.facts["drawn"] == [{"start_ms": 500, "end_ms": 600, "box": [0.1, 0.2, 0.3, 0.4]}]
 
 
-@pytest.mark.parametrize("name", ["P01", "subject 3", "12", "AB", ""])
+@pytest.mark.parametrize("name", ["P01", "subject 3", "12", "AB", "", "subj_3", "0042", "n/a", "f3a9c2d1"])
 def test_a_code_is_no_name(name: str) -> None:
     assert Person("aa", "s-1", name, ()).all_names == ()
 
