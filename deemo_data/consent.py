@@ -26,6 +26,7 @@ QUESTION_MARKS = "?？﹖¿؟\u037e՞፧⁇⁈⁉❓❔"
 LATIN_LETTERS = {"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ə": "e"}
 LOOK_ALIKES = str.maketrans("авеіјкмнорсѕтухԁոαεικνορτυ", "abeijkmhopcstyxdnaeikvoptu")  # Cyrillic, Armenian and Greek letters
 LICENCE_WORDS = re.compile(r"\bnon[\s-]?(?=(?:commercial|profit|exclusive)(?:ly)?\b)")  # where "non" refuses nothing
+SAID_NO = re.compile(r"[:=]\s*(?:0|f)\b(?![.,]\d)")  # "signed: 0", "consent=F"
 WORD = re.compile(r"[^\W\d_]+")
 FILLERS = "\u115f\u1160\u3164\uffa0"  # letters that show nothing
 
@@ -56,9 +57,13 @@ def judge_statement(statement: str | None) -> Judgement:
     open       it is not decided yet, or it is a question
     nothing    it is empty, has no word, or says "none", "n/a" and the like
     """
-    if not isinstance(statement, str):
-        return Judgement("nothing")
-    spellings = list(_list_spellings(statement.replace("№", "#")))
+    return _judge_text(statement) if isinstance(statement, str) else Judgement("nothing")
+
+
+@cache
+def _judge_text(statement: str) -> Judgement:
+    """`judge_statement` for a text. It takes milliseconds, and the same few statements are asked about for every clip."""
+    spellings = list(dict.fromkeys(_list_spellings(statement.replace("№", "#"))))
     readings = [_list_words(text) + _join_spaced_letters(text) + _read_look_alikes(text) for text in spellings]
     texts = [spellings[0], _join_words(spellings[0])]
     letters = "".join(c for c in "".join(_list_words(spellings[0])) if c.isalpha())
@@ -72,6 +77,8 @@ def judge_statement(statement: str | None) -> Judgement:
             return Judgement(kind, word)
         if letters in words_of_kind.whole:
             return Judgement(kind, letters)
+    if found := SAID_NO.search(spellings[0]):
+        return Judgement("refused", found[0])
     if mark := next((mark for mark in QUESTION_MARKS if mark in statement), ""):
         return Judgement("open", mark)
     if not letters or (len(letters) == 1 and letters.isascii() and letters != "y"):

@@ -23,6 +23,11 @@ NOTHING = [
     "null", "\u200b", "\xa0", "✓",
 ]  # fmt: skip
 WITHDRAWN = [
+    "ungueltig", "gekuendigt",
+    "OPTOUT", "drop-out", "left the study", "changed mind", "W/D", "w/d 12 May", "take down request", "witdrawn", "bitte löschen",
+    "désistement", "baja voluntaria", "ha cambiato idea", "saiu do estudo", "gestopt", "frafalt", "ångrat sig", "çekildi",
+    "удалить", "выбыла из исследования", "αποχώρησε", "已退出研究", "削除希望", "중도 탈락", "משך הסכמתו", "rút lui",
+    "mengundurkan diri",
     "withdrawn", "Withdrawn.", " WITHDRAWN ", "withdrawn 2024-05-03", "withdrawn by e-mail", "consent withdrawn",
     "not withdrawn", "withdrawn in part", "revoked", "Consent was revoked in May", "zurückgezogen", "ZURUECKGEZOGEN",
     "widerrufen", "rétracté", "retiré le 3 mai", "revocato", "ritirato", "revogado", "retirada", "wycofała zgodę", "cofnięta",
@@ -30,6 +35,9 @@ WITHDRAWN = [
     "已撤回", "取消", "철회", "سحب", "انسحب", "opted out", "expired", "asked to be deleted", "quit the study",
 ]  # fmt: skip
 REFUSED = [
+    "signed: n", "Y/N", "video N, audio Y", "consent: 0", "signed=0", "consent: F", "audio only", "nur Audio", "do not publish",
+    "DNU", "embargoed until 2030", "consent limited to audio", "faces must be hidden", "too young to sign",
+    "form attached (blank)",
     "no", "No", "no\n", "NO!", "n", "not given", "no consent", "refused", "refuses to sign", "declined", "FALSE", "nein",
     "n/o", "none of them objected", "no objection", "does not agree", "doesn’t agree", "unsigned", "un-signed", "NotGiven",
     "not_given", "consent: none", "withheld", "abgelehnt", "verweigert", "keine Zustimmung", "ohne Unterschrift", "non",
@@ -37,14 +45,22 @@ REFUSED = [
     "recusou", "odmówił", "nie zgadza się", "brak zgody, nie podpisano", "geweigerd", "niet akkoord", "geen toestemming",
     "nekat", "nej", "ikke gitt", "ei", "hayır", "onay vermedi", "imzalanmadı değil", "нет", "отказ", "не подписано",
     "Отказалась", "不同意", "拒绝", "拒 絕", "未签字", "いいえ", "同意していません", "同意なし", "拒否", "아니요", "거부",
+    "동의 안함", "동의 안 해요", "동의 못 함",
     "동의하지 않음", "لا", "رفض", "لم يوقع", "غير موافق", "לא", "סירבה", "नहीं", "không", "❌", "👎", "yes, but not the face",
 ]  # fmt: skip
 OPEN = [
+    "unbestaetigt",
+    "to sign", "needs parental consent", "re-consent required", "will be signed next week", "signing on Friday", "IRB submitted",
+    "see notes", "emailed 3x", "wird nachgereicht", "einzuholen", "à signer", "por firmar", "da firmare", "a assinar",
+    "do podpisu", "nog te tekenen", "на подписи", "署名予定", "서명 예정", "รอเซ็น", "đang chờ", "menunggu",
     "?", "yes?", "pending", "TBD", "to be confirmed", "awaiting signature", "not yet", "on hold", "form sent", "open", "maybe",
     "ausstehend", "offen", "en attente", "pendiente", "in attesa", "aguardando", "onbekend", "väntar", "afventer",
     "bekleniyor", "ожидается", "待定", "未定", "미정", "قيد الانتظار", "¿firmado?", "签了？", "☐",
 ]  # fmt: skip
 YES = [
+    "informed consent form v2.1 (2023-04-05)", "yes – video & audio, IRB 2022/118", "ICF signed 2021-11-02",
+    "consent: 1", "signed: 1.0", "Einwilligung liegt vor", "autorisation donnée", "consenso informato firmato",
+    "toestemming gegeven", "public figure, broadcast",
     "yes", "Y", "TRUE", "signed", "signed form 12", "signed form №12", "CC BY 4.0, public broadcast",
     "CC BY-NC 4.0 (non-commercial)", "all agreed", "consent given for all uses", "informed consent, ethics approval 2021-17",
     "signed in Norway, November 2023", "notice given, signed", "GDPR Art. 6(1)(a)", "public domain",

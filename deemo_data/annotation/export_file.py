@@ -54,17 +54,26 @@ def pull_from_file(project: Project, path: Path, match: Path | None = None, voca
     vocabulary  the vocabulary that such an export was labelled with: one of ours by name, or a file
     Raises ConfigError for a match table without a vocabulary, LabelError as `read_export` does.
     """
-    if match is not None and vocabulary is None:
-        raise ConfigError(f"{path.name}: with --match, say what it was labelled with", "Add: --vocabulary nfbl, or your own file")
+    said = read_vocabulary(path, match, vocabulary)
     nfbl, emotions = load_vocabularies(project)
     withheld: list[str] = []
     with project.lock():
         result = read_export(
-            path, project.labels_dir, secret=project.secret, vocabulary=load_nfbl(vocabulary) if vocabulary else nfbl,
+            path, project.labels_dir, secret=project.secret, vocabulary=said or nfbl,
             emotions=emotions, sources=project.read_sources(), match=match,
             on_new_labels=lambda new_labels: withheld.extend(withhold_identifying(project, new_labels)),
         )  # fmt: skip
     return replace(result, problems=(*result.problems, *withheld))
+
+
+def read_vocabulary(path: Path, match: Path | None, vocabulary: str | None) -> Nfbl | None:
+    """The vocabulary that the export `path` is said to be labelled with; None means the project's own.
+
+    Raises ConfigError for a match table without a vocabulary, and for a vocabulary that cannot be read.
+    """
+    if match is not None and vocabulary is None:
+        raise ConfigError(f"{path.name}: with --match, say what it was labelled with", "Add: --vocabulary nfbl, or your own file")
+    return load_nfbl(vocabulary) if vocabulary else None
 
 
 def read_export(

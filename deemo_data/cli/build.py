@@ -44,6 +44,8 @@ def build_command(
 
     if labels is None and (match or vocabulary):
         raise ConfigError("--match and --vocabulary are about a file of labels", "Add: --labels EXPORT.json")
+    if labels is not None:
+        export_file.read_vocabulary(labels, match, vocabulary)  # so that it is refused now, and not after hours of work
 
     project = Project.make(project_dir, profile)
     lines: list[str] = []

@@ -66,7 +66,8 @@ def status_command(project_dir: Path) -> None:
 
     from deemo_data.annotation import agree
     from deemo_data.project.notices import group_notices
-    from deemo_data.workflow.status import compute_status
+    from deemo_data.sources.summary import render_left_out
+    from deemo_data.workflow.status import compute_status, read_ingest_report
 
     project = open_project(project_dir)
     clips, stages, problems = compute_status(project)
@@ -79,6 +80,8 @@ def status_command(project_dir: Path) -> None:
     if (labelled := agree.count_progress(project)).pushed:
         by = f"{labelled.single} by one person, {labelled.reviewed} by more, {labelled.adjudicated} adjudicated"
         console.print(f"{labelled.pushed} clips pushed to annotators; labelled: {by} ({labelled.people} people)", soft_wrap=True)
+    if left_out := render_left_out(read_ingest_report(project)):
+        console.print(left_out, highlight=False, markup=False, soft_wrap=True)
     for group in group_notices(project):
         console.print(str(group), highlight=False, markup=False, soft_wrap=True)
     reasons: dict[str, int] = {}

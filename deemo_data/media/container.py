@@ -10,8 +10,7 @@ import math
 import mmap
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -105,23 +104,31 @@ def _walk_boxes(data: mmap.mmap) -> Iterator[tuple[bytes, int]]:
         at += size
 
 
-def read_packets(container: av.container.InputContainer, *streams: Any, joins: Sequence[Join] = ()) -> Iterator[av.Packet]:
-    """The packets of streams that hold data and are meant to be shown. Raises MediaError where the file is damaged."""
+def read_packets(
+    container: av.container.InputContainer, *streams: Any, joins: Sequence[Join] = (), if_late: Callable[[], None] | None = None
+) -> Iterator[av.Packet]:
+    """The packets of streams that hold data and are meant to be shown. Raises MediaError where the file is damaged.
+
+    if_late  called at the end of a file in which a stream appears that was not there when it was opened
+    """
     import av
 
     try:
-        yield from (p for p in demux_packets(container, *streams, joins=joins) if p.size and not p.is_discard)
+        packets = demux_packets(container, *streams, joins=joins, if_late=if_late)
+        yield from (p for p in packets if p.size and not p.is_discard)
     except av.error.FFmpegError as e:
         raise MediaError(f"{Path(container.name).name} is damaged: {e.strerror}") from e
 
 
-def demux_packets(container: av.container.InputContainer, *streams: Any, joins: Sequence[Join] = ()) -> Iterator[av.Packet]:
+def demux_packets(
+    container: av.container.InputContainer, *streams: Any, joins: Sequence[Join] = (), if_late: Callable[[], None] | None = None
+) -> Iterator[av.Packet]:
     """The packets of streams, in the order of the file. After a join, their time stamps are moved by its shift.
 
-    PyAV raises IndexError at the end of a file in which a stream appears late: that is ignored.
+    PyAV raises IndexError at the end of a file in which a stream appears late: `if_late` is called then.
     """
     counts: Counter[int] = Counter()  # packets of each stream so far
-    with suppress(IndexError):
+    try:
         for packet in container.demux(*streams):
             if joins and packet.size and not packet.is_discard:
                 passed = [j for j in joins if j.stream == packet.stream_index and j.packet <= counts[j.stream]]
@@ -130,6 +137,9 @@ def demux_packets(container: av.container.InputContainer, *streams: Any, joins: 
                 packet.dts = None if packet.dts is None else packet.dts + ticks
                 counts[packet.stream_index] += 1
             yield packet
+    except IndexError:
+        if if_late is not None:
+            if_late()
 
 
 def decode_frames(

@@ -114,6 +114,7 @@ class Packets:
     untimed        how many pictures without a time come before the first that has one, or are coded close behind it (they
                    are shown before it), and how many later
     last_duration  how long the latest picture is shown, in seconds, as the file claims
+    has_late_track a track begins so late in the file that it was not there when it was opened: nothing reads it
     """
 
     def __init__(self, stream: Any, sounds: Sequence[Any]) -> None:
@@ -124,6 +125,7 @@ class Packets:
         self.untimed = [0, 0]
         self._latest, self._duration = -(2**63), 0
         self._count = self.reached = 0
+        self.has_late_track = False
 
     def take(self, packet: av.Packet) -> None:
         """The next packet of one of the chosen tracks."""
@@ -140,6 +142,9 @@ class Packets:
         self.stamps.append((reader.count - 1, packet.pts))
         if packet.pts > self._latest or clock is None:
             self._latest, self._duration = packet.pts, duration
+
+    def note_late_track(self) -> None:
+        self.has_late_track = True
 
     @property
     def last_duration(self) -> Fraction:
@@ -191,12 +196,13 @@ def _read_packets(path: Path, track: int, sound_tracks: Sequence[int]) -> tuple[
         heard = [container.streams.audio[n] for n in sound_tracks]
         packets = Packets(stream, heard)
         apart = max(Fraction(KEY_LOOK_S), Fraction(container.duration or 0, 1_000_000 * MAX_KEY_LOOKS)) / packets.tick
-        for packet in read_packets(container, stream, *heard):
+        for packet in read_packets(container, stream, *heard, if_late=packets.note_late_track):
             packets.take(packet)
             if len(packets.stamps) > MAX_FRAMES:
                 break
             is_key = packet.stream_index == stream.index and packet.is_keyframe and packet.pts is not None
-            if is_key and (not keys or abs((packet.pts or 0) - (keys[-1].pts or 0)) >= apart):
+            may_keep = is_key and len(keys) <= MAX_KEY_LOOKS  # the length that a file claims may be wrong, or missing
+            if may_keep and (not keys or abs((packet.pts or 0) - (keys[-1].pts or 0)) >= apart):
                 keys.append(packet)
         later = _decode_keys(stream.codec_context, keys[1 : MAX_KEY_LOOKS + 1])
         seen = [first, *(SeenFrame.of(None, f, pixel, read_display_matrix(f, matrix)) for f in later)]
@@ -289,4 +295,7 @@ def _tell_beginning(claimed: Sequence[Fraction], seen: Fraction | None, zero: Fr
     early = zero - min(begins, default=zero)
     if early > MAX_TAIL_S:
         notices.append(Notice("sound_before_picture", f"{float(early):.1f} s of sound before the first picture are left out"))
+    if packets.has_late_track:
+        text = "a track that begins only later in the file is left out: a second recording, sound that starts late, or subtitles"
+        notices.append(Notice("late_track_left_out", text))
     return notices

@@ -165,7 +165,8 @@ def measure_track(path: Path, index: int, mix: str = "") -> MeasuredTrack:
     """
     meter: levels.SoundMeter | None = None
     names: tuple[str, ...] = ()
-    damage: list[Notice] = []
+    others: set[int] = set()  # other numbers of channels that parts of it have
+    notices: list[Notice] = []
     with open_container(path) as container:
         stream = container.streams.audio[index]
         try:
@@ -175,16 +176,22 @@ def measure_track(path: Path, index: int, mix: str = "") -> MeasuredTrack:
                         meter, names = levels.SoundMeter(chunk.shape[1]), tuple(c.name for c in frame.layout.channels)
                     if chunk.shape[1] == meter.channels:
                         meter.add(chunk)
+                    else:
+                        others.add(chunk.shape[1])
         except MediaError as e:
             reason = e.what.removeprefix(path.name).lstrip(": ")
-            damage.append(Notice("sound_damaged", f"its sound counts as far as it could be decoded: {reason}"))
+            notices.append(Notice("sound_damaged", f"its sound counts as far as it could be decoded: {reason}"))
     if meter is None:
-        return MeasuredTrack(mix or "mean", -120.0, tuple(damage), is_unreadable=bool(damage))
+        return MeasuredTrack(mix or "mean", -120.0, tuple(notices), is_unreadable=bool(notices))
+    if others:
+        counts = ", ".join(map(str, sorted(others)))
+        text = f"its sound has {meter.channels} channels at first and {counts} in other parts"
+        notices.append(Notice("channels_change", f"{text}: its level and its mix are those of the first part"))
     covariance = meter.compute_covariance()
     chosen = levels.Mix(mix) if mix else levels.choose_mix(covariance, names)
     weights = levels.read_mix(chosen.text, meter.channels)
     level_db = levels.find_loud_level(weights @ covariance @ weights)
-    return MeasuredTrack(chosen.text, level_db, (*damage, *chosen.notices))
+    return MeasuredTrack(chosen.text, level_db, (*notices, *chosen.notices))
 
 
 def describe_sound(index: int, track: MeasuredTrack) -> tuple[Facts, list[Notice]]:

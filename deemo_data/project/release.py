@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Container, Iterable
 
 from deemo_data.clip import Clip, SafeClip
-from deemo_data.consent import has_consent
+from deemo_data.consent import has_consent, judge_statement
 from deemo_data.dataset.layout import clear_dataset
 from deemo_data.errors import NotReleasable, StageError
 from deemo_data.files import File, link_or_copy, sync_to_disk
@@ -32,14 +33,21 @@ PUBLIC_FACTS = (
 )  # fmt: skip
 
 
+def _advise_on_consent(clip: Clip, project: Project) -> str:
+    """What the owner can do about a clip without consent. A refusal stands until its own row says otherwise."""
+    if (verdict := judge_statement((clip.facts.get("consent") or {}).get("statement")).verdict) != "nothing":
+        return f"The table says that it was {verdict}. Leave the source out" if verdict != "open" else "It is not decided yet"
+    command = f'deemo ingest {shlex.quote(str(project.root))} SOURCES --consent "WORDS"'
+    return f"Add a consent column to the CSV, or type: {command}"
+
+
 def check_releasable(clip: Clip, project: Project) -> None:
     """Raise NotReleasable, with the reason and what to do, unless the clip may be released.
 
     It may when consent is on record, its owner does not withhold it, all its public files are made, and the leak check passed.
     """
     if not has_consent(clip):
-        advice = f'Add a consent column to the CSV, or type: deemo ingest {project.root} SOURCES --consent "WORDS"'
-        raise NotReleasable(f"clip {clip.id}: no consent is on record for its source", advice)
+        raise NotReleasable(f"clip {clip.id}: no consent is on record for its source", _advise_on_consent(clip, project))
     if corrections.is_withheld(project.root, clip):
         raise NotReleasable(f"clip {clip.id}: its owner withholds it", f"To change that, type: deemo review {project.root}")
     if lacking := [n for n in PUBLIC_FILES if n not in clip.files or not os.path.exists(clip.files[n].path)]:

@@ -11,16 +11,16 @@ from deemo_data.models.text.scripts import ABJAD, is_latin, spell_in_latin
 NOTHING_TEXT = "n/a na n.a. none null nil nan nat <na> #n/a tbd tbc todo unknown unbekannt inconnu desconocido unnamed"
 CODE_TEXT = (  # words that name nobody, also when they stand alone
     "subj subject subjects sub sbj participant participants partic speaker speakers spk spkr person persons pers patient "
-    "patients pat proband probandin versuchsperson vp vpn tn teilnehmer teilnehmerin sujet sujeto soggetto sujeito "
+    "patients proband probandin versuchsperson vp vpn tn teilnehmer teilnehmerin sujet sujeto soggetto sujeito "
     "deelnemer deltagare deltager uczestnik katilimci klient klientin id ids nr num number code pseudonym anon anonym "
     "anonymous anonyme anonimo anonymized anonymised unknown unnamed nn nobody female male woman man girl boy interviewer "
     "interviewee interview respondent informant volunteer moderator signer talker singer bystander user therapist nurse "
-    "student teacher pupil recording rec session sess tape video clip film movie file camera cam sample test trial pilot "
+    "student teacher pupil recording rec session sess tape video clip film movie file camera sample test trial pilot "
     "demo take scene left right first second third uchastnik patsient subekt beishi canyuzhe shoushizhe beiyanzhe canjiazhe "
 )
 NUMBERED_TEXT = (  # words that are names of people too: codes only beside a number
     "case client guest host actor actress child kid adult teen mother father parent group grp cohort control visit day week wave "
-    "fall player member room class team site lab part no the a mann frau femme homme tp tm"
+    "fall player member room class team site lab part no the a pat cam mann frau femme homme tp tm"
 )
 NOTHING_WORDS = frozenset(NOTHING_TEXT.split())
 CODE_WORDS = frozenset(CODE_TEXT.split())
@@ -47,7 +47,8 @@ def parse_names(cell: str) -> tuple[str, ...]:
     """The names in a cell of known names. They may be separated by ; , / | & or "and", and by the marks of other scripts."""
     if is_nothing(cell):
         return ()
-    parts = re.split(rf"{LIST_MARKS}|[,，]", cell)
+    text = re.sub(r"(?<=\w)@[\w.\-]*", "", cell)  # of an e-mail address, what stands before the @
+    parts = re.split(rf"{LIST_MARKS}|[,，]", text)
     return tuple(dict.fromkeys(name for part in parts if (name := part.strip()) and not is_nothing(name)))
 
 
@@ -88,9 +89,9 @@ def _find_name_parts(field: str, numbered: bool) -> list[str]:
 
 
 def _split_camel_case(run: str) -> list[str]:
-    """AnnaSmith as Anna, Smith; MacGregor and McDonald as they are."""
-    parts = re.findall(r"[^\W\d_][^\WA-Z\d_]*", run) if re.fullmatch(r"(?:[A-Z][a-z]{2,}){2,}", run) else [run]
-    return [run] if parts[0] in ("Mac", "Van", "Von", "Del", "San", "Fitz") else parts
+    """AnnaSmith and annaSmith as Anna, Smith; MacGregor and McDonald as they are."""
+    parts = re.findall(r"[^\W\d_][^\WA-Z\d_]*", run) if re.fullmatch(r"[A-Za-z][a-z]{2,}(?:[A-Z][a-z]{2,})+", run) else [run]
+    return [run] if parts[0].title() in ("Mac", "Van", "Von", "Del", "San", "Fitz") else parts
 
 
 def _is_code(part: str, with_digits: bool, numbered: bool) -> bool:

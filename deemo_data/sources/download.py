@@ -60,6 +60,12 @@ def download_video(
         raise SourceError(e.what.replace(url, redact_address(url)), e.advice) from None  # the error before has the whole address
 
 
+def find_download(url: str, folder: Path) -> Path | None:
+    """Where the video of an address was put in `folder`, whether it is still there or not; None when it was never fetched."""
+    name = _read_downloads(folder).get(url)
+    return folder / name if name else None
+
+
 def redact_address(url: str) -> str:
     """An address as reports and terminals may show it: without user, password, and values of parameters named like secrets."""
     url = re.sub(r"^(\w+://)[^/?#]*@", r"\1…@", url, flags=re.IGNORECASE)

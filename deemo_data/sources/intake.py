@@ -22,8 +22,8 @@ from deemo_data.files import File
 from deemo_data.media.probe import probe_video
 from deemo_data.media.streams import NO_WISH, TrackWish
 from deemo_data.sources.cells import find_names_in_subject
-from deemo_data.sources.download import MAX_BYTES, MAX_SECONDS, download_video, is_web_address, redact_address
-from deemo_data.sources.source_table import SourceRow, find_conflict
+from deemo_data.sources.download import MAX_BYTES, MAX_SECONDS, download_video, find_download, is_web_address, redact_address
+from deemo_data.sources.source_table import SourceRow, find_conflict, group_by_uri
 from deemo_data.sources.subjects import Person, write_subjects
 
 
@@ -109,24 +109,27 @@ def take_in_sources(
     wishes = {s.id: TrackWish(**s.facts["tracks_said"]) for s in earlier if "tracks_said" in s.facts}
     intake = Intake()
     rows_by_source: dict[str, tuple[Clip, list[SourceRow]]] = {}
-    for uri in dict.fromkeys(row.uri for row in rows):
-        rows_of_uri = [row for row in rows if row.uri == uri]
-        keys = [] if is_web_address(uri) else [os.path.abspath(uri)]  # by which an earlier record of it is found
+    for uri, rows_of_uri in group_by_uri(rows).items():
+        place = find_download(uri, options.downloads) if is_web_address(uri) else os.path.abspath(uri)
+        keys = [str(place)] if place else []  # by which an earlier record of it is found
+        is_known = False
         try:
             path = locate_file(uri, options)
             source = probe_source(path, digests, options, rows_of_uri, wishes)
             keys.append(source.id)
+            is_known = True
             first, all_rows = rows_by_source.get(source.id, (source, []))
             all_rows = [*all_rows, *rows_of_uri]
-            if column := find_conflict(all_rows):
+            said, said_before = (clip.facts.get("tracks_said") for clip in (source, first))
+            if column := find_conflict(all_rows) or ("choice of tracks" if said and said_before not in (None, said) else None):
                 raise SourceError(
                     f"{path.name} holds the same bytes as {first.path('source').name}, but another {column} is given",
                     f"Give both the same {column}, or take one of them out",
                 )
-            rows_by_source[source.id] = first, all_rows
+            rows_by_source[source.id] = source if said and not said_before else first, all_rows
             intake.uris.setdefault(source.id, []).append(uri)
         except (SourceError, MediaError) as e:
-            if rows_of_uri[0].tried and not keys[1:]:
+            if rows_of_uri[0].tried and not is_known:
                 intake.outcomes[uri] = "passed_over"
             else:
                 advice = e.advice or "Leave it out, or give a file that holds a video"
@@ -174,7 +177,8 @@ def _refuse(
         intake.refusals.append(refusal)
     statement, stated_here = find_statement(rows, options)
     if statement and stated_here and not is_given(statement):
-        intake.denials |= dict.fromkeys(keys, statement)
+        named = any(find_name_in_text(statement, row.subject, row.known_names) for row in rows)
+        intake.denials |= dict.fromkeys(keys, judge_statement(statement).verdict if named else statement)
 
 
 def locate_file(uri: str, options: IntakeOptions) -> Path:
@@ -260,8 +264,9 @@ def account_for(source: Clip, rows: Sequence[SourceRow], options: IntakeOptions)
     if named and not is_given(statement):
         statement, named = judge_statement(statement).verdict, ""  # it is not published, but it is kept where names are not
     if named or named_in_licence:
-        what = f"{source.path('source').name}: its consent or licence names {named or named_in_licence!r}, and both are published"
-        raise SourceError(what, "Write them without names")
+        column = "consent" if named else "licence"
+        what = f"{source.path('source').name}: its {column} holds its subject or a known name, and is published"
+        raise SourceError(what, f"Write the {column} without names")
     pseudonym = "s-" + pseudonyms.derive_key(options.secret, f"subject:{name or source.source}")[:8]
     facts = {
         "subject": pseudonym,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -118,6 +118,14 @@ def find_conflict(rows: Sequence[SourceRow]) -> str | None:
     return next((c for c in columns if len({getattr(row, c) for row in rows} - {"", None, 0}) > 1), None)
 
 
+def group_by_uri(rows: Iterable[SourceRow]) -> dict[str, list[SourceRow]]:
+    """{URI: its rows}, in the order of the rows."""
+    groups: dict[str, list[SourceRow]] = {}
+    for row in rows:
+        groups.setdefault(row.uri, []).append(row)
+    return groups
+
+
 def _read_folder(where: str, path: Path) -> GivenSources:
     """One row for each file of a folder that is footage or may be."""
     found = find_files(path)
@@ -148,8 +156,8 @@ def _read_table_of_sources(path: Path) -> GivenSources:
     rows = [_parse_row(path, number, cells, nothings) for number, cells in table.rows]
     if not rows:
         raise SourceError(f"{path.name} has no rows", "Give it one row for each source")
-    for uri in dict.fromkeys(row.uri for row in rows):
-        if column := find_conflict([row for row in rows if row.uri == uri]):
+    for uri, rows_of_uri in group_by_uri(rows).items():
+        if column := find_conflict(rows_of_uri):
             raise ConfigError(f"{path.name}: {redact_address(uri)} has two values of {column}", f"Give one source one {column}")
     notices = [
         Notice(

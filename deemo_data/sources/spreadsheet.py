@@ -12,6 +12,7 @@ import io
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,8 +69,12 @@ def read_table(path: Path, known: Sequence[str], required: Sequence[str], aliase
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=separator != "\t", strict=False)
         lines = [(reader.line_num, [_clean_cell(cell) for cell in cells]) for cells in reader]
+        _check_quotes(path, text, separator, lines)
     except csv.Error as e:
         raise ConfigError(f"{path.name} cannot be read as a table: {e}", SAVE_ADVICE) from e
+    if garbled := _find_garbled(text):
+        what = f"{path.name}: its letters are garbled ({garbled!r}): a program read UTF-8 as Windows-1252 and saved that"
+        raise ConfigError(what, "Import it anew as UTF-8, then save it as CSV UTF-8 (comma delimited) and run again")
     lines = lines[1:] if told else lines
     if any("\x00" in cell for _, cells in lines for cell in cells):
         raise ConfigError(f"{path.name} holds bytes that are no text", SAVE_ADVICE)
@@ -153,6 +158,42 @@ def _decode_windows_text(path: Path, data: bytes) -> tuple[str, list[Notice], tu
         "table_encoding", f"The table is not in UTF-8 and was read as Windows-1252; {len(words)} words depend on that."
     )
     return text.replace("\r\n", "\n").replace("\r", "\n"), [notice], tuple(words[:MAX_WORDS_SHOWN])
+
+
+def _find_garbled(text: str) -> str:
+    """The first letters of a text that are UTF-8 read as Windows-1252, as "Ã¼" for ü; empty without one."""
+    for run in re.findall(r"[^\x00-\x7f]{2,}", text):
+        bytes_of = [_encode_windows(c) for c in run]
+        for at, byte in enumerate(bytes_of):
+            size = 2 if 0xC3 <= byte <= 0xDF else 3 if 0xE0 <= byte <= 0xEF else 0
+            piece = bytes_of[at : at + size]
+            if size and len(piece) == size and min(piece) >= 0x80:
+                with suppress(UnicodeDecodeError):
+                    letter = bytes(piece).decode()
+                    if letter.isalpha() and not "\u0180" <= letter <= "\u036f":  # É» may be meant
+                        return run[at : at + size]
+    return ""
+
+
+def _encode_windows(letter: str) -> int:
+    """The byte of a letter in Windows-1252; 0 where it has none. Five bytes without a letter stand for themselves."""
+    with suppress(UnicodeEncodeError):
+        return letter.encode("cp1252")[0]
+    return ord(letter) if ord(letter) < 0x100 else 0
+
+
+def _check_quotes(path: Path, text: str, separator: str, lines: Sequence[tuple[int, list[str]]]) -> None:
+    """Raise ConfigError where a double quote is not closed: then one cell swallows the lines that follow, and what they say."""
+    if not any("\n" in cell for _, cells in lines for cell in cells):
+        return
+    strict = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=separator != "\t", strict=True)
+    number = 0
+    try:
+        for _ in strict:
+            number = strict.line_num
+    except csv.Error as e:
+        what = f"{path.name} line {number + 1}: a double quote is not closed, or one stands within a cell"
+        raise ConfigError(what, "Mend that line and run again; a double quote within a value is written twice") from e
 
 
 def _is_western(word: str) -> bool:

@@ -18,10 +18,11 @@ from deemo_data.sources.cells import find_names_in_subject
 from deemo_data.sources.download import redact_address
 from deemo_data.sources.folder import name_ending
 from deemo_data.sources.intake import Intake
-from deemo_data.sources.source_table import GivenSources, SourceRow
+from deemo_data.sources.source_table import GivenSources, SourceRow, group_by_uri
 from deemo_data.sources.subjects import Person, read_subjects
 
 MAX_LINES = 5  # of one kind that are printed
+MAX_CELLS = 100  # of one kind that are printed of those that no report lists
 REPORT = "out/ingest.json"
 OWN_KINDS = ("no_consent", "names_not_found", "names_guessed")  # of notices that are made here
 
@@ -40,6 +41,7 @@ def summarise_intake(given: GivenSources, intake: Intake, sources: Sequence[Clip
     refused = outcomes["refused"] + len(given.dead_links)
     statements = Counter(s.facts["consent"]["statement"] for s in sources if has_consent(s))
     without = [s for s in sources if not has_consent(s)]
+    rows_by_uri = group_by_uri(given.rows)
     return {
         "files": outcomes["taken_in"] + outcomes["same_bytes"] + refused + endings.total(),
         "taken_in": outcomes["taken_in"],
@@ -49,7 +51,7 @@ def summarise_intake(given: GivenSources, intake: Intake, sources: Sequence[Clip
         "passed_over_by_ending": dict(endings.most_common()),
         "taken_for_consent": [{"statement": text, "sources": count} for text, count in statements.most_common()],
         "without_consent": sorted(
-            (_describe_denial(s, given.rows, intake) for s in without), key=lambda line: (line["lines"], line["file"])
+            (_describe_denial(s, rows_by_uri, intake) for s in without), key=lambda line: (line["lines"], line["file"])
         ),
         "denied": [redact_address(s.path("source").name) for s in denied],
         "notices": [notice.to_fact() for notice in given.notices],
@@ -113,24 +115,38 @@ def render_summary(report: dict[str, Any], given: GivenSources, sources: Iterabl
     yield from _render_names(given.rows)
 
 
+def render_left_out(report: Any) -> str:
+    """One line about the files that the last ingest did not take in, for `deemo status`; empty when it took in all of them.
+
+    report  the content of out/ingest.json, whichever version wrote it
+    """
+    if not isinstance(report, dict):
+        return ""
+    words = {"refused": "refused", "same_bytes": "the same bytes as another", "passed_over": "passed over"}
+    counts = [f"{report[key]} {said}" for key, said in words.items() if report.get(key)]
+    return f"not taken in by the last ingest: {', '.join(counts)} (see {REPORT})" if counts else ""
+
+
 def _render_names(rows: Iterable[SourceRow]) -> Iterator[str]:
     """Lines about the cells with names: which are taken for codes, how many for names, and which cannot be found."""
     subjects = list(dict.fromkeys(row.subject for row in rows if row.subject))
-    codes = [subject for subject in subjects if not find_names_in_subject(subject)]
-    named = [name for subject in subjects for name in find_names_in_subject(subject)]
+    names_in = {subject: find_names_in_subject(subject) for subject in subjects}
+    codes = [subject for subject in subjects if not names_in[subject]]
+    named = [name for names in names_in.values() for name in names]
     known = dict.fromkeys([*named, *(name for row in rows for name in row.known_names)])
+    verdicts = {name: judge_name(name) for name in known}
     if len(subjects) > len(codes):
         yield f"subjects taken for names, which are muted in speech: {len(subjects) - len(codes)} of {len(subjects)}"
-    yield from _list_lines("subjects taken for codes, which are not muted: ", codes, ", ")
-    by_verdict = {verdict: [name for name in known if judge_name(name) == verdict] for verdict in ("never", "guess")}
-    yield from _list_lines("names that cannot be found in speech (list them as they are spoken): ", by_verdict["never"], ", ")
-    yield from _list_lines("names found by a guess of their Latin spelling (list that too): ", by_verdict["guess"], ", ")
+    yield from _list_cells("subjects taken for codes, which are not muted: ", codes)
+    by_verdict = {verdict: [name for name in known if verdicts[name] == verdict] for verdict in ("never", "guess")}
+    yield from _list_cells("names that cannot be found in speech (list them as they are spoken): ", by_verdict["never"])
+    yield from _list_cells("names found by a guess of their Latin spelling (list that too): ", by_verdict["guess"])
 
 
-def _describe_denial(source: Clip, rows: Sequence[SourceRow], intake: Intake) -> dict[str, Any]:
+def _describe_denial(source: Clip, rows_by_uri: Mapping[str, Sequence[SourceRow]], intake: Intake) -> dict[str, Any]:
     """Which file has no consent, by which lines of the table, and what its statement was taken for."""
-    uris = set(intake.uris.get(source.source, ()))
-    lines = sorted({row.line for row in rows if row.uri in uris and row.line is not None and not is_given(row.consent)})
+    rows = [row for uri in intake.uris.get(source.source, ()) for row in rows_by_uri[uri]]
+    lines = sorted({row.line for row in rows if row.line is not None and not is_given(row.consent)})
     statement = (source.facts["consent"] or {}).get("statement") or ""
     return {
         "file": redact_address(source.path("source").name), "lines": lines, "statement": statement,
@@ -162,3 +178,10 @@ def _list_lines(label: str, items: Sequence[str], joint: str) -> Iterator[str]:
     if items:
         more = f"{joint}and {len(items) - MAX_LINES} more: {REPORT}" if len(items) > MAX_LINES else ""
         yield from (label + joint.join(items[:MAX_LINES]) + more).split("\n")
+
+
+def _list_cells(label: str, cells: Sequence[str]) -> Iterator[str]:
+    """The cells with names or codes in one line. No report lists them, so that only a very long list is cut."""
+    if cells:
+        more = f", and {len(cells) - MAX_CELLS} more" if len(cells) > MAX_CELLS else ""
+        yield label + ", ".join(cells[:MAX_CELLS]) + more

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from deemo_data.clip import Clip
 from deemo_data.errors import NotReleasable
@@ -58,6 +60,14 @@ def compute_status(project: Project, workers: int = 2) -> tuple[int, list[StageS
     names = [type(s).__name__ for s in project.config.attempts[0]]
     states = [StageState(table_name(n), total.done[n], tuple(sorted(total.other_versions[n]))) for n in names]
     return total.clips, states, [problem for _, problem in sorted(total.problems, key=lambda entry: entry[0])]
+
+
+def read_ingest_report(project: Project) -> Any:
+    """The content of out/ingest.json: what the last `deemo ingest` did. None where there is none that can be read."""
+    try:
+        return json.loads((project.out_dir / "ingest.json").read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def count_clips(project: Project, installed: dict[str, str], clips: list[Clip]) -> ClipCounts:

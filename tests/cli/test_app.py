@@ -561,6 +561,18 @@ def test_a_match_without_a_vocabulary(cut: Path, media: Path, tmp_path: Path, de
     assert "--vocabulary" in only_line(said)
 
 
+@pytest.mark.parametrize(("more", "word"), [((), "--vocabulary"), (("--vocabulary", "klingon"), "klingon")])
+def test_build_refuses_labels_without_a_vocabulary_before_any_work(
+    media: Path, eat: Path, tmp_path: Path, deemo: Deemo, more: Sequence[str], word: str
+) -> None:
+    (tmp_path / "m.csv").write_text("name,source\n1,asl_eat.mkv\n")
+    export = media / "label_studio" / "export_JSON.json"
+    said = deemo("build", tmp_path / "p", eat, *CONSENT, "--labels", export, "--match", tmp_path / "m.csv", *more)
+    assert said.status == 2
+    assert word in only_line(said)
+    assert not (tmp_path / "p").exists()
+
+
 def test_a_vocabulary_that_nobody_knows(cut: Path, media: Path, tmp_path: Path, deemo: Deemo) -> None:
     (tmp_path / "m.csv").write_text("name,source\n1,asl_eat.mkv\n")
     export = media / "label_studio" / "export_JSON.json"
@@ -641,6 +653,23 @@ def test_status_tells_what_is_to_do(cut: Path, deemo: Deemo) -> None:
     assert "check_leaks" in said.out
     assert f"deemo run {cut}" in said.out
     assert contents(cut) == before
+
+
+def test_status_tells_what_ingest_did_not_take_in(project: Path, eat: Path, tmp_path: Path, deemo: Deemo) -> None:
+    (tmp_path / "footage").mkdir()
+    for name in ("a.mkv", "b.mkv"):
+        shutil.copyfile(eat, tmp_path / "footage" / name)
+    (tmp_path / "footage" / "c.mkv").write_bytes(b"no footage")
+    (tmp_path / "footage" / "notes.txt").write_text("about the footage")
+    assert deemo("ingest", project, tmp_path / "footage", *CONSENT).status == 1
+    assert deemo("segment", project).status == 0
+    counts = "1 refused, 1 the same bytes as another, 1 passed over"
+    assert f"not taken in by the last ingest: {counts} (see out/ingest.json)" in deemo("status", project).out
+    for odd in ("[]", "no JSON", '{"refused": null}'):
+        (project / "out" / "ingest.json").write_text(odd)
+        said = deemo("status", project)
+        assert said.status == 0
+        assert "last ingest" not in said.out
 
 
 # ── who speaks ───────────────────────────────────────────────────────────────────────────────────────────────

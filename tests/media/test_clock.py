@@ -192,6 +192,31 @@ def test_recordings_on_tracks_of_their_own_are_refused(tmp_path: Path) -> None:
     assert (chosen["grid"]["video_track"], chosen["sound"]["tracks"]) == (1, [1])
 
 
+@pytest.mark.parametrize("more", [(), ("-mpegts_service_id", "7"), ("-output_ts_offset", "1")])
+def test_a_recording_on_tracks_that_nobody_announced_is_told(more: tuple[str, ...], tmp_path: Path) -> None:
+    """Where the second recording has its own table of programs, its tracks are not seen when the file is opened."""
+    a = toned_film(tmp_path / "a.ts", 0, 25, 440)
+    b = toned_film(tmp_path / "b.ts", 1000, 25, 880, 25, "-mpegts_start_pid", "0x200", "-mpegts_pmt_start_pid", "0x1100", *more)
+    facts = probe.probe_video(join_files(tmp_path / "film.ts", a, b))
+    assert [n["kind"] for n in facts["notices"]] == ["late_track_left_out"]
+    assert probe.probe_video(a)["notices"] == []
+
+
+def test_sound_that_starts_too_late_to_be_seen_is_told(tmp_path: Path) -> None:
+    picture = toned_film(tmp_path / "a.flv", 0, 25, 440)
+    flv = picture.read_bytes()
+    at, tags = 13, []
+    while at < len(flv):  # a tag: kind, three bytes of length, seven more, the data, four bytes of length
+        end = at + 15 + int.from_bytes(flv[at + 1 : at + 4], "big")
+        tags.append(flv[at:end])
+        at = end
+    pictures, sounds = ([t for t in tags if (t[0] == 8) == heard] for heard in (False, True))
+    filler = b"\x12" + (200_000).to_bytes(3, "big") + bytes(7) + bytes(200_000) + (200_011).to_bytes(4, "big")
+    (tmp_path / "b.flv").write_bytes(flv[:4] + b"\x01" + flv[5:13] + b"".join([*pictures, *[filler] * 40, *sounds]))
+    facts = probe.probe_video(tmp_path / "b.flv")
+    assert (facts["has_sound"], "late_track_left_out" in [n["kind"] for n in facts["notices"]]) in ((False, True), (True, False))
+
+
 def test_the_end_of_33_bits_is_no_join(tmp_path: Path) -> None:
     source = whole(toned_film(tmp_path / "a.ts", 0, 100, 440, 25, "-output_ts_offset", str(2**33 / 90_000 - 3)))
     assert source.grid.joins == ()

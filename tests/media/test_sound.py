@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from deemo_data.clip import Clip
 from deemo_data.errors import MediaError
-from deemo_data.media import sound
+from deemo_data.media import container, sound
 from deemo_data.media.levels import find_loud_level, measure_hops
 from tests.makers.numbered_films import (
     NTSC,
@@ -171,10 +175,30 @@ def test_a_track_whose_channels_change_midway_is_heard_to_the_end(tmp_path: Path
     (tmp_path / "both.ts").write_bytes(b"".join(parts))
     track = sound.measure_track(tmp_path / "both.ts", 0)
     assert (track.mix, track.level_db) == ("mean", pytest.approx(-17, abs=2))
+    assert [n.kind for n in track.notices] == ["channels_change"]
     source = whole_source(tmp_path / "both.ts")
     heard = sound.read_sound(source)
     for begin in (0, len(heard) - 70_000):
         assert level_db(heard[begin : begin + 60_000]) == pytest.approx(-20, abs=2)
+
+
+def test_damaged_sound_counts_as_far_as_it_could_be_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_sound_film(tmp_path / "a.mkv", soft(-20, 1.0), "flac")
+    whole = sound.measure_track(path, 0)
+    decode = container.decode_packets
+
+    def break_off(*args: Any, after: int, **more: Any) -> Iterator[Any]:
+        yield from islice(decode(*args, **more), after)
+        raise MediaError("a.mkv: its audio is damaged: Invalid data")
+
+    monkeypatch.setattr(sound, "decode_packets", partial(break_off, after=30))
+    damaged = sound.measure_track(path, 0)
+    assert damaged.level_db == pytest.approx(whole.level_db, abs=6)
+    [notice] = damaged.notices
+    assert (notice.kind, damaged.is_unreadable) == ("sound_damaged", False)
+    assert notice.text == "its sound counts as far as it could be decoded: its audio is damaged: Invalid data"
+    monkeypatch.setattr(sound, "decode_packets", partial(break_off, after=0))
+    assert sound.measure_track(path, 0).is_unreadable
 
 
 def test_the_listeners_copy_is_the_same_in_blocks(tmp_path: Path) -> None:

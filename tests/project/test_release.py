@@ -75,6 +75,8 @@ def test_names_outside_are_stable_and_say_nothing(project: Project, clip: Clip, 
         ({"leaks_passed": 1}, "clip 0123456789ab-0-4000", ""),
         ({"consent": None}, "no consent is on record", "--consent"),
         ({"consent": {}}, "no consent is on record", "--consent"),
+        ({"consent": {"statement": "withdrawn 2024", "asserted": False}}, "no consent is on record", "it was withdrawn"),
+        ({"consent": {"statement": "pending", "asserted": False}}, "no consent is on record", "not decided yet"),
     ],
 )
 def test_what_stays(project: Project, clip: Clip, change: dict[str, object], says: str, advice: str) -> None:

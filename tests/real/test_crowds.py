@@ -55,9 +55,9 @@ def test_the_bound(media: Path, weights: Path, tmp_path: Path, size: tuple[int, 
     assert released(media, tmp_path, "hardened", size, seed=6, widths=(18, 20), frames=16)
 
 
-@pytest.mark.parametrize("width", [18, 24, 40])
+@pytest.mark.parametrize("width", [18, 40])
 def test_the_leak_check_sees_small_faces_without_a_mask(media: Path, weights: Path, tmp_path: Path, width: int) -> None:
-    """It looks as closely as the mask: it would refuse each of three crowds of which nothing was covered."""
+    """It looks as closely as the mask: it would refuse each of two crowds of which nothing was covered."""
     crowd = crowds.make_crowd(media, tmp_path, (1280, 720), width, frames=9, faces=4, widths=(width, width + 1))
     nothing = FindFaces(threshold=0.99, second="none", narrowest=0)
     _, passed = crowds.mask_and_check(crowd.clip, tmp_path, nothing, MaskVideo(hands="hidden"), CheckLeaks())

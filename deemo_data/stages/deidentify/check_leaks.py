@@ -61,7 +61,7 @@ class CheckLeaks:
     narrowest: Annotated[int, Field(ge=0, le=200)] = 18  # px: closer looks find faces from this width on; 0: no closer look
     closer_detector: Literal["blazeface-short-bbff11"] = "blazeface-short-bbff11"
     closer_confirm: Literal["centerface-09189d"] = "centerface-09189d"
-    closer_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5  # closer detector's score from which a hit is recorded
+    closer_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.45  # closer detector's score from which a hit is recorded
     closer_sure: Annotated[float, Field(gt=0, le=1)] = 0.3  # and CenterFace's score from which it counts
     closer_every: Annotated[int, Field(ge=1, le=60)] = 15
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from deemo_data.models.speech.whisper import Passage, Word
 
 ENGLISH = "en"
+GUESS_PROBABILITY = 0.3  # of a language, below which it is not named at all
 SURE_PROBABILITY = 0.5  # of a language, from which on it is named without "perhaps"
 MIN_UNSURE_MS = 2000  # a shorter window is too often unsure to be told
 
@@ -168,7 +169,9 @@ def measure_languages(heard: Facts, clip: Clip) -> list[Facts]:
 
 
 def name_language(row: Facts) -> str:
-    """The code of a language for people: "de", or "perhaps de" where Whisper is not sure which one it is."""
+    """The code of a language for people: "de", "perhaps de" where Whisper is not sure, "unknown" where it only guesses."""
+    if row["probability"] < GUESS_PROBABILITY:
+        return "unknown"
     code: str = row["language"]
     return code if row["probability"] >= SURE_PROBABILITY else f"perhaps {code}"
 
