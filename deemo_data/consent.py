@@ -26,7 +26,7 @@ QUESTION_MARKS = "?？﹖¿؟\u037e՞፧⁇⁈⁉❓❔"
 LATIN_LETTERS = {"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ə": "e"}
 LOOK_ALIKES = str.maketrans("авеіјкмнорсѕтухԁոαεικνορτυ", "abeijkmhopcstyxdnaeikvoptu")  # Cyrillic, Armenian and Greek letters
 LICENCE_WORDS = re.compile(r"\bnon[\s-]?(?=(?:commercial|profit|exclusive)(?:ly)?\b)")  # where "non" refuses nothing
-SAID_NO = re.compile(r"[:=]\s*(?:0|f)\b(?![.,]\d)")  # "signed: 0", "consent=F"
+REFUSAL_SIGN = re.compile(r"[:=]\s*(?:0|f)\b(?![.,]\d)")  # "signed: 0", "consent=F"
 WORD = re.compile(r"[^\W\d_]+")
 FILLERS = "\u115f\u1160\u3164\uffa0"  # letters that show nothing
 
@@ -77,8 +77,8 @@ def _judge_text(statement: str) -> Judgement:
             return Judgement(kind, word)
         if letters in words_of_kind.whole:
             return Judgement(kind, letters)
-    if found := SAID_NO.search(spellings[0]):
-        return Judgement("refused", found[0])
+    if sign := REFUSAL_SIGN.search(spellings[0]):
+        return Judgement("refused", sign[0])
     if mark := next((mark for mark in QUESTION_MARKS if mark in statement), ""):
         return Judgement("open", mark)
     if not letters or (len(letters) == 1 and letters.isascii() and letters != "y"):

@@ -214,7 +214,8 @@ def test_sound_that_starts_too_late_to_be_seen_is_told(tmp_path: Path) -> None:
     filler = b"\x12" + (200_000).to_bytes(3, "big") + bytes(7) + bytes(200_000) + (200_011).to_bytes(4, "big")
     (tmp_path / "b.flv").write_bytes(flv[:4] + b"\x01" + flv[5:13] + b"".join([*pictures, *[filler] * 40, *sounds]))
     facts = probe.probe_video(tmp_path / "b.flv")
-    assert (facts["has_sound"], "late_track_left_out" in [n["kind"] for n in facts["notices"]]) in ((False, True), (True, False))
+    assert not facts["has_sound"]
+    assert "late_track_left_out" in [n["kind"] for n in facts["notices"]]
 
 
 def test_the_end_of_33_bits_is_no_join(tmp_path: Path) -> None:

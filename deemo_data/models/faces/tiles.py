@@ -22,7 +22,7 @@ Rectangle = tuple[int, int, int, int]
 Detector = Callable[["NDArray[np.uint8]"], "NDArray[np.float32]"]  # a picture (h, w, 3) -> boxes (n, 5) in its pixels
 
 SIDE_STEP_PX = 32
-MIN_TILE_PX = 640
+MIN_TILE_PX = 768
 TILE_OVERLAPS = 5  # side of a tile in overlaps, where they are wide
 MIN_OVERLAP_PX = 96
 BORDER_PX = 8  # a box that comes so near to the border of a tile may be a piece of a face

@@ -63,7 +63,7 @@ class CheckLeaks:
     closer_confirm: Literal["centerface-09189d"] = "centerface-09189d"
     closer_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.45  # closer detector's score from which a hit is recorded
     closer_sure: Annotated[float, Field(gt=0, le=1)] = 0.3  # and CenterFace's score from which it counts
-    closer_every: Annotated[int, Field(ge=1, le=60)] = 15
+    closer_every: Annotated[int, Field(ge=1, le=60)] = 25
 
     version: ClassVar[int] = 4
     needs: ClassVar[tuple[str, ...]] = ("safe", "faces", "grid")
@@ -144,7 +144,7 @@ class CheckLeaks:
                 yield index, hits + (closer.result() if closer else [])
 
     def _is_looked_at_closely(self, index: int, clip: Clip) -> bool:
-        """Every so many frames, halfway between the closer looks of FindFaces, and the last."""
+        """Every so many frames, and the last one."""
         return index % self.closer_every == self.closer_every // 2 or index == clip.num_frames - 1
 
     def _closer_look(self, clip: Clip, boxes: dict[int, NDArray[np.float32]]) -> Callable[[int, NDArray[np.uint8]], list[Hit]]:

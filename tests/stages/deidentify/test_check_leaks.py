@@ -30,7 +30,7 @@ def test_a_wall_is_no_face(weights: Path) -> None:
         assert confirm_small_face(centerface.load(), wall, np.array(box, np.float32)) < 0.1
 
 
-def test_closer_looks_lie_between_those_of_the_mask_and_on_the_last_frame() -> None:
+def test_closer_looks_are_spread_over_the_clip_and_include_the_last_frame() -> None:
     clip = Clip("c", "c", 0, 1600, {}, {"grid": Grid(Fraction(25), False, Fraction(0), 40, 640, 480).to_fact()})
     check = CheckLeaks(closer_every=15)
     assert [f for f in range(40) if check._is_looked_at_closely(f, clip)] == [7, 22, 37, 39]
