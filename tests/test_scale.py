@@ -75,6 +75,7 @@ def released(project: Project) -> None:
 WORK: dict[str, Callable[[Project], object]] = {"status": how_far.compute_status, "run": run.run_project, "release": released}
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("what", WORK)
 def test_work_grows_with_the_clips_and_not_faster(projects: dict[int, Project], what: str) -> None:
     calls = {}
