@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 CLOSER_WIDTH_PX = 18  # at which the narrowest face is shown in a closer look
 WIDEST_FACES = 6  # times as wide as the narrowest: the widest face that is sure to lie whole in one tile
+MIN_MESH_PX = 40  # width of a hit from which the face mesh has to agree
 RIM_GROW, RIM_WIDTH = 1.6, 0.6  # times the face box: how far its mask may reach; hits at its rim that are narrower are hands
 CONFIRM_PX, CONFIRM_FACE_PX = 160, 40  # side of the enlarged window, and of the face in it
 RECHECK_FRAMES = 5  # the mesh network's clear "no face" for a place is valid for this many frames
@@ -46,8 +47,8 @@ class CheckLeaks:
 
     Every `closer_every`-th frame, and the last, is also looked at as closely as FindFaces looks: short-range BlazeFace runs over
     tiles in which the narrowest face that counts is 18 pixels wide. Where nothing was masked, a hit counts if CenterFace finds a
-    face in an enlarged window around it; the face mesh does not know faces so small. Small hits at the rim of a large mask do
-    not count: they are hands drawn over it.
+    face in an enlarged window around it, and, from 40 pixels on, the face mesh too, which does not know smaller faces. Small hits
+    at the rim of a large mask do not count: they are hands drawn over it.
     """
 
     detector: Literal["blazeface-full-2c3728"] = "blazeface-full-2c3728"
@@ -152,9 +153,13 @@ class CheckLeaks:
         import cv2
         import numpy as np
 
-        from deemo_data.models.faces import blazeface, centerface, tiles
+        from deemo_data.models.faces import blazeface, centerface, facemesh, tiles
 
-        net, confirm = blazeface.load(self.closer_detector), centerface.load(self.closer_confirm)
+        net, confirm, mesh = (
+            blazeface.load(self.closer_detector),
+            centerface.load(self.closer_confirm),
+            facemesh.load(self.confirm),
+        )
         grid = clip.grid
         longer_side = round(max(grid.width, grid.height) * CLOSER_WIDTH_PX / self.narrowest)
         width, height = centerface.choose_input_size(grid.width, grid.height, longer_side)
@@ -172,9 +177,12 @@ class CheckLeaks:
             for box in memory.look(np.asarray(picture, np.uint8), tiles.make_preview(np.asarray(picture, np.uint8))) * scale:
                 if not any(is_on_face(box, face) or is_beside_larger_face(box, face) for face in boxes.get(index, ())):
                     score = confirm_small_face(confirm, rgb, box)
+                    sure = score >= self.closer_sure
+                    if sure and box[2] - box[0] >= MIN_MESH_PX:  # the mesh knows faces of this size from hands
+                        sure = bool(facemesh.estimate_presence(mesh, rgb, box[None])[0] >= self.sure)
                     corners = [round(float(v), 1) for v in box[:4]]
                     hits.append({"box": corners, "score": round(float(box[4]), 3), "on_face": False,
-                                 "presence": round(score, 3), "leaks": score >= self.closer_sure})  # fmt: skip
+                                 "presence": round(score, 3), "leaks": sure})  # fmt: skip
             return hits
 
         return look
